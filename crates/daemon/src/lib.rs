@@ -1,0 +1,1 @@
+//! The body of Stead: pump, clock, HTTP API, drivers and probes around the engine.

@@ -1,0 +1,1 @@
+//! The brain of Stead: everything that decides, as a pure value with one door.

@@ -1,0 +1,1 @@
+//! The parent of all agent processes: spawns, reaps, keeps their logs and notify sockets.

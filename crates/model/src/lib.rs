@@ -1,0 +1,1 @@
+//! The nouns of Stead: ids, profiles, specs, commands, events, and the journal's types.

@@ -1,0 +1,1 @@
+//! Policies as data: backoff, jitter, restart intensity.

@@ -1,0 +1,2 @@
+//! Chores and gates of the repository.
+fn main() {}
