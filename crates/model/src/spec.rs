@@ -1,0 +1,343 @@
+//! What is wanted of one agent: the table `[agents.NAME]` of a fleet file and the body of `POST /agents`.
+
+mod probe;
+mod process;
+mod restart;
+
+use alloc::borrow::ToOwned;
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use probe::{ExecAction, GrpcAction, HttpGetAction, Probe, ProbeAction, ProbeKind, Probes, TcpSocketAction};
+pub use process::{EnvValue, Limits, LogSpec, ProcessSpec, StopSpec};
+pub use restart::{BackoffSpec, IntensitySpec, RestartPolicy, RestartSpec};
+
+use crate::{AgentName, Span};
+
+/// Everything that one agent is told to be. Valid once it exists.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(try_from = "SpecForm", into = "SpecForm")]
+pub struct AgentSpec {
+    /// Which lifecycle it follows; default `agent`.
+    pub profile: String,
+    /// What sort of work it does: `database api worker ui compute web` or one's own; default `worker`.
+    pub kind: String,
+    /// Free words to select by.
+    pub labels: BTreeMap<String, String>,
+    /// What runs it.
+    pub driver: Driver,
+    /// When it is started again.
+    pub restart: RestartSpec,
+    /// Whom it waits for before it starts.
+    pub depends_on: BTreeMap<AgentName, Condition>,
+    /// How it is looked at from outside.
+    pub probes: Probes,
+    /// How long it may stay in the states that must end.
+    pub deadlines: Deadlines,
+}
+
+impl AgentSpec {
+    /// The spec of an agent that nothing runs and that only reports.
+    #[must_use]
+    pub fn reporting(profile: &str) -> Self {
+        Self {
+            profile: profile.to_owned(),
+            kind: DEFAULT_KIND.to_owned(),
+            labels: BTreeMap::new(),
+            driver: Driver::None,
+            restart: RestartSpec::default(),
+            depends_on: BTreeMap::new(),
+            probes: Probes::default(),
+            deadlines: Deadlines::default(),
+        }
+    }
+
+    /// The spec of an agent that is a process, with every default.
+    #[must_use]
+    pub fn process(process: ProcessSpec) -> Self {
+        Self {
+            driver: Driver::Process(process),
+            ..Self::reporting(DEFAULT_PROFILE)
+        }
+    }
+
+    /// The same spec fit to be shown: values of secrets are `***`.
+    #[must_use]
+    pub fn redacted(&self) -> Self {
+        let mut shown = self.clone();
+        if let Driver::Process(process) = &mut shown.driver {
+            process.env.values_mut().for_each(EnvValue::redact);
+        }
+        shown
+    }
+
+    /// What the agent's readiness is learnt from.
+    #[must_use]
+    pub fn readiness(&self) -> ReadinessSource {
+        match &self.driver {
+            Driver::Process(process) if process.notify => ReadinessSource::Notify,
+            Driver::Process(_) if self.probes.readiness.is_some() || self.probes.startup.is_some() => {
+                ReadinessSource::Probe
+            }
+            Driver::Process(_) => ReadinessSource::Spawn,
+            Driver::None => ReadinessSource::Report,
+        }
+    }
+}
+
+/// What runs an agent.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Driver {
+    /// Nothing: it runs elsewhere and only reports.
+    None,
+    /// A process of this machine.
+    Process(ProcessSpec),
+}
+
+/// What says that an agent is ready.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ReadinessSource {
+    /// `READY=1` on its notify socket.
+    Notify,
+    /// Its startup and readiness probes.
+    Probe,
+    /// That it was started; nothing better is known.
+    Spawn,
+    /// Its own report.
+    Report,
+}
+
+/// What a dependency must have reached.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Condition {
+    /// It has a live instance.
+    Started,
+    /// It is ready and healthy.
+    Healthy,
+    /// It ran and ended with success.
+    Completed,
+}
+
+/// Deadlines of states that must end. What is absent takes the profile's.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Deadlines {
+    /// Preparing; default 300 s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deploying: Option<Span>,
+    /// Start to readiness; default 60 s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub starting: Option<Span>,
+    /// Stop request to exit; default the grace and 10 s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopping: Option<Span>,
+}
+
+/// What a driver is called in text.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DriverName {
+    /// It only reports.
+    None,
+    /// A process of this machine.
+    Process,
+}
+
+/// The flat form of [`AgentSpec`] in TOML and JSON.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SpecForm {
+    /// Lifecycle profile: `agent` (default) or `component`.
+    #[serde(default = "default_profile")]
+    pub profile: String,
+    /// Sort of work: `database api worker ui compute web` or one's own. Default `worker`.
+    #[serde(default = "default_kind", rename = "type")]
+    pub kind: String,
+    /// Free words to select by.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// What runs it. Default `process` when there is a command, else `none`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub driver: Option<DriverName>,
+    /// Program and arguments; no shell is involved.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub command: Vec<String>,
+    /// Working directory; default that of the fleet file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dir: Option<String>,
+    /// Environment variables on top of the daemon's own.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, EnvValue>,
+    /// User (name or number) to run as; default the daemon's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// Resource limits.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub limits: Limits,
+    /// How it is stopped.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub stop: StopSpec,
+    /// How its output is kept.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub logs: LogSpec,
+    /// Whether it says `READY=1` on `NOTIFY_SOCKET`; it is ready only then. Default false.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub notify: bool,
+    /// Longest silence between two `WATCHDOG=1` of an agent that notifies. Default: none is expected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watchdog: Option<Span>,
+    /// When it is started again.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub restart: RestartSpec,
+    /// Whom it waits for: `{ db = "healthy" }`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub depends_on: BTreeMap<AgentName, Condition>,
+    /// How it is looked at from outside.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub probes: Probes,
+    /// How long it may stay in the states that must end.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub deadlines: Deadlines,
+}
+
+/// A form whose parts do not fit together. Nothing was changed.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum InvalidSpec {
+    /// A process without a program.
+    #[error("an agent with driver = \"process\" needs `command`, a list of the program and its arguments")]
+    NoCommand,
+    /// Settings of a process for something that is none.
+    #[error("driver = \"none\" runs nothing, so `{0}` has no meaning; remove it or use driver = \"process\"")]
+    NotAProcess(&'static str),
+    /// A watchdog nobody feeds.
+    #[error("`watchdog` needs `notify = true`: it is fed by WATCHDOG=1 on the notify socket")]
+    WatchdogWithoutNotify,
+    /// A number that would mean never or always.
+    #[error("`{0}` must be at least 1")]
+    Zero(&'static str),
+    /// A probe must say exactly one thing to do.
+    #[error("a probe needs exactly one of http_get, tcp_socket, exec, grpc")]
+    ProbeAction,
+    /// Environment variables have no `=` and are not empty.
+    #[error("`{0}` is no name of an environment variable")]
+    EnvName(String),
+}
+
+impl TryFrom<SpecForm> for AgentSpec {
+    type Error = InvalidSpec;
+
+    fn try_from(form: SpecForm) -> Result<Self, InvalidSpec> {
+        form.restart.check()?;
+        let driver = form.driver.unwrap_or(if form.command.is_empty() {
+            DriverName::None
+        } else {
+            DriverName::Process
+        });
+        let driver = match driver {
+            DriverName::Process => Driver::Process(ProcessSpec {
+                command: if form.command.is_empty() {
+                    return Err(InvalidSpec::NoCommand);
+                } else {
+                    form.command
+                },
+                dir: form.dir,
+                env: process::checked_env(form.env)?,
+                user: form.user,
+                limits: form.limits,
+                stop: form.stop,
+                logs: form.logs.checked()?,
+                watchdog: if form.notify || form.watchdog.is_none() {
+                    form.watchdog
+                } else {
+                    return Err(InvalidSpec::WatchdogWithoutNotify);
+                },
+                notify: form.notify,
+            }),
+            DriverName::None => {
+                let meaningless = [
+                    ("command", !form.command.is_empty()),
+                    ("dir", form.dir.is_some()),
+                    ("env", !form.env.is_empty()),
+                    ("user", form.user.is_some()),
+                    ("notify", form.notify),
+                    ("watchdog", form.watchdog.is_some()),
+                ];
+                match meaningless.iter().find(|(_, given)| *given) {
+                    Some((field, _)) => return Err(InvalidSpec::NotAProcess(field)),
+                    None => Driver::None,
+                }
+            }
+        };
+        Ok(Self {
+            profile: form.profile,
+            kind: form.kind,
+            labels: form.labels,
+            driver,
+            restart: form.restart,
+            depends_on: form.depends_on,
+            probes: form.probes,
+            deadlines: form.deadlines,
+        })
+    }
+}
+
+impl From<AgentSpec> for SpecForm {
+    fn from(spec: AgentSpec) -> Self {
+        let (driver, process) = match spec.driver {
+            Driver::None => (DriverName::None, None),
+            Driver::Process(process) => (DriverName::Process, Some(process)),
+        };
+        let process = process.unwrap_or_default();
+        Self {
+            profile: spec.profile,
+            kind: spec.kind,
+            labels: spec.labels,
+            driver: Some(driver),
+            command: process.command,
+            dir: process.dir,
+            env: process.env,
+            user: process.user,
+            limits: process.limits,
+            stop: process.stop,
+            logs: process.logs,
+            notify: process.notify,
+            watchdog: process.watchdog,
+            restart: spec.restart,
+            depends_on: spec.depends_on,
+            probes: spec.probes,
+            deadlines: spec.deadlines,
+        }
+    }
+}
+
+impl JsonSchema for AgentSpec {
+    fn schema_name() -> alloc::borrow::Cow<'static, str> {
+        "AgentSpec".into()
+    }
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        SpecForm::json_schema(generator)
+    }
+}
+
+const DEFAULT_PROFILE: &str = "agent";
+const DEFAULT_KIND: &str = "worker";
+
+fn default_profile() -> String {
+    DEFAULT_PROFILE.to_owned()
+}
+
+fn default_kind() -> String {
+    DEFAULT_KIND.to_owned()
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+#[cfg(test)]
+mod tests;
