@@ -2,7 +2,6 @@
 
 use core::time::Duration;
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::OutOfRange;
@@ -136,7 +135,7 @@ impl Backoff {
 }
 
 /// What happens on the first try after a stable period.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum First {
     /// No wait: most single failures are over by then. The second try waits `initial`.
@@ -156,10 +155,9 @@ pub enum Growth {
     Exponential(Factor),
 }
 
-/// By how much a wait grows: a number from 1 to 1,000, never NaN. Default 2.
-#[derive(Clone, Copy, PartialEq, PartialOrd, Debug, Serialize, Deserialize, JsonSchema)]
+/// By how much a wait grows: a number from 1 to 100, never NaN. Default 2.
+#[derive(Clone, Copy, PartialEq, PartialOrd, Debug, Serialize, Deserialize)]
 #[serde(try_from = "f64", into = "f64")]
-#[schemars(with = "f64", extend("minimum" = 1, "maximum" = 1000))]
 pub struct Factor(f64);
 
 // A factor is never NaN, so its equality is a full one.
@@ -186,7 +184,7 @@ impl TryFrom<f64> for Factor {
     type Error = OutOfRange;
 
     fn try_from(factor: f64) -> Result<Self, OutOfRange> {
-        if (1.0..=1000.0).contains(&factor) {
+        if (1.0..=100.0).contains(&factor) {
             Ok(Self(factor))
         } else {
             Err(OutOfRange::Factor(factor))

@@ -7,7 +7,6 @@
 
 use core::time::Duration;
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::OutOfRange;
@@ -65,9 +64,8 @@ impl Jitter {
 /// A share of a wait: 0 (none of it) to 1 (all of it), never NaN. Default 0.2.
 ///
 /// Too small and the members of a fleet retry in step; too large and waits tell nobody anything.
-#[derive(Clone, Copy, PartialEq, PartialOrd, Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, PartialEq, PartialOrd, Debug, Serialize, Deserialize)]
 #[serde(try_from = "f64", into = "f64")]
-#[schemars(with = "f64", extend("minimum" = 0, "maximum" = 1))]
 pub struct Spread(f64);
 
 // A spread is never NaN, so its equality is a full one.

@@ -43,8 +43,8 @@ pub use streak::{FrozenStreak, StableReset, Streak};
 /// A number that a policy cannot work with. Nothing was built from it.
 #[derive(Clone, Copy, PartialEq, Debug, thiserror::Error)]
 pub enum OutOfRange {
-    /// A growth factor must be a number from 1 to 1,000.
-    #[error("backoff factor {0} is not a number from 1 to 1000")]
+    /// A growth factor must be a number from 1 to 100.
+    #[error("backoff factor {0} is not a number from 1 to 100")]
     Factor(f64),
     /// A jitter ratio must be a number from 0 to 1.
     #[error("jitter ratio {0} is not a number from 0 to 1")]
