@@ -5,16 +5,23 @@
 
 extern crate alloc;
 
+mod event;
 mod id;
 mod instance;
+pub mod journal;
+mod reason;
 pub mod spec;
+mod state;
 mod time;
 mod unit;
 
+pub use event::{Event, Happening, MAX_METADATA, Transition};
 pub use id::{
     ActionId, AgentId, AgentName, Epoch, Incarnation, InvalidId, Namespace, Position, Revision, SLOTS, Sequence, Slot,
 };
 pub use instance::{Exit, InstanceId, ProcessIdentity, SpawnFailure, SpawnFailureKind};
+pub use reason::{Reason, UnknownReason};
 pub use spec::{AgentSpec, Driver};
+pub use state::{Condition, ConditionView, Evidence, Health, Intent, Origin, Wanted};
 pub use time::{BootClock, InvalidTime, Moment, Now, Span, StoredWait, Wall};
 pub use unit::{Bytes, Factor, OutOfRange, Ratio, Seconds, Signal};

@@ -1,0 +1,191 @@
+//! What happened: rows of history, and events, which are the public interface.
+
+use alloc::borrow::Cow;
+use alloc::string::String;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::{AgentId, AgentName, Condition, Health, Incarnation, Namespace, Reason, Revision, Sequence, Wall, Wanted};
+
+/// Longest metadata of a transition as JSON, in bytes.
+pub const MAX_METADATA: usize = 16 * 1024;
+
+/// One row of an agent's history: durable before the change is acknowledged.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Transition {
+    /// Its number in the agent's history, contiguous from 1.
+    pub sequence: Sequence,
+    /// The agent.
+    pub agent: AgentId,
+    /// Its namespace.
+    pub namespace: Namespace,
+    /// Its name at the time.
+    pub name: AgentName,
+    /// The run that it was in.
+    pub incarnation: Incarnation,
+    /// Phase before.
+    pub from: Cow<'static, str>,
+    /// Phase after.
+    pub to: Cow<'static, str>,
+    /// When.
+    pub at: Wall,
+    /// Why, as a code.
+    pub reason: Reason,
+    /// Why, in words.
+    pub description: String,
+    /// Who caused it: the asker of a request, or `stead`.
+    pub triggered_by: String,
+    /// Passed through on the way to a further phase of the same walk; not worth telling people.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub via: bool,
+    /// Binds together all that one cause led to.
+    pub correlation_id: String,
+    /// W3C trace id of the request behind it, where there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace_id: Option<String>,
+    /// Free facts, at most [`MAX_METADATA`] bytes as JSON.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub metadata: Map<String, Value>,
+}
+
+/// Something that happened, as SSE, webhooks, audit and the web page get it.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Event {
+    /// When.
+    pub at: Wall,
+    /// The namespace it happened in.
+    pub namespace: Namespace,
+    /// The agent it concerns.
+    pub agent: AgentId,
+    /// Its name at the time.
+    pub name: AgentName,
+    /// The agent's revision after it.
+    pub revision: Revision,
+    /// Who caused it.
+    pub actor: String,
+    /// Binds together all that one cause led to.
+    pub correlation_id: String,
+    /// W3C trace id of the request behind it, where there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace_id: Option<String>,
+    /// What happened.
+    #[serde(flatten)]
+    pub what: Happening,
+}
+
+/// What an [`Event`] tells; `type` in JSON.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Happening {
+    /// It is known from now on.
+    AgentRegistered {
+        /// Its lifecycle profile.
+        profile: String,
+    },
+    /// Its phase changed; the row of history in short.
+    PhaseChanged {
+        /// Number of the row.
+        sequence: Sequence,
+        /// Phase before.
+        from: Cow<'static, str>,
+        /// Phase after.
+        to: Cow<'static, str>,
+        /// Why, as a code.
+        reason: Reason,
+        /// Why, in words.
+        description: String,
+        /// Passed through on the way to a further phase.
+        via: bool,
+    },
+    /// Its health changed.
+    HealthChanged {
+        /// Before.
+        from: Health,
+        /// After.
+        to: Health,
+        /// What says so.
+        detail: String,
+    },
+    /// It began or ceased to take work.
+    ReadinessChanged {
+        /// Whether it takes work now.
+        ready: bool,
+        /// What says so.
+        detail: String,
+    },
+    /// Something else is wanted of it.
+    IntentChanged {
+        /// Before.
+        from: Wanted,
+        /// After.
+        to: Wanted,
+        /// Why, in the asker's words.
+        reason: Option<String>,
+    },
+    /// A condition holds from now on.
+    ConditionRaised {
+        /// Which.
+        condition: Condition,
+        /// What says so, and what would clear it.
+        detail: String,
+    },
+    /// A condition no longer holds.
+    ConditionCleared {
+        /// Which.
+        condition: Condition,
+    },
+    /// It is told to be something else.
+    SpecChanged {
+        /// Number of the new spec.
+        spec_revision: u32,
+    },
+    /// It will be started again.
+    RestartScheduled {
+        /// How many since the last stable period, this one included.
+        attempt: u32,
+        /// When.
+        due: Wall,
+    },
+    /// It got a task.
+    TaskAssigned {
+        /// The task.
+        task: String,
+        /// How many it has now.
+        in_flight: u32,
+    },
+    /// A task of it is done.
+    TaskCompleted {
+        /// The task.
+        task: String,
+        /// How many it has now.
+        in_flight: u32,
+    },
+    /// Things happened that could not be kept.
+    Gap {
+        /// Why.
+        detail: String,
+    },
+}
+
+impl Happening {
+    /// The word in `type`.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::AgentRegistered { .. } => "agent_registered",
+            Self::PhaseChanged { .. } => "phase_changed",
+            Self::HealthChanged { .. } => "health_changed",
+            Self::ReadinessChanged { .. } => "readiness_changed",
+            Self::IntentChanged { .. } => "intent_changed",
+            Self::ConditionRaised { .. } => "condition_raised",
+            Self::ConditionCleared { .. } => "condition_cleared",
+            Self::SpecChanged { .. } => "spec_changed",
+            Self::RestartScheduled { .. } => "restart_scheduled",
+            Self::TaskAssigned { .. } => "task_assigned",
+            Self::TaskCompleted { .. } => "task_completed",
+            Self::Gap { .. } => "gap",
+        }
+    }
+}

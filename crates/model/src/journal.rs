@@ -1,0 +1,290 @@
+//! What is written down before anything is done about it.
+//!
+//! An [`Append`] is one transaction: state rows, history, events. Only the engine's batches make it, a store consumes it, and
+//! the only way to a [`Receipt`] is [`Append::commit`]: acting before writing does not compile.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    AgentId, AgentName, AgentSpec, ConditionView, Epoch, Event, Evidence, Exit, Health, Incarnation, Intent, Namespace,
+    Position, ProcessIdentity, Revision, Sequence, Slot, StoredWait, Transition, Wall,
+};
+
+/// How safe a commit must be.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Durability {
+    /// In the log: survives `kill -9` at once and a power cut soon after. For facts about processes of this boot, which a power
+    /// cut ends too.
+    Written,
+    /// Synced to the disk before the receipt. For everything that somebody asked for.
+    Flushed,
+}
+
+/// One transaction of one slot. Not `Clone`: what was submitted is gone until the store gives it back.
+#[derive(Debug, PartialEq)]
+pub struct Append {
+    /// The slot.
+    pub slot: Slot,
+    /// The ownership that it is written under; a store that knows a higher one refuses it.
+    pub epoch: Epoch,
+    /// Its position: that of the slot's last append and 1.
+    pub position: Position,
+    /// How safe it must be before its receipt.
+    pub durability: Durability,
+    /// State rows to put.
+    pub changes: Vec<Change>,
+    /// History.
+    pub transitions: Vec<Transition>,
+    /// Outbox.
+    pub events: Vec<Event>,
+}
+
+impl Append {
+    /// Turns the append into the receipt for it. For stores alone, after the commit, at the durability that was reached.
+    #[must_use]
+    pub fn commit(self, reached: Durability) -> Receipt {
+        Receipt {
+            slot: self.slot,
+            epoch: self.epoch,
+            position: self.position,
+            durability: reached,
+        }
+    }
+}
+
+/// Proof that everything of a slot up to a position is durable.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[must_use]
+pub struct Receipt {
+    slot: Slot,
+    epoch: Epoch,
+    position: Position,
+    durability: Durability,
+}
+
+impl Receipt {
+    /// The slot.
+    #[must_use]
+    pub const fn slot(&self) -> Slot {
+        self.slot
+    }
+
+    /// The ownership that it was written under.
+    #[must_use]
+    pub const fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// Up to where.
+    #[must_use]
+    pub const fn position(&self) -> Position {
+        self.position
+    }
+
+    /// How safe.
+    #[must_use]
+    pub const fn durability(&self) -> Durability {
+        self.durability
+    }
+}
+
+/// A state row to put; it replaces the row of the same key.
+#[derive(Debug, PartialEq)]
+pub enum Change {
+    /// State of an agent; key: its id. One that is removed stays as a tombstone.
+    Agent(Box<AgentRow>),
+    /// What an agent is told to be; key: its id and the spec's number.
+    Spec(Box<SpecRow>),
+    /// The answer to a request with an idempotency key; key: namespace and that key.
+    Answer(AnswerRow),
+}
+
+/// What one slot holds, as a store loads it.
+#[derive(Debug, PartialEq)]
+pub struct SlotState {
+    /// The slot.
+    pub slot: Slot,
+    /// The ownership that it was taken under.
+    pub epoch: Epoch,
+    /// Position of its last append.
+    pub position: Position,
+    /// Agents, tombstones left out.
+    pub agents: Vec<AgentRow>,
+    /// The current spec of each.
+    pub specs: Vec<SpecRow>,
+    /// Answers that a repeated request must get again.
+    pub answers: Vec<AnswerRow>,
+}
+
+impl SlotState {
+    /// A slot in which nothing ever happened.
+    #[must_use]
+    pub const fn empty(slot: Slot, epoch: Epoch) -> Self {
+        Self {
+            slot,
+            epoch,
+            position: Position(0),
+            agents: Vec::new(),
+            specs: Vec::new(),
+            answers: Vec::new(),
+        }
+    }
+
+    /// Proof that what was loaded is durable: it came from the store.
+    pub const fn receipt(&self) -> Receipt {
+        Receipt {
+            slot: self.slot,
+            epoch: self.epoch,
+            position: self.position,
+            durability: Durability::Flushed,
+        }
+    }
+}
+
+/// State of an agent as it is stored. Everything that must survive; what is observed anew is left out.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct AgentRow {
+    /// The agent.
+    pub id: AgentId,
+    /// Its namespace.
+    pub namespace: Namespace,
+    /// Its name.
+    pub name: AgentName,
+    /// Its lifecycle profile.
+    pub profile: String,
+    /// Version of this row, contiguous from 1.
+    pub revision: Revision,
+    /// Where it is in its life.
+    pub phase: String,
+    /// Since when.
+    pub phase_since: Wall,
+    /// Number of its last transition.
+    pub sequence: Sequence,
+    /// What is wanted.
+    pub intent: Intent,
+    /// How well it does.
+    pub health: Health,
+    /// Since when.
+    pub health_since: Wall,
+    /// Whether it takes work.
+    pub ready: bool,
+    /// What holds beside.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<ConditionView>,
+    /// What all of it is known from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub evidence: Vec<Evidence>,
+    /// Number of its current spec.
+    pub spec_revision: u32,
+    /// Its last run.
+    pub incarnation: Incarnation,
+    /// Runs up to this number may have been given out since the last sync; after a power cut the next one is beyond it.
+    pub incarnations_reserved: Incarnation,
+    /// Its live instance, or the one being started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<InstanceRow>,
+    /// How the last instance ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_exit: Option<ExitRow>,
+    /// Starts after a failure, over its whole life.
+    #[serde(default)]
+    pub restarts: u64,
+    /// A restart was asked for and has not begun.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub restart_wanted: bool,
+    /// Where restarts stand.
+    #[serde(default)]
+    pub recovery: RecoveryRow,
+    /// When its phase must have ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<StoredWait>,
+    /// Tasks in flight.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tasks: Vec<String>,
+    /// The request or cause that its present way began with.
+    pub correlation_id: String,
+    /// It is gone; the row is a tombstone.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub removed: bool,
+}
+
+/// An instance as it is stored.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct InstanceRow {
+    /// Its run.
+    pub incarnation: Incarnation,
+    /// Number of the spec that it was started with.
+    pub spec_revision: u32,
+    /// The process, once it was seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub process: Option<ProcessIdentity>,
+    /// Since when.
+    pub since: Wall,
+    /// Its end was ordered, so it is no failure.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub ending: bool,
+}
+
+/// The end of an instance as it is stored.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ExitRow {
+    /// Its run.
+    pub incarnation: Incarnation,
+    /// How.
+    pub exit: Exit,
+    /// When.
+    pub at: Wall,
+}
+
+/// Where restarts stand, as it is stored.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct RecoveryRow {
+    /// Restarts since the last stable period.
+    #[serde(default)]
+    pub attempt: u32,
+    /// When each restart within the intensity's period stops to count.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub recent: Vec<StoredWait>,
+    /// When the next start is due.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due: Option<StoredWait>,
+    /// When it will have been stable for long enough.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stable: Option<StoredWait>,
+}
+
+/// What an agent is told to be, as it is stored. Immutable: a change is a new number.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct SpecRow {
+    /// The agent.
+    pub agent: AgentId,
+    /// Number of the spec, contiguous from 1.
+    pub revision: u32,
+    /// Who gave it.
+    pub actor: String,
+    /// When.
+    pub at: Wall,
+    /// The spec.
+    pub spec: AgentSpec,
+}
+
+/// The answer to a request with an idempotency key, in the same transaction as what it changed.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct AnswerRow {
+    /// Namespace of the key.
+    pub namespace: Namespace,
+    /// The key that the client chose.
+    pub key: String,
+    /// Hash of the request that it was chosen for; another request with the same key is refused.
+    pub fingerprint: u64,
+    /// When; it is forgotten after a day.
+    pub at: Wall,
+    /// The agent that was answered about.
+    pub agent: AgentId,
+    /// What was answered, as JSON.
+    pub answer: String,
+}
