@@ -1,2 +1,45 @@
-//! Chores and gates of the repository.
-fn main() {}
+//! Chores and gates of the repository: `cargo xtask test` is the one command that must pass.
+
+mod coverage;
+mod gates;
+mod generated;
+mod shell;
+mod tidy;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+use crate::shell::say;
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match run(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &[String]) -> Result<()> {
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    match args.as_slice() {
+        ["test"] => gates::run(),
+        ["tidy"] => tidy::run(),
+        ["generate"] => generated::write(),
+        ["coverage"] => coverage::run(),
+        [] | ["help" | "--help" | "-h"] => {
+            say(HELP);
+            Ok(())
+        }
+        [other, ..] => bail!("no such chore: {other}\n\n{HELP}"),
+    }
+}
+
+const HELP: &str = "\
+cargo xtask test       every gate, in the order in which they fail fastest
+cargo xtask tidy       the rules of the house: arrows, purity, sizes, words, generated files
+cargo xtask generate   writes the generated files anew
+cargo xtask coverage   line coverage of the pure crates, at least 90 % each";

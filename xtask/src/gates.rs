@@ -1,0 +1,114 @@
+//! Every gate of the repository, in the order in which they fail fastest.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+use crate::shell::{cargo, output, root, say, words};
+use crate::tidy;
+use crate::tidy::metadata::Metadata;
+
+/// Runs all gates and stops at the first that fails.
+///
+/// # Errors
+///
+/// The gate that failed.
+pub(crate) fn run() -> Result<()> {
+    let start = Instant::now();
+    let mut times = Vec::new();
+    for gate in gates()? {
+        let name = gate.name();
+        say(&format!("\n==> {name}"));
+        let begun = Instant::now();
+        let result = gate.run();
+        times.push((name.clone(), begun.elapsed()));
+        if result.is_err() {
+            summary(&times, start.elapsed());
+        }
+        result.with_context(|| format!("gate failed: {name}"))?;
+    }
+    summary(&times, start.elapsed());
+    Ok(())
+}
+
+enum Gate {
+    Command(Command),
+    Tidy,
+}
+
+impl Gate {
+    fn name(&self) -> String {
+        match self {
+            Self::Tidy => "cargo xtask tidy".to_owned(),
+            Self::Command(command) => {
+                let env = command.get_envs().filter_map(|(key, value)| Some((key, value?)));
+                let env = env.filter(|(key, _)| *key != "CARGO_TARGET_DIR");
+                let env = env.map(|(key, value)| format!("{}=\"{}\" ", key.display(), value.display()));
+                env.collect::<String>() + &words(command)
+            }
+        }
+    }
+
+    fn run(self) -> Result<()> {
+        match self {
+            Self::Command(mut command) => crate::shell::run(&mut command),
+            Self::Tidy => tidy::run(),
+        }
+    }
+}
+
+fn gates() -> Result<Vec<Gate>> {
+    let mut gates = vec![
+        Gate::Command(cargo(&["fmt", "--all", "--check"])),
+        Gate::Command(cargo(&[
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--",
+            "-D",
+            "warnings",
+        ])),
+        Gate::Command(tests()),
+        Gate::Command(cargo(&["test", "--workspace", "--doc", "--quiet"])),
+        Gate::Command(documentation()),
+        Gate::Tidy,
+    ];
+    gates.extend(looms(&Metadata::read()?).map(Gate::Command));
+    Ok(gates)
+}
+
+/// nextest where it is installed: one process per test, and a test that hangs is ended.
+fn tests() -> Command {
+    if output(&mut cargo(&["nextest", "--version"])).is_ok() {
+        cargo(&["nextest", "run", "--workspace", "--no-fail-fast", "--no-tests", "warn"])
+    } else {
+        cargo(&["test", "--workspace", "--lib", "--bins", "--tests", "--no-fail-fast"])
+    }
+}
+
+fn documentation() -> Command {
+    let mut command = cargo(&["doc", "--workspace", "--no-deps", "--quiet"]);
+    command.env("RUSTDOCFLAGS", "-D warnings");
+    command
+}
+
+/// The loom tests of every crate that depends on loom, in a target directory of their own as all of it is built anew.
+fn looms(metadata: &Metadata) -> impl Iterator<Item = Command> {
+    let with_loom = metadata.packages.iter().filter(|package| package.depends_on("loom"));
+    with_loom.map(|package| {
+        let mut command = cargo(&["test", "--lib", "--release", "--package", &package.name, "loom"]);
+        command
+            .env("RUSTFLAGS", "--cfg loom")
+            .env("CARGO_TARGET_DIR", root().join("target/loom"));
+        command
+    })
+}
+
+fn summary(times: &[(String, Duration)], total: Duration) {
+    say("");
+    for (name, time) in times {
+        say(&format!("{:>6.1} s  {name}", time.as_secs_f64()));
+    }
+    say(&format!("{:>6.1} s  in all", total.as_secs_f64()));
+}
