@@ -109,6 +109,28 @@ impl Intensity {
         Self { at: at.into() }
     }
 
+    /// How long each restart still counts, oldest first, for storing as waits.
+    pub fn waits(&self, limit: &IntensityLimit, now: Duration) -> impl Iterator<Item = Duration> {
+        let (now, period) = (nanos(now), limit.period);
+        let age = move |at: &i64| Duration::from_nanos(now.saturating_sub(*at).max(0).unsigned_abs());
+        self.at
+            .iter()
+            .map(move |at| period.saturating_sub(age(at)))
+            .filter(|wait| !wait.is_zero())
+    }
+
+    /// Restores what [`Intensity::waits`] gave, on a clock that shows `now`, whatever its origin.
+    ///
+    /// A wait that is over is left out; one longer than the period counts as the period.
+    #[must_use]
+    pub fn from_waits(limit: &IntensityLimit, now: Duration, waits: impl IntoIterator<Item = Duration>) -> Self {
+        let running = waits.into_iter().filter(|wait| !wait.is_zero());
+        let ages = running
+            .map(|wait| nanos(limit.period.saturating_sub(wait)).unsigned_abs())
+            .collect();
+        Self::from_ages(&Ages(ages), now)
+    }
+
     /// The time until one more restart is allowed: until the oldest of the last `restarts` no longer counts.
     fn clears_in(&self, limit: &IntensityLimit, now: i64) -> Duration {
         let Some(deciding) = usize::try_from(limit.restarts)

@@ -112,6 +112,27 @@ fn restarts_are_remembered_across_a_boot() {
 }
 
 #[test]
+fn restarts_can_be_kept_as_waits() {
+    let (limit, mut intensity) = (limit(2, 600), Intensity::new());
+    assert_eq!(intensity.record(&limit, at(1000)), Verdict::Within { left: 1 });
+    assert_eq!(intensity.record(&limit, at(1100)), Verdict::Within { left: 0 });
+    let waits: Vec<Duration> = intensity.waits(&limit, at(1200)).collect();
+    assert_eq!(waits, [at(400), at(500)]);
+    assert_eq!(intensity.waits(&limit, at(1600)).collect::<Vec<_>>(), [at(100)]);
+
+    let mut thawed = Intensity::from_waits(&limit, at(0), waits.into_iter().chain([Duration::ZERO]));
+    assert_eq!(thawed.waits(&limit, at(0)).collect::<Vec<_>>(), [at(400), at(500)]);
+    assert_eq!(thawed.record(&limit, at(1)), Verdict::Exceeded { clears_in: at(399) });
+    assert_eq!(thawed.record(&limit, at(400)), Verdict::Within { left: 0 });
+}
+
+#[test]
+fn a_wait_longer_than_the_period_counts_as_the_period() {
+    let kept = Intensity::from_waits(&limit(2, 600), at(0), [Duration::MAX]);
+    assert_eq!(kept.waits(&limit(2, 600), at(0)).collect::<Vec<_>>(), [at(600)]);
+}
+
+#[test]
 fn absurd_ages_and_times_do_no_harm() {
     let ages: Ages = serde_json::from_str("[18446744073709551615, 0]").unwrap();
     let mut intensity = Intensity::from_ages(&ages.later(Duration::MAX), at(0));
