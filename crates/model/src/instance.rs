@@ -137,7 +137,7 @@ mod tests {
             Exit::OutOfMemory,
             Exit::Unknown,
         ];
-        let said: alloc::vec::Vec<_> = exits.iter().map(ToString::to_string).collect();
+        let said: Vec<_> = exits.iter().map(ToString::to_string).collect();
         assert_eq!(
             said,
             [

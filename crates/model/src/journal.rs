@@ -45,7 +45,6 @@ pub struct Append {
 
 impl Append {
     /// Turns the append into the receipt for it. For stores alone, after the commit, at the durability that was reached.
-    #[must_use]
     pub fn commit(self, reached: Durability) -> Receipt {
         Receipt {
             slot: self.slot,

@@ -5,23 +5,33 @@
 
 extern crate alloc;
 
+mod action;
+mod command;
 mod event;
 mod id;
 mod instance;
 pub mod journal;
+mod problem;
+pub mod profile;
 mod reason;
 pub mod spec;
 mod state;
 mod time;
 mod unit;
+mod view;
 
+pub use action::{Action, LiveInstance, Notice, Observation, Order, Report};
+pub use command::{AgentRef, Answer, Command, IdempotencyKey, Outcome, Refusal, Request};
 pub use event::{Event, Happening, MAX_METADATA, Transition};
 pub use id::{
     ActionId, AgentId, AgentName, Epoch, Incarnation, InvalidId, Namespace, Position, Revision, SLOTS, Sequence, Slot,
 };
 pub use instance::{Exit, InstanceId, ProcessIdentity, SpawnFailure, SpawnFailureKind};
+pub use problem::{Problem, ProblemCode};
+pub use profile::{Class, PhaseId, Profile, Role};
 pub use reason::{Reason, UnknownReason};
 pub use spec::{AgentSpec, Driver};
 pub use state::{Condition, ConditionView, Evidence, Health, Intent, Origin, Wanted};
 pub use time::{BootClock, InvalidTime, Moment, Now, Span, StoredWait, Wall};
 pub use unit::{Bytes, Factor, OutOfRange, Ratio, Seconds, Signal};
+pub use view::{AgentView, Explanation, LastExit, LifecycleView, NextStep, RestartBudget, Summary};

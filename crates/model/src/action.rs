@@ -1,0 +1,179 @@
+//! What the engine orders, and what it is told of the world.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+use crate::spec::{ProbeKind, Probes, ProcessSpec};
+use crate::{ActionId, AgentId, AgentName, Exit, InstanceId, Namespace, ProcessIdentity, Signal, SpawnFailure};
+
+/// An order to the world, released only once it is written down. Doing it twice is doing it once.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Action {
+    /// Unique; carries the epoch that fences it.
+    pub id: ActionId,
+    /// What to do.
+    pub order: Order,
+}
+
+/// What to do.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Order {
+    /// Make sure that it can run. Answered by [`Observation::Prepared`].
+    Prepare {
+        /// The agent.
+        agent: AgentId,
+        /// What would run.
+        process: Box<ProcessSpec>,
+    },
+    /// Start it. Answered by [`Observation::Spawned`].
+    Spawn {
+        /// Which run.
+        instance: InstanceId,
+        /// Namespace of the agent, for its environment.
+        namespace: Namespace,
+        /// Name of the agent, for its environment.
+        name: AgentName,
+        /// What runs.
+        process: Box<ProcessSpec>,
+    },
+    /// Send a signal to the whole tree.
+    Signal {
+        /// Which run.
+        instance: InstanceId,
+        /// Which signal.
+        signal: Signal,
+    },
+    /// End the whole tree at once, by SIGKILL.
+    Kill {
+        /// Which run.
+        instance: InstanceId,
+    },
+    /// The exit of an instance is written down; the keeper may forget it.
+    Acknowledge {
+        /// Which run.
+        instance: InstanceId,
+    },
+    /// Stop the whole tree where it stands (freezer or SIGSTOP), or let it go on.
+    Freeze {
+        /// Which run.
+        instance: InstanceId,
+        /// Whether it shall stand.
+        frozen: bool,
+    },
+    /// Look at it from outside from now on.
+    Probe {
+        /// Which run.
+        instance: InstanceId,
+        /// How.
+        probes: Box<Probes>,
+    },
+}
+
+/// What was seen of the world.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Observation {
+    /// Whether an agent can run.
+    Prepared {
+        /// The agent.
+        agent: AgentId,
+        /// Why not, if not.
+        result: Result<(), SpawnFailure>,
+    },
+    /// A run began, or could not.
+    Spawned {
+        /// Which run.
+        instance: InstanceId,
+        /// The process, or why there is none.
+        result: Result<ProcessIdentity, SpawnFailure>,
+    },
+    /// A run ended.
+    Exited {
+        /// Which run.
+        instance: InstanceId,
+        /// How.
+        exit: Exit,
+        /// How many processes of its tree were left and swept.
+        swept: u32,
+    },
+    /// An instance spoke on its notify socket.
+    Notified {
+        /// Which run.
+        instance: InstanceId,
+        /// What it said.
+        notice: Notice,
+    },
+    /// A probe was made.
+    Probed {
+        /// Which run.
+        instance: InstanceId,
+        /// Which probe.
+        kind: ProbeKind,
+        /// What was seen, if it failed.
+        result: Result<(), String>,
+    },
+    /// An agent that nothing runs reported.
+    Reported {
+        /// The agent.
+        agent: AgentId,
+        /// Its report.
+        report: Report,
+    },
+    /// Everything that the driver finds alive, and every exit that was not acknowledged. Nothing is started before it came.
+    Inventory {
+        /// What lives.
+        live: Vec<LiveInstance>,
+        /// What ended.
+        exited: Vec<(InstanceId, Exit)>,
+    },
+}
+
+/// A process that the driver found alive.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LiveInstance {
+    /// Which run.
+    pub instance: InstanceId,
+    /// The process.
+    pub process: ProcessIdentity,
+    /// Whether it said `READY=1`.
+    pub ready: bool,
+}
+
+/// What an instance says on its notify socket (the protocol of `sd_notify`).
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum Notice {
+    /// `READY=1`.
+    Ready,
+    /// `RELOADING=1`.
+    Reloading,
+    /// `STOPPING=1`.
+    Stopping,
+    /// `STATUS=`.
+    Status {
+        /// The text.
+        text: String,
+    },
+    /// `WATCHDOG=1`.
+    Watchdog,
+    /// `WATCHDOG=trigger`: it asks to be treated as hung.
+    WatchdogTrigger,
+    /// `EXTEND_TIMEOUT_USEC=`.
+    ExtendTimeout {
+        /// By how much, in microseconds.
+        micros: u64,
+    },
+}
+
+/// What an agent says of itself. One observation among others: it can worsen its health, never clear what was seen from outside.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Report {
+    /// The run that it believes to be; older ones are ignored.
+    pub incarnation: Option<crate::Incarnation>,
+    /// How it says that it does.
+    pub health: Option<crate::Health>,
+    /// What it says beside.
+    pub detail: Option<String>,
+}

@@ -1,0 +1,213 @@
+//! What people and clients ask of the engine, and how it answers.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{AgentId, AgentName, AgentSpec, Namespace, Origin, Revision, Wanted};
+
+/// One request: who asks, of whom, what, and under which conditions.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Command {
+    /// Who asks, and which request it is.
+    pub origin: Origin,
+    /// The namespace of the agent.
+    pub namespace: Namespace,
+    /// The agent.
+    pub agent: AgentRef,
+    /// Refused unless the agent is at this revision (`If-Match`).
+    pub expected: Option<Revision>,
+    /// Given the same answer as before when it was seen before (`Idempotency-Key`).
+    pub idempotency: Option<IdempotencyKey>,
+    /// Why, in the asker's words.
+    pub reason: Option<String>,
+    /// What.
+    pub request: Request,
+}
+
+/// An agent by what people call it or by its id.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum AgentRef {
+    /// By name, in the command's namespace.
+    Name(AgentName),
+    /// By id.
+    Id(AgentId),
+}
+
+impl core::fmt::Display for AgentRef {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Name(name) => name.fmt(f),
+            Self::Id(id) => id.fmt(f),
+        }
+    }
+}
+
+impl core::str::FromStr for AgentRef {
+    type Err = crate::InvalidId;
+
+    /// Reads an id where the text looks like one, else a name.
+    fn from_str(text: &str) -> Result<Self, crate::InvalidId> {
+        text.parse()
+            .map(Self::Id)
+            .or_else(|_no_id| text.parse().map(Self::Name))
+    }
+}
+
+/// A key that a client chose for one request, and the hash of that request.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct IdempotencyKey {
+    /// 1 to 255 visible characters.
+    pub key: String,
+    /// Hash of method, path and body.
+    pub fingerprint: u64,
+}
+
+/// What is asked.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Request {
+    /// Make it known. `agent` must be a name that no live agent of the namespace has.
+    Register {
+        /// What it is told to be.
+        spec: Box<AgentSpec>,
+        /// What is wanted of it; `Running` starts it.
+        wanted: Wanted,
+    },
+    /// Tell it to be something else; in force at its next start.
+    Respec {
+        /// What it is told to be.
+        spec: Box<AgentSpec>,
+    },
+    /// Want something else of it.
+    Want(Wanted),
+    /// Make sure that it can run, without starting it.
+    Deploy,
+    /// Stop and start it, once.
+    Restart,
+    /// Forget failures: counters, quarantine and holds; start again where that is wanted.
+    Reset,
+    /// Give it a task. Twice the same id is once.
+    Assign {
+        /// The task's id.
+        task: String,
+    },
+    /// A task of it is done. Twice the same id is once.
+    Complete {
+        /// The task's id.
+        task: String,
+    },
+    /// Somebody saw an error of it: an observation.
+    ReportError {
+        /// What was seen.
+        detail: String,
+    },
+}
+
+impl Request {
+    /// The verb that people know it by.
+    #[must_use]
+    pub const fn verb(&self) -> &'static str {
+        match self {
+            Self::Register { .. } => "register",
+            Self::Respec { .. } => "respec",
+            Self::Want(Wanted::Running) => "start",
+            Self::Want(Wanted::Paused) => "pause",
+            Self::Want(Wanted::Maintenance) => "maintenance",
+            Self::Want(Wanted::Stopped) => "stop",
+            Self::Want(Wanted::Terminated) => "terminate",
+            Self::Want(Wanted::Deleted) => "delete",
+            Self::Deploy => "deploy",
+            Self::Restart => "restart",
+            Self::Reset => "reset",
+            Self::Assign { .. } => "assign",
+            Self::Complete { .. } => "complete",
+            Self::ReportError { .. } => "report-error",
+        }
+    }
+}
+
+/// What a request led to, once it is durable.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Answer {
+    /// Whether anything was changed, or it already was so.
+    pub outcome: Outcome,
+    /// The agent right after.
+    pub agent: crate::AgentView,
+    /// Binds together all that the request led to.
+    pub correlation_id: String,
+}
+
+/// Whether a request changed anything.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The agent is known from now on.
+    Created,
+    /// It was accepted and written down; where it takes time, it is under way.
+    Accepted,
+    /// It was so before.
+    Already,
+}
+
+/// Why a request was refused. State and history are unchanged.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Refusal {
+    /// No such agent.
+    #[error("there is no agent `{0}`")]
+    Unknown(String),
+    /// The id is that of an agent that was deleted.
+    #[error("agent {0} was deleted")]
+    Gone(AgentId),
+    /// A live agent has the name.
+    #[error("there is already an agent `{name}` ({id})")]
+    Duplicate {
+        /// The name.
+        name: AgentName,
+        /// Who has it.
+        id: AgentId,
+    },
+    /// The agent is at another revision than the asker believes.
+    #[error("the agent is at revision {current}, not {expected}")]
+    Stale {
+        /// What the asker believes.
+        expected: Revision,
+        /// What is.
+        current: Revision,
+    },
+    /// The key was used for another request.
+    #[error("the idempotency key `{0}` was used for another request")]
+    KeyReused(String),
+    /// The agent's phase does not permit it.
+    #[error("{verb} is not possible in phase {phase}")]
+    NotPossible {
+        /// What was asked.
+        verb: &'static str,
+        /// Where the agent is.
+        phase: String,
+        /// The phases that may follow from there.
+        possible: Vec<String>,
+    },
+    /// No such profile.
+    #[error("there is no profile `{0}`; use agent or component")]
+    UnknownProfile(String),
+    /// A profile cannot change while the agent lives.
+    #[error("the profile of an agent cannot change; delete it and register it anew")]
+    ProfileChange,
+    /// As many tasks as one agent may have.
+    #[error("the agent has {0} tasks in flight, as many as it may have")]
+    TooManyTasks(u32),
+    /// A field beyond its limit.
+    #[error("{what} is longer than {limit} bytes")]
+    TooLong {
+        /// Which.
+        what: &'static str,
+        /// The limit.
+        limit: usize,
+    },
+    /// As many agents as one slot may have.
+    #[error("the fleet is full: {0} agents")]
+    Full(usize),
+}

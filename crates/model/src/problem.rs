@@ -1,0 +1,208 @@
+//! Problems as the API tells them (RFC 9457), with stable codes.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Declares the codes with their title and status.
+macro_rules! codes {
+    ($($variant:ident = $code:literal, $status:literal, $title:literal;)*) => {
+        /// A stable code of a problem; its `type` is `urn:stead:problem:` and the code.
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, JsonSchema)]
+        #[serde(rename_all = "kebab-case")]
+        pub enum ProblemCode { $(#[doc = $title] $variant,)* }
+
+        impl ProblemCode {
+            /// Every code.
+            pub const ALL: &[Self] = &[$(Self::$variant),*];
+
+            /// The code as text.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $code,)* }
+            }
+
+            /// The HTTP status that it comes with.
+            #[must_use]
+            pub const fn status(self) -> u16 {
+                match self { $(Self::$variant => $status,)* }
+            }
+
+            /// What it says in general.
+            #[must_use]
+            pub const fn title(self) -> &'static str {
+                match self { $(Self::$variant => $title,)* }
+            }
+        }
+    };
+}
+
+codes! {
+    InvalidRequest = "invalid-request", 400, "The request cannot be understood";
+    InvalidSpec = "invalid-spec", 422, "The spec does not hold together";
+    InvalidConfig = "invalid-config", 422, "The configuration does not hold together";
+    Unauthorized = "unauthorized", 401, "A valid token is needed";
+    NotFound = "not-found", 404, "There is nothing here";
+    UnknownAgent = "unknown-agent", 404, "There is no such agent";
+    AgentGone = "agent-gone", 410, "The agent was deleted";
+    CursorGone = "cursor-gone", 410, "What the cursor points at is no longer kept";
+    MethodNotAllowed = "method-not-allowed", 405, "This cannot be done here";
+    DuplicateName = "duplicate-name", 409, "The name is taken";
+    NotPossible = "not-possible", 409, "The agent's phase does not permit it";
+    IdempotencyKeyReused = "idempotency-key-reused", 422, "The idempotency key was used for another request";
+    StaleRevision = "stale-revision", 412, "The agent has changed since";
+    TooLarge = "too-large", 413, "The request is too large";
+    UnsupportedMediaType = "unsupported-media-type", 415, "The body must be JSON";
+    LimitReached = "limit-reached", 422, "A limit is reached";
+    Busy = "busy", 503, "Too much is under way; try again soon";
+    StoreUnavailable = "store-unavailable", 503, "Changes cannot be written down now";
+    OutcomeUnknown = "outcome-unknown", 503, "Whether the change was written down is unknown";
+    ShuttingDown = "shutting-down", 503, "The daemon is going down";
+    Internal = "internal", 500, "Something went wrong here";
+}
+
+impl core::fmt::Display for ProblemCode {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A problem as `application/problem+json`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Problem {
+    /// `urn:stead:problem:` and the code.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// What it says in general.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// The stable code.
+    pub code: ProblemCode,
+    /// What was wrong, where, and what to do.
+    pub detail: String,
+    /// The phases that may follow, where a phase did not permit what was asked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub possible: Vec<String>,
+    /// Each single fault, where there are several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<String>,
+    /// The request's correlation id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub correlation_id: Option<String>,
+}
+
+impl Problem {
+    /// A problem of a code with what was wrong.
+    #[must_use]
+    pub fn new(code: ProblemCode, detail: impl Into<String>) -> Self {
+        Self {
+            kind: alloc::format!("urn:stead:problem:{code}"),
+            title: code.title().into(),
+            status: code.status(),
+            code,
+            detail: detail.into(),
+            possible: Vec::new(),
+            errors: Vec::new(),
+            correlation_id: None,
+        }
+    }
+}
+
+impl core::fmt::Display for Problem {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "{}: {}", self.title, self.detail)
+    }
+}
+
+impl core::error::Error for Problem {}
+
+impl From<crate::Refusal> for Problem {
+    fn from(refusal: crate::Refusal) -> Self {
+        use crate::Refusal;
+        let code = match &refusal {
+            Refusal::Unknown(_) => ProblemCode::UnknownAgent,
+            Refusal::Gone(_) => ProblemCode::AgentGone,
+            Refusal::Duplicate { .. } => ProblemCode::DuplicateName,
+            Refusal::Stale { .. } => ProblemCode::StaleRevision,
+            Refusal::KeyReused(_) => ProblemCode::IdempotencyKeyReused,
+            Refusal::NotPossible { .. } => ProblemCode::NotPossible,
+            Refusal::UnknownProfile(_) | Refusal::ProfileChange => ProblemCode::InvalidSpec,
+            Refusal::TooManyTasks(_) | Refusal::TooLong { .. } | Refusal::Full(_) => ProblemCode::LimitReached,
+        };
+        let mut problem = Self::new(code, alloc::format!("{refusal}"));
+        if let Refusal::NotPossible { possible, .. } = refusal {
+            problem.possible = possible;
+        }
+        problem
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString;
+    use alloc::vec;
+
+    use super::*;
+    use crate::{AgentId, Refusal, Revision};
+
+    #[test]
+    fn every_code_is_written_as_it_is_read_and_has_a_status_of_an_error() {
+        for code in ProblemCode::ALL {
+            assert_eq!(serde_json::to_string(code).unwrap(), alloc::format!("\"{code}\""));
+            assert!((400..=599).contains(&code.status()) && !code.title().is_empty());
+        }
+    }
+
+    #[test]
+    fn every_refusal_is_a_problem_of_its_own_code() {
+        let name = "web".parse().unwrap();
+        let id = AgentId::from_bits(1);
+        let refusals = [
+            (Refusal::Unknown("web".into()), ProblemCode::UnknownAgent),
+            (Refusal::Gone(id), ProblemCode::AgentGone),
+            (Refusal::Duplicate { name, id }, ProblemCode::DuplicateName),
+            (
+                Refusal::Stale {
+                    expected: Revision(1),
+                    current: Revision(2),
+                },
+                ProblemCode::StaleRevision,
+            ),
+            (Refusal::KeyReused("k".into()), ProblemCode::IdempotencyKeyReused),
+            (Refusal::UnknownProfile("x".into()), ProblemCode::InvalidSpec),
+            (Refusal::ProfileChange, ProblemCode::InvalidSpec),
+            (Refusal::TooManyTasks(9), ProblemCode::LimitReached),
+            (
+                Refusal::TooLong {
+                    what: "task",
+                    limit: 255,
+                },
+                ProblemCode::LimitReached,
+            ),
+            (Refusal::Full(9), ProblemCode::LimitReached),
+        ];
+        for (refusal, code) in refusals {
+            let said = refusal.to_string();
+            let problem = Problem::from(refusal);
+            assert_eq!((problem.code, problem.detail), (code, said));
+        }
+    }
+
+    #[test]
+    fn an_impossible_wish_names_what_is_possible() {
+        let refusal = Refusal::NotPossible {
+            verb: "pause",
+            phase: "offline".into(),
+            possible: vec!["starting".into()],
+        };
+        let problem = Problem::from(refusal);
+        assert_eq!(problem.possible, ["starting"]);
+        assert_eq!(
+            problem.to_string(),
+            "The agent's phase does not permit it: pause is not possible in phase offline"
+        );
+    }
+}

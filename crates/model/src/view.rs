@@ -1,0 +1,161 @@
+//! What readers see of an agent.
+
+use alloc::borrow::Cow;
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    AgentId, AgentName, ConditionView, Evidence, Exit, Health, Incarnation, Intent, Namespace, Revision, Transition,
+    Wall, Wanted,
+};
+
+/// An agent as the API shows it: every state with its evidence, and what happens next.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct AgentView {
+    /// Its id; never given twice.
+    pub id: AgentId,
+    /// Its name.
+    pub name: AgentName,
+    /// Its namespace.
+    pub namespace: Namespace,
+    /// Its lifecycle profile.
+    pub profile: Cow<'static, str>,
+    /// The sort of work it does.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Where it is in its life.
+    pub phase: Cow<'static, str>,
+    /// Since when it is in that phase.
+    pub since: Wall,
+    /// How well it does, from observation.
+    pub health: Health,
+    /// Whether it takes work.
+    pub ready: bool,
+    /// What is wanted of it.
+    pub intent: Wanted,
+    /// Its run; 0 before the first.
+    pub incarnation: Incarnation,
+    /// Its process, where there is one.
+    pub pid: Option<i32>,
+    /// How often it was started again after a failure.
+    pub restarts: u64,
+    /// Tasks in flight.
+    pub tasks: u32,
+    /// Version of its state; the ETag.
+    pub revision: Revision,
+    /// Number of its current spec.
+    pub spec_revision: u32,
+    /// Its live instance was started with an older spec; a restart puts the current one in force.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub restart_pending: bool,
+    /// Free words to select by.
+    pub labels: BTreeMap<String, String>,
+    /// What holds beside its health.
+    #[serde(default)]
+    pub conditions: Vec<ConditionView>,
+    /// What all of it is known from.
+    pub evidence: Vec<Evidence>,
+    /// What happens next by itself; absent when nothing will.
+    pub next: Option<NextStep>,
+}
+
+/// Something that will happen by itself.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct NextStep {
+    /// What.
+    pub what: String,
+    /// When; absent when it waits for something other than time.
+    pub at: Option<Wall>,
+}
+
+/// The state of an agent's life: `GET {agent}/lifecycle`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct LifecycleView {
+    /// Where it is.
+    pub current_state: Cow<'static, str>,
+    /// Where it may go from there.
+    pub valid_transitions: Vec<Cow<'static, str>>,
+    /// It works.
+    pub is_operational: bool,
+    /// It can take a task.
+    pub is_available_for_tasks: bool,
+    /// Something is wrong.
+    pub is_in_error_state: bool,
+    /// It was taken out of work on purpose.
+    pub is_in_maintenance: bool,
+    /// All states of its profile.
+    pub states: Vec<Cow<'static, str>>,
+}
+
+/// Why an agent is as it is, and what happens next: `stead why`.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Explanation {
+    /// The agent.
+    pub agent: AgentView,
+    /// All of it in one sentence.
+    pub summary: String,
+    /// What is wanted: by whom, when, why.
+    pub intent: Intent,
+    /// How its life is judged against what is wanted.
+    pub verdict: String,
+    /// Whom it waits for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waiting_for: Vec<String>,
+    /// What happens next, in order.
+    pub next: Vec<NextStep>,
+    /// How many restarts are left before quarantine, and in which period.
+    pub restart_budget: RestartBudget,
+    /// What would clear what is wrong, where something is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub clears: Vec<String>,
+    /// How its last instance ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_exit: Option<LastExit>,
+    /// The latest transitions, newest first.
+    pub history: Vec<Transition>,
+}
+
+/// How an instance ended.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct LastExit {
+    /// Which run.
+    pub incarnation: Incarnation,
+    /// How.
+    pub exit: Exit,
+    /// When.
+    pub at: Wall,
+}
+
+/// Restarts left before quarantine.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct RestartBudget {
+    /// Restarts within the period.
+    pub used: u32,
+    /// How many are permitted.
+    pub max: u32,
+    /// The period.
+    pub period: crate::Span,
+    /// The policy that decides which exits are answered.
+    pub policy: crate::spec::RestartPolicy,
+}
+
+/// Counts over agents: `GET analytics/summary`.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Summary {
+    /// All of them.
+    pub total_agents: u64,
+    /// Those that work.
+    pub operational_agents: u64,
+    /// Those that can take a task.
+    pub available_agents: u64,
+    /// Those with something wrong.
+    pub error_agents: u64,
+    /// Those taken out of work on purpose.
+    pub maintenance_agents: u64,
+    /// How many are in each state.
+    pub state_distribution: BTreeMap<String, u64>,
+}
