@@ -48,8 +48,6 @@ impl Slot {
     }
 
     const fn from_top_bits(bits: u64) -> Self {
-        // Ten bits remain after the shift, so the narrowing loses nothing.
-        #[expect(clippy::cast_possible_truncation, reason = "ten bits are left")]
         Self((bits >> NUMBER_BITS) as u16)
     }
 }
@@ -124,7 +122,6 @@ impl fmt::Display for AgentId {
         f.write_str(ID_PREFIX)?;
         for digit in (0..13).rev() {
             let index = (self.0 >> (digit * 5)) & 31;
-            #[expect(clippy::cast_possible_truncation, reason = "below 32")]
             fmt::Write::write_char(f, char::from(CROCKFORD[index as usize]))?;
         }
         Ok(())

@@ -5,6 +5,7 @@ mod process;
 mod restart;
 
 use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -60,7 +61,7 @@ impl AgentSpec {
     #[must_use]
     pub fn process(process: ProcessSpec) -> Self {
         Self {
-            driver: Driver::Process(process),
+            driver: Driver::Process(Box::new(process)),
             ..Self::reporting(DEFAULT_PROFILE)
         }
     }
@@ -95,7 +96,7 @@ pub enum Driver {
     /// Nothing: it runs elsewhere and only reports.
     None,
     /// A process of this machine.
-    Process(ProcessSpec),
+    Process(Box<ProcessSpec>),
 }
 
 /// What says that an agent is ready.
@@ -239,7 +240,7 @@ impl TryFrom<SpecForm> for AgentSpec {
             DriverName::Process
         });
         let driver = match driver {
-            DriverName::Process => Driver::Process(ProcessSpec {
+            DriverName::Process => Driver::Process(Box::new(ProcessSpec {
                 command: if form.command.is_empty() {
                     return Err(InvalidSpec::NoCommand);
                 } else {
@@ -257,7 +258,7 @@ impl TryFrom<SpecForm> for AgentSpec {
                     return Err(InvalidSpec::WatchdogWithoutNotify);
                 },
                 notify: form.notify,
-            }),
+            })),
             DriverName::None => {
                 let meaningless = [
                     ("command", !form.command.is_empty()),
@@ -290,7 +291,7 @@ impl From<AgentSpec> for SpecForm {
     fn from(spec: AgentSpec) -> Self {
         let (driver, process) = match spec.driver {
             Driver::None => (DriverName::None, None),
-            Driver::Process(process) => (DriverName::Process, Some(process)),
+            Driver::Process(process) => (DriverName::Process, Some(*process)),
         };
         let process = process.unwrap_or_default();
         Self {

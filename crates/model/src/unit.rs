@@ -209,7 +209,10 @@ impl fmt::Display for Bytes {
             (1 << 20, "MiB"),
             (1 << 10, "KiB"),
         ];
-        match units.iter().find(|(unit, _)| self.0 != 0 && self.0 % unit == 0) {
+        match units
+            .iter()
+            .find(|(unit, _)| self.0 != 0 && self.0.is_multiple_of(*unit))
+        {
             Some((unit, name)) => write!(f, "{}{name}", self.0 / unit),
             None => write!(f, "{}B", self.0),
         }

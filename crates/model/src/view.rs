@@ -73,6 +73,7 @@ pub struct NextStep {
 }
 
 /// The state of an agent's life: `GET {agent}/lifecycle`.
+#[expect(clippy::struct_excessive_bools, reason = "the contract's predicates, side by side")]
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct LifecycleView {
     /// Where it is.
