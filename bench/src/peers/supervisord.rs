@@ -30,7 +30,7 @@ impl Peer for Supervisord {
     }
 
     fn delay(&self) -> &'static str {
-        "none (startsecs=0)"
+        "none (startsecs=0); its loop starts again one turn, up to 1 s, after it reaped"
     }
 
     fn version(&self) -> Result<String> {
@@ -58,10 +58,11 @@ fn configuration(fleet: &Fleet) -> Result<String> {
          childlogdir={dir}\nminfds={descriptors}\n"
     );
     for id in fleet.ids() {
+        // A log, if only to nowhere: it then polls the agent's output, whose end wakes it before its timer of 1 s does.
         write!(
             text,
             "\n[program:a-{id}]\ncommand={agent} {fifo} {id}\nautorestart=true\nstartsecs=0\nstartretries=1000000\n\
-             stdout_logfile=NONE\nstderr_logfile=NONE\n"
+             redirect_stderr=true\nstdout_logfile=/dev/null\nstdout_logfile_maxbytes=0\n"
         )?;
     }
     Ok(text)
