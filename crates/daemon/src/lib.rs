@@ -1,1 +1,9 @@
 //! The body of Stead: pump, clock, HTTP API, drivers and probes around the engine.
+
+mod handle;
+mod status;
+mod views;
+
+pub use handle::{Ask, Handle, QUEUE};
+pub use status::{Part, Status, StatusReport};
+pub use views::Views;

@@ -1,0 +1,140 @@
+//! How everything around the engine talks to it: requests in, durable answers out.
+
+use std::sync::Arc;
+
+use stead_model::{
+    AgentId, AgentRef, AgentSpec, Answer, Command, Explanation, LifecycleView, Namespace, Problem, ProblemCode, Report,
+};
+use stead_store::Store;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::status::Status;
+use crate::views::Views;
+
+/// How many requests may wait for the engine before further ones are refused with `busy`.
+pub const QUEUE: usize = 4096;
+
+/// One request to the pump, with the way back.
+#[derive(Debug)]
+pub enum Ask {
+    /// A command; answered once it is durable.
+    Command(Box<Command>, oneshot::Sender<Result<Answer, Problem>>),
+    /// A report of an agent about itself; answered once it was taken.
+    Report(Namespace, AgentRef, Report, oneshot::Sender<Result<(), Problem>>),
+    /// Why an agent is as it is.
+    Explain(Namespace, AgentRef, oneshot::Sender<Result<Explanation, Problem>>),
+    /// Where an agent may go from its state.
+    Lifecycle(Namespace, AgentRef, oneshot::Sender<Result<LifecycleView, Problem>>),
+    /// What an agent is told to be.
+    Spec(Namespace, AgentRef, oneshot::Sender<Result<(AgentId, u32, Arc<AgentSpec>), Problem>>),
+}
+
+/// A handle on the running daemon; cheap to clone.
+#[derive(Clone)]
+pub struct Handle {
+    asks: mpsc::Sender<Ask>,
+    views: Arc<Views>,
+    store: Arc<dyn Store>,
+    committed: watch::Receiver<u64>,
+    status: Arc<Status>,
+}
+
+impl std::fmt::Debug for Handle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Handle").finish_non_exhaustive()
+    }
+}
+
+impl Handle {
+    /// Ties a handle to its pump's ends.
+    #[must_use]
+    pub fn new(
+        asks: mpsc::Sender<Ask>,
+        views: Arc<Views>,
+        store: Arc<dyn Store>,
+        committed: watch::Receiver<u64>,
+        status: Arc<Status>,
+    ) -> Self {
+        Self { asks, views, store, committed, status }
+    }
+
+    /// Asks the engine for a change; returns once the change, or the refusal, is durable.
+    ///
+    /// # Errors
+    /// The refusal as a problem; `busy` when the queue is full; `outcome-unknown` when the write failed.
+    /// Cancel safe: a request that was sent is carried out even if nobody waits for its answer.
+    pub async fn command(&self, command: Command) -> Result<Answer, Problem> {
+        self.ask(|back| Ask::Command(Box::new(command), back)).await
+    }
+
+    /// Hands in what an agent says of itself.
+    ///
+    /// # Errors
+    /// `unknown-agent`, or `busy` when the queue is full.
+    pub async fn report(&self, namespace: Namespace, agent: AgentRef, report: Report) -> Result<(), Problem> {
+        self.ask(|back| Ask::Report(namespace, agent, report, back)).await
+    }
+
+    /// Explains why an agent is as it is and what happens next.
+    ///
+    /// # Errors
+    /// `unknown-agent` or `agent-gone`; `busy` when the queue is full.
+    pub async fn explain(&self, namespace: Namespace, agent: AgentRef) -> Result<Explanation, Problem> {
+        self.ask(|back| Ask::Explain(namespace, agent, back)).await
+    }
+
+    /// Tells where an agent may go from its state.
+    ///
+    /// # Errors
+    /// `unknown-agent` or `agent-gone`; `busy` when the queue is full.
+    pub async fn lifecycle(&self, namespace: Namespace, agent: AgentRef) -> Result<LifecycleView, Problem> {
+        self.ask(|back| Ask::Lifecycle(namespace, agent, back)).await
+    }
+
+    /// Reads what an agent is told to be, secrets included; redact it before showing it.
+    ///
+    /// # Errors
+    /// `unknown-agent` or `agent-gone`; `busy` when the queue is full.
+    pub async fn spec(&self, namespace: Namespace, agent: AgentRef) -> Result<(AgentId, u32, Arc<AgentSpec>), Problem> {
+        self.ask(|back| Ask::Spec(namespace, agent, back)).await
+    }
+
+    /// The published view of every agent; never ahead of what is durable.
+    #[must_use]
+    pub fn views(&self) -> &Views {
+        &self.views
+    }
+
+    /// The store, for reading history and events. Its reads block: call them from `spawn_blocking`.
+    #[must_use]
+    pub fn store(&self) -> Arc<dyn Store> {
+        Arc::clone(&self.store)
+    }
+
+    /// Changes whenever events may have been added to the store.
+    #[must_use]
+    pub fn committed(&self) -> watch::Receiver<u64> {
+        self.committed.clone()
+    }
+
+    /// How the daemon itself does.
+    #[must_use]
+    pub fn status(&self) -> &Status {
+        &self.status
+    }
+
+    async fn ask<T>(&self, make: impl FnOnce(oneshot::Sender<Result<T, Problem>>) -> Ask) -> Result<T, Problem> {
+        let (back, answer) = oneshot::channel();
+        match self.asks.try_send(make(back)) {
+            Ok(()) => answer.await.unwrap_or_else(|_dropped| Err(gone())),
+            Err(mpsc::error::TrySendError::Full(_)) => {
+                Err(Problem::new(ProblemCode::Busy, format!("{QUEUE} requests are waiting already; try again in a moment")))
+            }
+            Err(mpsc::error::TrySendError::Closed(_)) => Err(gone()),
+        }
+    }
+}
+
+fn gone() -> Problem {
+    Problem::new(ProblemCode::ShuttingDown, "the daemon is going down; ask again when it is back")
+}

@@ -1,0 +1,68 @@
+//! How the daemon itself does: what `/health/ready`, `doctor` and `why` say about it.
+
+use std::sync::{Mutex, PoisonError};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use stead_model::Wall;
+
+/// The parts of the daemon that can be away while the rest goes on.
+#[derive(Debug)]
+pub struct Status {
+    report: Mutex<StatusReport>,
+}
+
+/// What [`Status`] says.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct StatusReport {
+    /// Whether changes can be written down.
+    pub store: Part,
+    /// Whether processes can be started and watched.
+    pub keeper: Part,
+    /// Whether everything that ran before is adopted.
+    pub adopted: Part,
+}
+
+/// One part.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum Part {
+    /// It works.
+    Up,
+    /// It is not there yet.
+    Starting,
+    /// It is away.
+    Away {
+        /// Since when.
+        since: Wall,
+        /// What is wrong, and what to do.
+        detail: String,
+    },
+}
+
+impl StatusReport {
+    /// Whether everything works.
+    #[must_use]
+    pub fn ready(&self) -> bool {
+        [&self.store, &self.keeper, &self.adopted].iter().all(|part| **part == Part::Up)
+    }
+}
+
+impl Default for Status {
+    fn default() -> Self {
+        Self { report: Mutex::new(StatusReport { store: Part::Starting, keeper: Part::Starting, adopted: Part::Starting }) }
+    }
+}
+
+impl Status {
+    /// What is known now.
+    #[must_use]
+    pub fn report(&self) -> StatusReport {
+        self.report.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Changes what is known.
+    pub fn update(&self, change: impl FnOnce(&mut StatusReport)) {
+        change(&mut self.report.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}

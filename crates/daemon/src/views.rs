@@ -1,0 +1,79 @@
+//! The published view of every agent: what readers see, never ahead of what is durable.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use stead_model::{AgentId, AgentName, AgentRef, AgentView, Namespace};
+
+/// All agents, by name and by id.
+#[derive(Debug, Default)]
+pub struct Views {
+    tables: RwLock<Tables>,
+}
+
+#[derive(Debug, Default)]
+struct Tables {
+    by_name: BTreeMap<(Namespace, AgentName), Arc<AgentView>>,
+    names: HashMap<AgentId, (Namespace, AgentName)>,
+}
+
+impl Views {
+    /// Shows an agent as it is now.
+    pub fn publish(&self, view: AgentView) {
+        let key = (view.namespace.clone(), view.name.clone());
+        let mut tables = self.tables.write().unwrap_or_else(PoisonError::into_inner);
+        tables.names.insert(view.id, key.clone());
+        tables.by_name.insert(key, Arc::new(view));
+    }
+
+    /// Shows an agent no longer.
+    pub fn withdraw(&self, id: AgentId) {
+        let mut tables = self.tables.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(key) = tables.names.remove(&id)
+            && tables.by_name.get(&key).is_some_and(|view| view.id == id)
+        {
+            tables.by_name.remove(&key);
+        }
+    }
+
+    /// Finds an agent; reading an unknown one creates nothing.
+    #[must_use]
+    pub fn get(&self, namespace: &Namespace, agent: &AgentRef) -> Option<Arc<AgentView>> {
+        let tables = self.tables.read().unwrap_or_else(PoisonError::into_inner);
+        match agent {
+            AgentRef::Name(name) => tables.by_name.get(&(namespace.clone(), name.clone())),
+            AgentRef::Id(id) => tables.names.get(id).and_then(|key| tables.by_name.get(key)),
+        }
+        .map(Arc::clone)
+    }
+
+    /// Collects up to `limit` agents that `fits` takes, by namespace and name, beyond `after`.
+    ///
+    /// Holds the readers' lock for the whole walk; the second value says whether there are more.
+    pub fn page(
+        &self,
+        after: Option<&(Namespace, AgentName)>,
+        limit: usize,
+        mut fits: impl FnMut(&AgentView) -> bool,
+    ) -> (Vec<Arc<AgentView>>, bool) {
+        let tables = self.tables.read().unwrap_or_else(PoisonError::into_inner);
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut fitting = tables.by_name.range((start, Bound::Unbounded)).filter(|(_, view)| fits(view)).map(|(_, view)| view);
+        let page: Vec<_> = fitting.by_ref().take(limit).map(Arc::clone).collect();
+        let more = fitting.next().is_some();
+        (page, more)
+    }
+
+    /// Calls `visit` with every agent, by namespace and name.
+    pub fn each(&self, mut visit: impl FnMut(&AgentView)) {
+        let tables = self.tables.read().unwrap_or_else(PoisonError::into_inner);
+        tables.by_name.values().for_each(|view| visit(view));
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.tables.read().unwrap_or_else(PoisonError::into_inner).by_name.len()
+    }
+}
