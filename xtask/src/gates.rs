@@ -35,12 +35,15 @@ pub(crate) fn run() -> Result<()> {
 enum Gate {
     Command(Command),
     Tidy,
+    /// Needs a tool that is not here: said, not hidden.
+    Skipped(&'static str),
 }
 
 impl Gate {
     fn name(&self) -> String {
         match self {
             Self::Tidy => "cargo xtask tidy".to_owned(),
+            Self::Skipped(why) => format!("skipped: {why}"),
             Self::Command(command) => {
                 let env = command.get_envs().filter_map(|(key, value)| Some((key, value?)));
                 let env = env.filter(|(key, _)| *key != "CARGO_TARGET_DIR");
@@ -54,6 +57,7 @@ impl Gate {
         match self {
             Self::Command(mut command) => crate::shell::run(&mut command),
             Self::Tidy => tidy::run(),
+            Self::Skipped(_) => Ok(()),
         }
     }
 }
@@ -75,6 +79,7 @@ fn gates() -> Result<Vec<Gate>> {
         Gate::Tidy,
     ];
     gates.extend(looms(&Metadata::read()?).map(Gate::Command));
+    gates.push(supply_chain());
     Ok(gates)
 }
 
@@ -103,6 +108,15 @@ fn looms(metadata: &Metadata) -> impl Iterator<Item = Command> {
             .env("CARGO_TARGET_DIR", root().join("target/loom"));
         command
     })
+}
+
+/// Licences, sources and banned crates, by `deny.toml`. The tool takes longer to build than all gates, so it is optional.
+fn supply_chain() -> Gate {
+    if output(&mut cargo(&["deny", "--version"])).is_ok() {
+        Gate::Command(cargo(&["deny", "check", "bans", "licenses", "sources"]))
+    } else {
+        Gate::Skipped("cargo-deny is not installed, licences and sources are not checked")
+    }
 }
 
 fn summary(times: &[(String, Duration)], total: Duration) {
