@@ -1,13 +1,11 @@
 //! How many tries in a row it took, and when that is forgotten.
 //!
 //! ```text
-//!              next_attempt: count + 1                    healthy
-//!            ┌──────────────────────────┐   ┌──────────────────────────────────┐
-//!            ▼                          │   │                                  ▼
-//!        UNPROVEN ──────────────────────┴───┘                           HEALTHY until steady_at
-//!            ▲     unhealthy, next_attempt: the count stays                    │
-//!            ├─────────────────────────────────────────────────────────────────┤
-//!            └──────────── after steady_at: the count starts at 0 ─────────────┘
+//!                 healthy                     steady_at reached
+//!     UNPROVEN ────────────► HEALTHY, count n ─────────────────► HEALTHY, count 0
+//!        ▲                          │                                   │
+//!        └──────────────────────────┴───────────────────────────────────┘
+//!                unhealthy (count as it is), next_attempt (count + 1)
 //! ```
 
 use core::time::Duration;
