@@ -53,7 +53,7 @@ pub(crate) fn measure(setup: &Setup, peers: &mut [Box<dyn Peer>]) -> Result<Vec<
             // A pause of its own length, so that no system's kills fall into step with its timers.
             sleep_until(Instant::now().after(Duration::from_millis(order.next(20) as u64)));
             if let Some(lane) = lanes.get_mut(place) {
-                lane.kill(round % count)?;
+                lane.turn(round % count);
             }
         }
     }
@@ -63,7 +63,10 @@ pub(crate) fn measure(setup: &Setup, peers: &mut [Box<dyn Peer>]) -> Result<Vec<
         .find(|lane| lane.name == "floor")
         .map(|lane| lane.samples.median());
     for lane in &lanes {
-        table.row(lane.row(floor));
+        match &lane.fault {
+            None => table.row(lane.row(floor)),
+            Some(why) => table.absent(lane.name, why),
+        }
     }
     for peer in peers {
         peer.stop();
@@ -78,6 +81,8 @@ struct Lane {
     roster: Roster,
     samples: Samples,
     lost: Vec<u32>,
+    /// Why it takes no more turns.
+    fault: Option<anyhow::Error>,
 }
 
 impl Lane {
@@ -87,14 +92,19 @@ impl Lane {
             roster,
             samples: Samples::default(),
             lost: Vec::new(),
+            fault: None,
         }
     }
 
-    /// Kills an agent and waits for the next of its id; one that never came back is left out from then on.
-    fn kill(&mut self, id: u32) -> Result<()> {
-        if self.lost.contains(&id) {
-            return Ok(());
+    /// Kills an agent, unless this system failed or that agent was lost before.
+    fn turn(&mut self, id: u32) {
+        if self.fault.is_none() && !self.lost.contains(&id) {
+            self.fault = self.kill(id).err();
         }
+    }
+
+    /// Kills an agent and waits for the next of its id.
+    fn kill(&mut self, id: u32) -> Result<()> {
         self.roster.let_age(id, RIPE)?;
         let before = self.roster.kill(id)?;
         match self.roster.next(before.after(PATIENCE))? {
