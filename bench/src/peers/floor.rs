@@ -8,6 +8,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::fd::OwnedFd;
+use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions, pidfd_open, waitid};
 
 use super::Peer;
@@ -66,7 +67,11 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     }
     let mut ready = [MaybeUninit::<Event>::uninit(); 64];
     loop {
-        let (events, _) = epoll::wait(&epoll, ready.as_mut_slice(), None)?;
+        let events = match epoll::wait(&epoll, ready.as_mut_slice(), None) {
+            Ok((events, _)) => events,
+            Err(Errno::INTR) => continue,
+            Err(error) => return Err(error.into()),
+        };
         for event in events {
             let index = event.data.u64();
             let slot = slots.get_mut(usize::try_from(index)?).context("no such slot")?;
