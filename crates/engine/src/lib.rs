@@ -1,1 +1,29 @@
 //! The brain of Stead: everything that decides, as a pure value with one door.
+//!
+//! [`Engine::step`] takes one input and the time, and gives one [`Batch`]: rows to write and, held back until a receipt proves
+//! that they are written, orders to the world. It never waits, never asks the time, never does anything by itself.
+#![cfg_attr(not(test), no_std)]
+#![warn(clippy::wildcard_enum_match_arm)]
+
+extern crate alloc;
+
+mod answers;
+mod batch;
+mod command;
+mod depend;
+mod engine;
+mod explain;
+mod invariant;
+mod observe;
+mod plan;
+mod profiles;
+mod record;
+mod slot;
+mod step;
+mod view;
+mod wish;
+
+pub use batch::{Batch, Released, WrongReceipt};
+pub use depend::Message;
+pub use engine::{Engine, Input, NotOwned, Unthawable};
+pub use wish::{Step, Wish, wish};

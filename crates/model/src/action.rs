@@ -56,13 +56,6 @@ pub enum Order {
         /// Which run.
         instance: InstanceId,
     },
-    /// Stop the whole tree where it stands (freezer or SIGSTOP), or let it go on.
-    Freeze {
-        /// Which run.
-        instance: InstanceId,
-        /// Whether it shall stand.
-        frozen: bool,
-    },
     /// Look at it from outside from now on.
     Probe {
         /// Which run.
@@ -121,13 +114,17 @@ pub enum Observation {
         /// Its report.
         report: Report,
     },
-    /// Everything that the driver finds alive, and every exit that was not acknowledged. Nothing is started before it came.
-    Inventory {
-        /// What lives.
-        live: Vec<LiveInstance>,
-        /// What ended.
-        exited: Vec<(InstanceId, Exit)>,
-    },
+}
+
+/// Everything of one slot that the driver finds alive, and every exit that was not acknowledged.
+///
+/// The engine starts nothing of a slot before it has come.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Inventory {
+    /// What lives.
+    pub live: Vec<LiveInstance>,
+    /// What ended.
+    pub exited: Vec<(InstanceId, Exit)>,
 }
 
 /// A process that the driver found alive.

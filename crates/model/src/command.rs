@@ -83,6 +83,8 @@ pub enum Request {
     },
     /// Want something else of it.
     Want(Wanted),
+    /// Let it go on from a pause or maintenance.
+    Resume,
     /// Make sure that it can run, without starting it.
     Deploy,
     /// Stop and start it, once.
@@ -119,6 +121,7 @@ impl Request {
             Self::Want(Wanted::Stopped) => "stop",
             Self::Want(Wanted::Terminated) => "terminate",
             Self::Want(Wanted::Deleted) => "delete",
+            Self::Resume => "resume",
             Self::Deploy => "deploy",
             Self::Restart => "restart",
             Self::Reset => "reset",

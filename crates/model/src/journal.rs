@@ -153,6 +153,8 @@ pub struct AgentRow {
     pub namespace: Namespace,
     /// Its name.
     pub name: AgentName,
+    /// The boot that it was written in, as in [`BootClock`](crate::BootClock).
+    pub boot: u64,
     /// Its lifecycle profile.
     pub profile: String,
     /// Version of this row, contiguous from 1.
@@ -254,6 +256,32 @@ pub struct RecoveryRow {
     /// When it will have been stable for long enough.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stable: Option<StoredWait>,
+    /// Why it is not started although it is wanted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub block: Option<Block>,
+}
+
+/// Why an agent is not started although it is wanted; a person's start or reset, or a new spec, clears it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Block {
+    /// What kind of reason.
+    pub kind: BlockKind,
+    /// The reason in words.
+    pub detail: String,
+}
+
+/// Kinds of [`Block`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BlockKind {
+    /// It ended with success and its policy asks for no more.
+    Completed,
+    /// It failed and its policy asks for no more.
+    Policy,
+    /// No start can help until something is changed.
+    Held,
+    /// Too many starts failed.
+    Quarantined,
 }
 
 /// What an agent is told to be, as it is stored. Immutable: a change is a new number.

@@ -14,13 +14,14 @@ pub mod journal;
 mod problem;
 pub mod profile;
 mod reason;
+mod selector;
 pub mod spec;
 mod state;
 mod time;
 mod unit;
 mod view;
 
-pub use action::{Action, LiveInstance, Notice, Observation, Order, Report};
+pub use action::{Action, Inventory, LiveInstance, Notice, Observation, Order, Report};
 pub use command::{AgentRef, Answer, Command, IdempotencyKey, Outcome, Refusal, Request};
 pub use event::{Event, Happening, MAX_METADATA, Transition};
 pub use id::{
@@ -30,6 +31,7 @@ pub use instance::{Exit, InstanceId, ProcessIdentity, SpawnFailure, SpawnFailure
 pub use problem::{Problem, ProblemCode};
 pub use profile::{Class, PhaseId, Profile, Role};
 pub use reason::{Reason, UnknownReason};
+pub use selector::{InvalidSelector, Selector};
 pub use spec::{AgentSpec, Driver};
 pub use state::{Condition, ConditionView, Evidence, Health, Intent, Origin, Wanted};
 pub use time::{BootClock, InvalidTime, Moment, Now, Span, StoredWait, Wall};

@@ -44,6 +44,7 @@ codes! {
     InvalidSpec = "invalid-spec", 422, "The spec does not hold together";
     InvalidConfig = "invalid-config", 422, "The configuration does not hold together";
     Unauthorized = "unauthorized", 401, "A valid token is needed";
+    ForeignOrigin = "foreign-origin", 403, "The request came by way of another site";
     NotFound = "not-found", 404, "There is nothing here";
     UnknownAgent = "unknown-agent", 404, "There is no such agent";
     AgentGone = "agent-gone", 410, "The agent was deleted";

@@ -113,8 +113,8 @@ pub struct Now {
 /// Ties the node's clock to the machine's boot, so that a wait survives the node but not more than it should.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct BootClock {
-    /// Which boot of which machine; 0 is never a real one.
-    pub boot: u128,
+    /// Which boot of which machine, folded from the kernel's boot id; 0 is never a real one.
+    pub boot: u64,
     /// `CLOCK_BOOTTIME` when the node's clock stood at [`Moment::START`].
     pub at_start: Duration,
 }
@@ -123,7 +123,7 @@ pub struct BootClock {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct StoredWait {
     /// The boot that `due_ms` belongs to.
-    pub boot: u128,
+    pub boot: u64,
     /// `CLOCK_BOOTTIME` in milliseconds at which the wait ends.
     pub due_ms: u64,
     /// What was left when it was stored, in milliseconds; counts after a reboot.

@@ -1,0 +1,112 @@
+//! What one step decided: to be written down first, acted on after.
+
+use alloc::vec::Vec;
+
+use stead_model::journal::{Append, Durability, Receipt};
+use stead_model::{Action, AgentId, AgentView, Answer, Epoch, Position, Refusal, Slot};
+
+use crate::depend::Message;
+
+/// The outcome of one step. Its append goes to the store; only a receipt for it gives the rest.
+#[must_use = "what was decided must be written down, and released once it is"]
+#[derive(Debug)]
+pub struct Batch {
+    pub(crate) slot: Slot,
+    pub(crate) epoch: Epoch,
+    pub(crate) position: Position,
+    pub(crate) needs: Durability,
+    pub(crate) append: Option<Append>,
+    pub(crate) content: Released,
+}
+
+/// What a batch holds back until it is durable.
+#[derive(Debug, Default)]
+#[must_use]
+pub struct Released {
+    /// Orders to the world, in order.
+    pub actions: Vec<Action>,
+    /// Agents as they are now.
+    pub views: Vec<AgentView>,
+    /// Agents that are no longer there.
+    pub removed: Vec<AgentId>,
+    /// For other slots; hand each to [`Engine::step`](crate::Engine::step).
+    pub messages: Vec<Message>,
+    /// The answer to the command, if it was one.
+    pub reply: Option<Result<Answer, Refusal>>,
+}
+
+/// A receipt that does not cover the batch; the batch comes back with it.
+#[derive(Debug, thiserror::Error)]
+#[error("the receipt does not cover this batch")]
+pub struct WrongReceipt(pub Batch);
+
+impl Batch {
+    /// The slot that it was decided for.
+    #[must_use]
+    pub const fn slot(&self) -> Slot {
+        self.slot
+    }
+
+    /// The position that must be durable before anything is done about it.
+    #[must_use]
+    pub const fn position(&self) -> Position {
+        self.position
+    }
+
+    /// How safe that position must be.
+    #[must_use]
+    pub const fn needs(&self) -> Durability {
+        self.needs
+    }
+
+    /// Takes what is to be written, if anything is; once.
+    #[must_use = "what was decided must be written down"]
+    pub fn take_append(&mut self) -> Option<Append> {
+        self.append.take()
+    }
+
+    /// Whether it changed nothing and holds nothing back.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        let Released {
+            actions,
+            views,
+            removed,
+            messages,
+            reply,
+        } = &self.content;
+        self.append.is_none()
+            && actions.is_empty()
+            && views.is_empty()
+            && removed.is_empty()
+            && messages.is_empty()
+            && reply.is_none()
+    }
+
+    /// Whether a receipt proves that everything it was decided on is durable.
+    #[must_use]
+    pub fn is_covered_by(&self, receipt: &Receipt) -> bool {
+        receipt.slot() == self.slot
+            && receipt.epoch() == self.epoch
+            && receipt.position() >= self.position
+            && (receipt.durability() >= self.needs || receipt.position() > self.position)
+    }
+
+    /// Gives what was held back, for a receipt that covers it.
+    ///
+    /// # Errors
+    /// Gives the batch back when the receipt is of another slot or epoch, of an earlier position, or not safe enough.
+    pub fn release(self, receipt: &Receipt) -> Result<Released, alloc::boxed::Box<WrongReceipt>> {
+        if self.append.is_none() && self.is_covered_by(receipt) {
+            Ok(self.content)
+        } else {
+            Err(alloc::boxed::Box::new(WrongReceipt(self)))
+        }
+    }
+
+    /// Gives up a batch whose append failed: nothing of it is done. Says whether somebody waits for an answer.
+    #[must_use = "somebody may wait for an answer"]
+    pub fn abandon(self) -> bool {
+        self.content.reply.is_some()
+    }
+}

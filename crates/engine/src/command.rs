@@ -1,0 +1,262 @@
+//! Requests of people and clients: refused, already so, or written down.
+
+mod register;
+mod task;
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use stead_model::journal::{Change, SpecRow};
+use stead_model::{AgentSpec, Command, Happening, Outcome, Reason, Refusal, Request, Role, Wanted};
+
+use crate::depend;
+use crate::observe;
+use crate::plan::plan;
+use crate::record::Record;
+use crate::step::{Step, Why};
+use crate::wish::{Wish, wish};
+
+pub(crate) use register::register;
+
+/// Longest reason in a request's words, in bytes.
+pub(crate) const MAX_REASON: usize = 1024;
+
+/// Longest detail of a reported error, in bytes.
+const MAX_DETAIL: usize = 4096;
+
+/// Carries out a request about a known agent.
+pub(crate) fn command(step: &mut Step, record: &mut Record, command: Command) -> Result<Outcome, Refusal> {
+    bounded("reason", command.reason.as_deref(), MAX_REASON)?;
+    if let Some(expected) = command.expected
+        && expected != record.row.revision
+    {
+        return Err(Refusal::Stale {
+            expected,
+            current: record.row.revision,
+        });
+    }
+    let verb = command.request.verb();
+    match command.request {
+        Request::Register { .. } => Err(Refusal::Duplicate {
+            name: record.row.name.clone(),
+            id: record.row.id,
+        }),
+        Request::Respec { spec } => respec(step, record, spec),
+        Request::Want(wanted) => want(step, record, wanted, verb, command.reason),
+        Request::Resume => match record.row.intent.wanted {
+            Wanted::Paused | Wanted::Maintenance | Wanted::Running => {
+                want(step, record, Wanted::Running, verb, command.reason)
+            }
+            Wanted::Stopped | Wanted::Terminated | Wanted::Deleted => Err(not_possible(record, verb)),
+        },
+        Request::Deploy => deploy(step, record, verb),
+        Request::Restart => restart(step, record, verb, command.reason),
+        Request::Reset => Ok(reset(step, record)),
+        Request::Assign { task } => task::assign(step, record, task, verb),
+        Request::Complete { task } => task::complete(step, record, &task, verb),
+        Request::ReportError { detail } => {
+            bounded("detail", Some(&detail), MAX_DETAIL)?;
+            observe::error_reported(step, record, detail);
+            Ok(Outcome::Accepted)
+        }
+    }
+}
+
+/// Refuses a text beyond its limit.
+pub(crate) fn bounded(what: &'static str, text: Option<&str>, limit: usize) -> Result<(), Refusal> {
+    match text {
+        Some(text) if text.len() > limit => Err(Refusal::TooLong { what, limit }),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// The refusal of what the agent's phase does not permit, with where it may go.
+pub(crate) fn not_possible(record: &Record, verb: &'static str) -> Refusal {
+    let possible: Vec<String> = record
+        .profile
+        .next(record.phase)
+        .map(|to| record.profile.name_of(to).into())
+        .collect();
+    Refusal::NotPossible {
+        verb,
+        phase: record.phase_name(),
+        possible,
+    }
+}
+
+fn want(
+    step: &mut Step,
+    record: &mut Record,
+    wanted: Wanted,
+    verb: &'static str,
+    reason: Option<String>,
+) -> Result<Outcome, Refusal> {
+    let answer = wish(wanted, record.role(), record.has_instance());
+    let reachable = match answer {
+        Wish::Refused => false,
+        Wish::Next(crate::wish::Step::Enter(role)) if role != Role::Gone => {
+            record.profile.hop(record.phase, role).is_some()
+        }
+        Wish::Satisfied | Wish::Wait | Wish::Next(_) => true,
+    };
+    if !reachable || record.row.intent.wanted == Wanted::Deleted && wanted != Wanted::Deleted {
+        return Err(not_possible(record, verb));
+    }
+    let from = record.row.intent.wanted;
+    let blocked = wanted == Wanted::Running && record.row.recovery.block.is_some();
+    let waits = wanted == Wanted::Running && record.timer(crate::record::Timer::Restart).is_some();
+    if from == wanted && !blocked && !waits && !record.row.restart_wanted {
+        return Ok(Outcome::Already);
+    }
+    if wanted == Wanted::Running {
+        forgive(step, record);
+    } else {
+        record.set_timer(crate::record::Timer::Restart, None);
+    }
+    record.row.restart_wanted = false;
+    intend(step, record, wanted, reason);
+    plan(step, record);
+    Ok(Outcome::Accepted)
+}
+
+/// Notes what is wanted, by whom and why.
+fn intend(step: &mut Step, record: &mut Record, wanted: Wanted, reason: Option<String>) {
+    let from = record.row.intent.wanted;
+    record.row.correlation_id.clone_from(&step.origin.correlation_id);
+    record.row.intent = stead_model::Intent {
+        wanted,
+        actor: step.origin.actor.clone(),
+        at: step.now.wall,
+        reason: reason.clone(),
+        correlation_id: step.origin.correlation_id.clone(),
+    };
+    step.event(
+        record,
+        Happening::IntentChanged {
+            from,
+            to: wanted,
+            reason,
+        },
+    );
+}
+
+/// Clears what kept it from being started.
+fn forgive(step: &mut Step, record: &mut Record) {
+    record.forgive();
+    step.clear(record, stead_model::Condition::Held);
+    step.clear(record, stead_model::Condition::Quarantined);
+    step.touch();
+}
+
+fn deploy(step: &mut Step, record: &mut Record, verb: &'static str) -> Result<Outcome, Refusal> {
+    match record.role() {
+        Role::Prepared | Role::Preparing => return Ok(Outcome::Already),
+        Role::Initial | Role::Failed if !record.has_instance() => {}
+        Role::Initial
+        | Role::Starting
+        | Role::Restarting
+        | Role::Ready
+        | Role::Busy
+        | Role::Idle
+        | Role::Impaired
+        | Role::Stopping
+        | Role::Updating
+        | Role::Scaling
+        | Role::Error
+        | Role::Failed
+        | Role::TimedOut
+        | Role::Maintenance
+        | Role::Suspended
+        | Role::Offline
+        | Role::Retired
+        | Role::Gone => return Err(not_possible(record, verb)),
+    }
+    record.row.correlation_id.clone_from(&step.origin.correlation_id);
+    let why = Why::new(Reason::Request, alloc::format!("deploy asked by {}", step.origin.actor));
+    if !step.hop(record, Role::Preparing, why) {
+        return Err(not_possible(record, verb));
+    }
+    forgive(step, record);
+    match record.process().cloned() {
+        Some(process) => {
+            step.order(stead_model::Order::Prepare {
+                agent: record.row.id,
+                process: Box::new(process),
+            });
+        }
+        None => {
+            step.hop(
+                record,
+                Role::Prepared,
+                Why::new(Reason::Progress, "nothing runs it, so nothing has to be prepared"),
+            );
+        }
+    }
+    Ok(Outcome::Accepted)
+}
+
+fn restart(
+    step: &mut Step,
+    record: &mut Record,
+    verb: &'static str,
+    reason: Option<String>,
+) -> Result<Outcome, Refusal> {
+    if wish(Wanted::Running, record.role(), record.has_instance()) == Wish::Refused
+        || record.row.intent.wanted == Wanted::Deleted
+    {
+        return Err(not_possible(record, verb));
+    }
+    forgive(step, record);
+    intend(step, record, Wanted::Running, reason);
+    record.row.restart_wanted = true;
+    plan(step, record);
+    Ok(Outcome::Accepted)
+}
+
+fn reset(step: &mut Step, record: &mut Record) -> Outcome {
+    let untroubled = record.row.recovery.block.is_none() && record.streak.attempts() == 0;
+    if untroubled && record.timer(crate::record::Timer::Restart).is_none() {
+        return Outcome::Already;
+    }
+    record.row.correlation_id.clone_from(&step.origin.correlation_id);
+    forgive(step, record);
+    plan(step, record);
+    Outcome::Accepted
+}
+
+fn respec(step: &mut Step, record: &mut Record, spec: Box<AgentSpec>) -> Result<Outcome, Refusal> {
+    if *record.spec == *spec {
+        return Ok(Outcome::Already);
+    }
+    if record.spec.profile != spec.profile {
+        return Err(Refusal::ProfileChange);
+    }
+    record.row.spec_revision += 1;
+    record.row.correlation_id.clone_from(&step.origin.correlation_id);
+    step.put(Change::Spec(Box::new(SpecRow {
+        agent: record.row.id,
+        revision: record.row.spec_revision,
+        actor: step.origin.actor.clone(),
+        at: step.now.wall,
+        spec: (*spec).clone(),
+    })));
+    record.spec = Arc::from(spec);
+    step.event(
+        record,
+        Happening::SpecChanged {
+            spec_revision: record.row.spec_revision,
+        },
+    );
+    step.send(depend::subscriptions(record));
+    record
+        .standings
+        .retain(|name, _| record.spec.depends_on.contains_key(name));
+    forgive(step, record);
+    plan(step, record);
+    Ok(Outcome::Accepted)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,99 @@
+//! A new agent.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::sync::Arc;
+
+use stead_model::journal::{AgentRow, Change, RecoveryRow, SpecRow};
+use stead_model::{
+    AgentId, AgentName, AgentSpec, Happening, Health, Incarnation, Intent, Namespace, Refusal, Revision, Sequence,
+    Wanted,
+};
+
+use super::{MAX_REASON, bounded};
+use crate::depend;
+use crate::plan::plan;
+use crate::record::Record;
+use crate::slot::Cell;
+use crate::step::Step;
+
+/// How many agents one slot may have, tombstones left out.
+const MOST_AGENTS: usize = 16_384;
+
+/// Makes an agent known, and goes as far towards what is wanted of it as can be gone now.
+pub(crate) fn register(
+    step: &mut Step,
+    cell: &Cell,
+    namespace: Namespace,
+    name: AgentName,
+    spec: Box<AgentSpec>,
+    wanted: Wanted,
+    reason: Option<String>,
+) -> Result<Box<Record>, Refusal> {
+    bounded("reason", reason.as_deref(), MAX_REASON)?;
+    let profile = step
+        .profiles
+        .get(&spec.profile)
+        .ok_or_else(|| Refusal::UnknownProfile(spec.profile.clone()))?;
+    if cell.agents.len() >= MOST_AGENTS {
+        return Err(Refusal::Full(cell.agents.len()));
+    }
+    let id = AgentId::new(step.slot, step.position.0);
+    let row = AgentRow {
+        id,
+        namespace,
+        name,
+        boot: step.boot.boot,
+        profile: spec.profile.clone(),
+        revision: Revision(0),
+        phase: profile.name_of(profile.initial()).into(),
+        phase_since: step.now.wall,
+        sequence: Sequence(0),
+        intent: Intent {
+            wanted,
+            actor: step.origin.actor.clone(),
+            at: step.now.wall,
+            reason,
+            correlation_id: step.origin.correlation_id.clone(),
+        },
+        health: Health::Unknown,
+        health_since: step.now.wall,
+        ready: false,
+        conditions: alloc::vec::Vec::new(),
+        evidence: alloc::vec::Vec::new(),
+        spec_revision: 1,
+        incarnation: Incarnation(0),
+        incarnations_reserved: Incarnation(0),
+        instance: None,
+        last_exit: None,
+        restarts: 0,
+        restart_wanted: false,
+        recovery: RecoveryRow::default(),
+        deadline: None,
+        tasks: alloc::vec::Vec::new(),
+        correlation_id: step.origin.correlation_id.clone(),
+        removed: false,
+    };
+    step.put(Change::Spec(Box::new(SpecRow {
+        agent: id,
+        revision: 1,
+        actor: step.origin.actor.clone(),
+        at: step.now.wall,
+        spec: (*spec).clone(),
+    })));
+    let mut record = Box::new(Record::new(row, Arc::from(spec), profile));
+    step.event(
+        &record,
+        Happening::AgentRegistered {
+            profile: record.row.profile.clone(),
+        },
+    );
+    step.send(depend::subscriptions(&record));
+    let deadline = record
+        .profile
+        .deadline(record.phase)
+        .map(|deadline| step.now.moment.after(deadline.after));
+    record.set_timer(crate::record::Timer::Deadline, deadline);
+    plan(step, &mut record);
+    Ok(record)
+}

@@ -1,0 +1,133 @@
+//! Start order by dependencies, between slots by messages alone.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use stead_model::journal::BlockKind;
+use stead_model::spec::Condition;
+use stead_model::{AgentId, AgentName, Health, Namespace, Slot};
+
+use crate::record::Record;
+
+/// What one slot tells another. It passes the same door as everything else.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Message {
+    pub(crate) to: Slot,
+    pub(crate) body: Body,
+}
+
+impl Message {
+    /// The slot that it is for.
+    #[must_use]
+    pub const fn to(&self) -> Slot {
+        self.to
+    }
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Body {
+    /// `watcher` depends on `name` and wants to hear how it stands.
+    Watch {
+        namespace: Namespace,
+        name: AgentName,
+        watcher: AgentId,
+    },
+    /// How `name` stands, for `watcher`.
+    Standing {
+        watcher: AgentId,
+        name: AgentName,
+        standing: Standing,
+    },
+}
+
+/// How an agent stands, as far as those that depend on it care.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Standing {
+    started: bool,
+    healthy: bool,
+    completed: bool,
+}
+
+impl Standing {
+    pub(crate) fn of(record: &Record) -> Self {
+        let serves = record.role().serves();
+        Self {
+            started: serves,
+            healthy: serves && record.row.ready && record.row.health == Health::Healthy,
+            completed: record.block_kind() == Some(BlockKind::Completed),
+        }
+    }
+
+    const fn meets(self, condition: Condition) -> bool {
+        match condition {
+            Condition::Started => self.started || self.completed,
+            Condition::Healthy => self.healthy,
+            Condition::Completed => self.completed,
+        }
+    }
+}
+
+/// Who wants to hear of whom, within one slot.
+#[derive(Debug, Default)]
+pub(crate) struct Watchers(BTreeMap<(Namespace, AgentName), Vec<AgentId>>);
+
+impl Watchers {
+    pub(crate) fn add(&mut self, namespace: Namespace, name: AgentName, watcher: AgentId) {
+        let watchers = self.0.entry((namespace, name)).or_default();
+        if !watchers.contains(&watcher) {
+            watchers.push(watcher);
+        }
+    }
+
+    /// Tells everybody who wants to hear of an agent how it stands.
+    pub(crate) fn tell(
+        &self,
+        namespace: &Namespace,
+        name: &AgentName,
+        standing: Standing,
+    ) -> impl Iterator<Item = Message> {
+        let watchers = self
+            .0
+            .get(&(namespace.clone(), name.clone()))
+            .cloned()
+            .unwrap_or_default();
+        let name = name.clone();
+        watchers.into_iter().map(move |watcher| Message {
+            to: watcher.slot(),
+            body: Body::Standing {
+                watcher,
+                name: name.clone(),
+                standing,
+            },
+        })
+    }
+}
+
+/// What an agent must say to hear of those it depends on.
+pub(crate) fn subscriptions(record: &Record) -> impl Iterator<Item = Message> {
+    record.spec.depends_on.keys().map(|name| Message {
+        to: Slot::home(&record.row.namespace, name.as_str()),
+        body: Body::Watch {
+            namespace: record.row.namespace.clone(),
+            name: name.clone(),
+            watcher: record.row.id,
+        },
+    })
+}
+
+/// The dependencies that an agent still waits for.
+pub(crate) fn unmet(record: &Record) -> impl Iterator<Item = (&AgentName, Condition)> {
+    record
+        .spec
+        .depends_on
+        .iter()
+        .filter(|(name, condition)| {
+            !record
+                .standings
+                .get(*name)
+                .copied()
+                .unwrap_or_default()
+                .meets(**condition)
+        })
+        .map(|(name, condition)| (name, *condition))
+}

@@ -1,0 +1,119 @@
+//! Why an agent is as it is, and what happens next.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use stead_model::{Explanation, LastExit, Now, RestartBudget, Role};
+
+use crate::depend;
+use crate::plan::{self, Obstacle};
+use crate::record::Record;
+use crate::view;
+use crate::wish::{Wish, wish};
+
+/// Explains one agent. Its history is for the caller to add: the engine keeps none.
+pub(crate) fn explain(surveyed: bool, record: &Record, now: Now) -> Explanation {
+    let next = view::next(record, now);
+    let verdict = verdict(surveyed, record);
+    Explanation {
+        summary: summary(record, &verdict, now),
+        agent: view::agent(record, now),
+        intent: record.row.intent.clone(),
+        verdict,
+        waiting_for: depend::unmet(record)
+            .map(|(name, condition)| format!("{name} ({})", view::condition_word(condition)))
+            .collect(),
+        next,
+        restart_budget: RestartBudget {
+            used: record.restarts_used(now.moment),
+            max: record.spec.restart.intensity.max,
+            period: record.spec.restart.intensity.period,
+            policy: record.spec.restart.policy,
+        },
+        clears: clears(record),
+        last_exit: record.row.last_exit.as_ref().map(|last| LastExit {
+            incarnation: last.incarnation,
+            exit: last.exit,
+            at: last.at,
+        }),
+        history: Vec::new(),
+    }
+}
+
+fn summary(record: &Record, verdict: &str, now: Now) -> String {
+    let row = &record.row;
+    let since = stead_model::Span(core::time::Duration::from_secs(
+        now.wall.since(row.phase_since).as_secs(),
+    ));
+    let health = if record.role().serves() {
+        format!(" and {}", row.health)
+    } else {
+        String::new()
+    };
+    format!(
+        "{} has been {}{health} for {since}: {verdict}",
+        row.name,
+        record.phase_name()
+    )
+}
+
+/// How its life is judged against what is wanted.
+fn verdict(surveyed: bool, record: &Record) -> String {
+    let wanted = plan::wanted(record);
+    match wish(wanted, record.role(), record.has_instance()) {
+        Wish::Satisfied => match (record.role().serves(), record.row.ready) {
+            (true, false) => format!("{wanted} as wanted, but it takes no work"),
+            (true, true) | (false, _) => match &record.row.recovery.block {
+                Some(block) => block.detail.clone(),
+                None => format!("{wanted} as wanted"),
+            },
+        },
+        Wish::Refused => format!("{wanted} is wanted and cannot be had from here"),
+        Wish::Wait if record.ending() => format!("{wanted} is wanted; its process is being ended"),
+        Wish::Wait => match record.role() {
+            Role::Starting | Role::Restarting => format!("{wanted} is wanted; it is not ready yet"),
+            Role::Preparing => format!("{wanted} is wanted; what it needs is being checked"),
+            Role::Initial
+            | Role::Prepared
+            | Role::Ready
+            | Role::Busy
+            | Role::Idle
+            | Role::Impaired
+            | Role::Stopping
+            | Role::Updating
+            | Role::Scaling
+            | Role::Error
+            | Role::Failed
+            | Role::TimedOut
+            | Role::Maintenance
+            | Role::Suspended
+            | Role::Offline
+            | Role::Retired
+            | Role::Gone => format!("{wanted} is wanted; what is under way must end first"),
+        },
+        Wish::Next(_) => match (plan::obstacle(surveyed, record), &record.row.recovery.block) {
+            (Some(Obstacle::Blocked), Some(block)) => block.detail.clone(),
+            (Some(Obstacle::Blocked), None) | (None, _) => format!("{wanted} is wanted; the next step is under way"),
+            (Some(Obstacle::Unsurveyed), _) => format!("{wanted} is wanted; first it is found out what runs already"),
+            (Some(Obstacle::Backoff), _) => format!("{wanted} is wanted; it failed and waits to be started again"),
+            (Some(Obstacle::Dependencies), _) => format!("{wanted} is wanted; those it depends on are not there yet"),
+            (Some(Obstacle::Reports), _) => {
+                format!("{wanted} is wanted; nothing runs it here, so it must report by itself")
+            }
+        },
+    }
+}
+
+fn clears(record: &Record) -> Vec<String> {
+    let mut clears: Vec<String> = record
+        .row
+        .conditions
+        .iter()
+        .map(|held| format!("{}: {}", held.condition, held.detail))
+        .collect();
+    if let (Some(block), true) = (&record.row.recovery.block, clears.is_empty()) {
+        clears.push(block.detail.to_string());
+    }
+    clears
+}

@@ -1,0 +1,285 @@
+//! From what was seen of the world to what is known of an agent.
+
+mod exit;
+mod inventory;
+mod probe;
+mod report;
+mod timer;
+
+use alloc::format;
+use alloc::string::ToString;
+
+use stead_model::journal::{Block, BlockKind};
+use stead_model::spec::ReadinessSource;
+use stead_model::{AgentId, Health, Notice, Observation, Order, ProcessIdentity, Reason, Role, SpawnFailure, Wanted};
+
+use crate::plan::{self, plan};
+use crate::record::{Record, Timer};
+use crate::step::{Step, Why};
+
+pub(crate) use exit::exited;
+pub(crate) use inventory::{strangers, take_inventory};
+pub(crate) use report::error_reported;
+pub(crate) use timer::due;
+
+/// How long a process lives before that alone counts as health.
+pub(crate) const SETTLED: core::time::Duration = core::time::Duration::from_secs(10);
+
+/// The agent that an observation is about.
+pub(crate) const fn subject(observation: &Observation) -> AgentId {
+    match observation {
+        Observation::Prepared { agent, .. } | Observation::Reported { agent, .. } => *agent,
+        Observation::Spawned { instance, .. }
+        | Observation::Exited { instance, .. }
+        | Observation::Notified { instance, .. }
+        | Observation::Probed { instance, .. } => instance.agent,
+    }
+}
+
+/// Takes in an observation of a known agent.
+pub(crate) fn observe(step: &mut Step, record: &mut Record, observation: Observation) {
+    match observation {
+        Observation::Prepared { result, .. } => prepared(step, record, result),
+        Observation::Spawned { instance, result } if Step::is_current(record, instance) => {
+            spawned(step, record, result)
+        }
+        Observation::Spawned {
+            instance,
+            result: Ok(_),
+        } => step.order(Order::Kill { instance }),
+        Observation::Spawned { result: Err(_), .. } => {}
+        Observation::Exited { instance, exit, swept } => {
+            step.order(Order::Acknowledge { instance });
+            if Step::is_current(record, instance) {
+                exited(step, record, exit, swept);
+            }
+        }
+        Observation::Notified { instance, notice } if Step::is_current(record, instance) => {
+            notified(step, record, notice)
+        }
+        Observation::Probed { instance, kind, result } if Step::is_current(record, instance) => {
+            probe::probed(step, record, kind, result);
+        }
+        // Word of an earlier run changes nothing.
+        Observation::Notified { .. } | Observation::Probed { .. } => {}
+        Observation::Reported { report, .. } => report::reported(step, record, report),
+    }
+}
+
+/// What to do with an observation of an agent that is not known (any more).
+pub(crate) fn observe_unknown(step: &mut Step, observation: &Observation) {
+    match observation {
+        Observation::Spawned {
+            instance,
+            result: Ok(_),
+        } => step.order(Order::Kill { instance: *instance }),
+        Observation::Exited { instance, .. } => step.order(Order::Acknowledge { instance: *instance }),
+        Observation::Prepared { .. }
+        | Observation::Spawned { .. }
+        | Observation::Notified { .. }
+        | Observation::Probed { .. }
+        | Observation::Reported { .. } => {}
+    }
+}
+
+fn prepared(step: &mut Step, record: &mut Record, result: Result<(), SpawnFailure>) {
+    if record.role() != Role::Preparing {
+        return;
+    }
+    match result {
+        Ok(()) => {
+            step.hop(
+                record,
+                Role::Prepared,
+                Why::new(Reason::Progress, "everything that it needs to run is there").via(),
+            );
+        }
+        Err(failure) => failed_start(step, record, &failure),
+    }
+    plan(step, record);
+}
+
+fn spawned(step: &mut Step, record: &mut Record, result: Result<ProcessIdentity, SpawnFailure>) {
+    match result {
+        Ok(process) => {
+            alive(step, record, process);
+            if record.spec.readiness() == ReadinessSource::Spawn && !record.ending() {
+                serves(
+                    step,
+                    record,
+                    Reason::NormalStartup,
+                    "its process was started; nothing better tells of its readiness",
+                );
+            }
+        }
+        Err(failure) => {
+            record.row.instance = None;
+            if plan::wanted(record) == Wanted::Running {
+                failed_start(step, record, &failure);
+            }
+            step.touch();
+        }
+    }
+    plan(step, record);
+}
+
+/// Notes that the instance's process is there, and has it looked at.
+pub(crate) fn alive(step: &mut Step, record: &mut Record, process: ProcessIdentity) {
+    step.evidence(record, "process", "keeper", format!("process {} runs", process.pid));
+    if let Some(instance) = &mut record.row.instance {
+        instance.process = Some(process);
+    }
+    record.seen = true;
+    step.touch();
+    if let (Some(instance), false) = (
+        record.instance_id(),
+        record.spec.probes == stead_model::spec::Probes::default(),
+    ) {
+        step.order(Order::Probe {
+            instance,
+            probes: alloc::boxed::Box::new(record.spec.probes.clone()),
+        });
+    }
+}
+
+/// It could not be prepared or started; whether another try can help decides what follows.
+fn failed_start(step: &mut Step, record: &mut Record, failure: &SpawnFailure) {
+    step.evidence(record, "start", "keeper", failure.detail.clone());
+    step.hop(
+        record,
+        Role::Failed,
+        Why::new(Reason::InitializationError, failure.detail.clone()),
+    );
+    step.health(record, Health::Failed, &failure.detail);
+    if failure.kind.may_pass() {
+        plan::schedule(step, record);
+    } else {
+        let detail = format!(
+            "{}; no start can help until that is mended, then `stead start` it",
+            failure.detail
+        );
+        plan::block(
+            step,
+            record,
+            Block {
+                kind: BlockKind::Held,
+                detail,
+            },
+        );
+    }
+}
+
+/// It serves, as far as its source of readiness can tell.
+pub(crate) fn serves(step: &mut Step, record: &mut Record, reason: Reason, detail: &str) {
+    match record.role() {
+        Role::Starting | Role::Restarting => {
+            step.hop(record, Role::Ready, Why::new(reason, detail));
+        }
+        Role::Error if !record.ending() => {
+            step.hop(record, Role::Ready, Why::new(Reason::SelfHealing, detail));
+            step.health(record, Health::Healthy, detail);
+        }
+        Role::Ready | Role::Busy | Role::Idle | Role::Impaired => {}
+        Role::Initial
+        | Role::Preparing
+        | Role::Prepared
+        | Role::Stopping
+        | Role::Updating
+        | Role::Scaling
+        | Role::Error
+        | Role::Failed
+        | Role::TimedOut
+        | Role::Maintenance
+        | Role::Suspended
+        | Role::Offline
+        | Role::Retired
+        | Role::Gone => return,
+    }
+    step.ready(record, true, detail);
+    match record.spec.readiness() {
+        ReadinessSource::Spawn => {
+            if record.row.health != Health::Healthy {
+                record.set_timer(Timer::Settle, Some(step.now.moment.after(SETTLED)));
+            }
+        }
+        ReadinessSource::Notify | ReadinessSource::Probe | ReadinessSource::Report => {
+            step.health(record, Health::Healthy, detail)
+        }
+    }
+    plan(step, record);
+}
+
+/// It lives but must not go on: it is ended, and started again by its policy.
+pub(crate) fn ill(step: &mut Step, record: &mut Record, reason: Reason, detail: &str) {
+    let to = match record.role() {
+        Role::Ready | Role::Busy | Role::Idle | Role::Impaired | Role::Updating | Role::Scaling => Role::Error,
+        Role::Starting | Role::Restarting => Role::Failed,
+        Role::Initial
+        | Role::Preparing
+        | Role::Prepared
+        | Role::Stopping
+        | Role::Error
+        | Role::Failed
+        | Role::TimedOut
+        | Role::Maintenance
+        | Role::Suspended
+        | Role::Offline
+        | Role::Retired
+        | Role::Gone => return,
+    };
+    step.hop(record, to, Why::new(reason, detail));
+    step.health(record, Health::Failed, detail);
+    record.set_timer(Timer::Silence, None);
+    record.set_timer(Timer::Settle, None);
+    plan::kill(step, record);
+    plan(step, record);
+}
+
+fn notified(step: &mut Step, record: &mut Record, notice: Notice) {
+    feed(step, record);
+    match notice {
+        Notice::Ready => {
+            step.evidence(record, "notify", "agent", "READY=1".to_string());
+            serves(step, record, Reason::ReadinessComplete, "it says READY=1");
+            feed(step, record);
+        }
+        Notice::Reloading => step.evidence(record, "notify", "agent", "RELOADING=1".to_string()),
+        Notice::Stopping => {
+            step.evidence(record, "notify", "agent", "STOPPING=1".to_string());
+            step.ready(record, false, "it says STOPPING=1");
+        }
+        Notice::Status { text } => {
+            if !record
+                .row
+                .evidence
+                .iter()
+                .any(|known| known.kind == "status" && known.detail == text)
+            {
+                step.evidence(record, "status", "agent", text);
+                step.touch();
+            }
+        }
+        Notice::Watchdog => step.evidence(record, "watchdog", "agent", "WATCHDOG=1".to_string()),
+        Notice::WatchdogTrigger => ill(step, record, Reason::Deadlock, "it says WATCHDOG=trigger"),
+        Notice::ExtendTimeout { micros } => {
+            let until = step.now.moment.after(core::time::Duration::from_micros(micros));
+            if matches!(record.role(), Role::Starting | Role::Restarting | Role::Stopping) {
+                record.set_timer(Timer::Deadline, Some(until));
+            }
+            if record.timer(Timer::Kill).is_some() {
+                record.set_timer(Timer::Kill, Some(until));
+            }
+        }
+    }
+}
+
+/// Any word on its socket feeds the watchdog of one that serves.
+fn feed(step: &Step, record: &mut Record) {
+    let watchdog = record.process().and_then(|process| process.watchdog);
+    if let Some(watchdog) = watchdog
+        && record.role().serves()
+        && !record.ending()
+    {
+        record.set_timer(Timer::Silence, Some(step.now.moment.after(watchdog.0)));
+    }
+}

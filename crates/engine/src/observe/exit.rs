@@ -1,0 +1,139 @@
+//! The end of an instance.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+
+use stead_model::journal::{BlockKind, ExitRow};
+use stead_model::{Exit, Health, Reason, Role, Wanted};
+
+use crate::plan::{self, Verdict, plan};
+use crate::record::{Record, Timer};
+use crate::step::{Step, Why};
+
+/// Takes in the end of the current instance.
+pub(crate) fn exited(step: &mut Step, record: &mut Record, exit: Exit, swept: u32) {
+    let Some(instance) = record.row.instance.take() else {
+        return;
+    };
+    step.touch();
+    record.row.last_exit = Some(ExitRow {
+        incarnation: instance.incarnation,
+        exit,
+        at: step.now.wall,
+    });
+    let told = describe(exit, swept, record.row.tasks.len());
+    record.row.tasks.clear();
+    for timer in [Timer::Kill, Timer::Settle, Timer::Silence] {
+        record.set_timer(timer, None);
+    }
+    Step::forget_evidence(record, &[]);
+    step.evidence(record, "exit", "keeper", told.clone());
+    if !instance.ending {
+        record.row.correlation_id.clone_from(&step.origin.correlation_id);
+    }
+    let why = Why::new(reason_of(exit), told)
+        .with("exit", exit.to_string())
+        .with("swept", swept);
+    match record.role() {
+        Role::Ready | Role::Busy | Role::Idle | Role::Impaired | Role::Updating | Role::Scaling => {
+            crashed(step, record, exit, why)
+        }
+        Role::Starting | Role::Restarting => {
+            if plan::wanted(record) == Wanted::Running {
+                step.health(record, Health::Failed, &why.description);
+                let verdict = plan::judge(record, exit);
+                settle(step, record, verdict);
+                let at_once = plan::obstacle(step.surveyed, record).is_none();
+                step.hop(record, Role::Failed, if at_once { why.via() } else { why });
+            }
+        }
+        Role::Error | Role::Failed | Role::TimedOut => {
+            // It was ended because it failed; its policy says what follows.
+            if plan::wanted(record) == Wanted::Running {
+                let verdict = plan::judge(record, if exit.success() { Exit::Unknown } else { exit });
+                settle(step, record, verdict);
+                if record.role() == Role::Error {
+                    let at_once = plan::obstacle(step.surveyed, record).is_none();
+                    step.hop(record, Role::Failed, if at_once { why.via() } else { why });
+                }
+            }
+        }
+        Role::Maintenance | Role::Suspended => {
+            step.hop(record, Role::Offline, why);
+            step.health(record, Health::Unknown, "it is down");
+        }
+        Role::Initial
+        | Role::Preparing
+        | Role::Prepared
+        | Role::Stopping
+        | Role::Offline
+        | Role::Retired
+        | Role::Gone => {
+            step.health(record, Health::Unknown, "it is down");
+        }
+    }
+    plan(step, record);
+}
+
+/// It ended while it served, unasked.
+fn crashed(step: &mut Step, record: &mut Record, exit: Exit, why: Why) {
+    let verdict = if plan::wanted(record) == Wanted::Running {
+        plan::judge(record, exit)
+    } else {
+        Verdict::Again
+    };
+    match verdict {
+        Verdict::Stay(block) if block.kind == BlockKind::Completed => {
+            step.hop(
+                record,
+                Role::Offline,
+                Why {
+                    reason: Reason::Completed,
+                    ..why
+                },
+            );
+            step.health(record, Health::Unknown, "its work is done");
+            plan::block(step, record, block);
+        }
+        Verdict::Stay(block) => {
+            step.health(record, Health::Failed, &why.description);
+            step.hop(record, Role::Error, why.clone().via());
+            step.hop(record, Role::Offline, why);
+            plan::block(step, record, block);
+        }
+        Verdict::Again => {
+            step.health(record, Health::Failed, &why.description);
+            step.hop(record, Role::Error, why.clone().via());
+            if plan::wanted(record) == Wanted::Running {
+                plan::schedule(step, record);
+                let at_once = plan::obstacle(step.surveyed, record).is_none();
+                step.hop(record, Role::Failed, if at_once { why.via() } else { why });
+            }
+        }
+    }
+}
+
+fn settle(step: &mut Step, record: &mut Record, verdict: Verdict) {
+    match verdict {
+        Verdict::Again => plan::schedule(step, record),
+        Verdict::Stay(block) => plan::block(step, record, block),
+    }
+}
+
+const fn reason_of(exit: Exit) -> Reason {
+    match exit {
+        Exit::OutOfMemory => Reason::OutOfMemory,
+        Exit::Code { .. } | Exit::Signal { .. } | Exit::Unknown => Reason::Crash,
+    }
+}
+
+fn describe(exit: Exit, swept: u32, tasks: usize) -> String {
+    let mut told = exit.to_string();
+    if swept > 0 {
+        told += &format!("; {swept} left of its tree were swept");
+    }
+    if tasks > 0 {
+        told += &format!("; {tasks} tasks were in flight");
+    }
+    told
+}

@@ -1,0 +1,68 @@
+//! Results of probes, counted as Kubernetes does.
+
+use alloc::format;
+use alloc::string::String;
+
+use stead_model::spec::ProbeKind;
+use stead_model::{Condition, Health, Reason};
+
+use super::{ill, serves};
+use crate::record::Record;
+use crate::step::Step;
+
+/// Takes in one result.
+pub(crate) fn probed(step: &mut Step, record: &mut Record, kind: ProbeKind, result: Result<(), String>) {
+    let Some(probe) = record.spec.probes.get(kind) else {
+        return;
+    };
+    let threshold = if result.is_ok() {
+        probe.success_threshold
+    } else {
+        probe.failure_threshold
+    };
+    let failures = probe.failure_threshold;
+    let counted = record.count_probe(kind, result.is_ok());
+    let said = match &result {
+        Ok(()) => format!("{kind} probe succeeded"),
+        Err(detail) => format!("{kind} probe failed ({counted} of {failures}): {detail}"),
+    };
+    step.evidence(record, evidence_kind(kind), "prober", said.clone());
+    if counted < threshold || record.ending() {
+        return;
+    }
+    let waits_for_readiness = record.spec.probes.readiness.is_some();
+    match (kind, result.is_ok()) {
+        (ProbeKind::Startup, true) if waits_for_readiness => {}
+        (ProbeKind::Startup | ProbeKind::Readiness, true) => {
+            serves(step, record, Reason::ReadinessComplete, &said);
+            if record.role().serves() {
+                step.health(record, Health::Healthy, &said);
+            }
+        }
+        (ProbeKind::Startup, false) => ill(step, record, Reason::InitializationError, &said),
+        (ProbeKind::Readiness, false) => {
+            if record.role().serves() {
+                step.ready(record, false, &said);
+                step.health(record, Health::Degraded, &said);
+            }
+        }
+        (ProbeKind::Liveness, true) => {
+            let doubtful = matches!(record.row.health, Health::Unknown | Health::Recovering);
+            if record.role().serves() && !waits_for_readiness {
+                if doubtful {
+                    step.health(record, Health::Healthy, &said);
+                }
+                step.clear(record, Condition::Unverified);
+            }
+        }
+        (ProbeKind::Liveness, false) => ill(step, record, Reason::Deadlock, &said),
+    }
+}
+
+const fn evidence_kind(kind: ProbeKind) -> &'static str {
+    match kind {
+        ProbeKind::Startup => "probe.startup",
+        ProbeKind::Liveness => "probe.liveness",
+        ProbeKind::Readiness => "probe.readiness",
+    }
+}

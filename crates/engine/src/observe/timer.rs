@@ -1,0 +1,80 @@
+//! What happens when a wait is over.
+
+use stead_model::{Condition, Driver, Health, Reason, Role};
+
+use super::ill;
+use crate::plan::{self, plan};
+use crate::record::{Record, Timer};
+use crate::step::{Step, Why};
+
+/// Handles every wait of an agent that is over at this step's moment.
+pub(crate) fn due(step: &mut Step, record: &mut Record) {
+    for timer in Timer::ALL {
+        if record.timer(timer).is_some_and(|due| due <= step.now.moment) {
+            record.set_timer(timer, None);
+            fire(step, record, timer);
+        }
+    }
+}
+
+fn fire(step: &mut Step, record: &mut Record, timer: Timer) {
+    match timer {
+        Timer::Deadline => overdue(step, record),
+        Timer::Restart => plan(step, record),
+        Timer::Kill => plan::kill_again(step, record),
+        Timer::Settle => settled(step, record),
+        Timer::Silence => silent(step, record),
+    }
+}
+
+/// Its phase has lasted for longer than it may.
+fn overdue(step: &mut Step, record: &mut Record) {
+    let phase = record.phase_name();
+    step.touch();
+    if record.role() == Role::Error {
+        // It lived on in error and nothing told that it serves again.
+        plan::kill(step, record);
+        return;
+    }
+    let Some(deadline) = record.profile.deadline(record.phase) else {
+        return;
+    };
+    record.row.correlation_id.clone_from(&step.origin.correlation_id);
+    let detail = alloc::format!("it was {phase} for longer than it may");
+    step.enter(record, deadline.to, Why::new(Reason::DeadlineExceeded, detail.clone()));
+    step.health(record, Health::Failed, &detail);
+    if record.has_instance() {
+        plan::kill_again(step, record);
+    } else if plan::wanted(record) == stead_model::Wanted::Running {
+        plan::schedule(step, record);
+    }
+    plan(step, record);
+}
+
+/// It has lived for long enough that this alone counts.
+fn settled(step: &mut Step, record: &mut Record) {
+    if record.role().serves() && matches!(record.row.health, Health::Unknown | Health::Recovering) {
+        let detail = "its process has lived for 10 s; nothing else tells how it does";
+        step.health(record, Health::Healthy, detail);
+        step.raise(record, Condition::Unverified, detail.into());
+    }
+}
+
+/// It has been silent for too long.
+fn silent(step: &mut Step, record: &mut Record) {
+    record.row.correlation_id.clone_from(&step.origin.correlation_id);
+    match record.spec.driver {
+        Driver::Process(_) => ill(
+            step,
+            record,
+            Reason::HeartbeatTimeout,
+            "its watchdog was not fed in time",
+        ),
+        Driver::None => {
+            let detail = "it has not reported for 15 s";
+            if step.hop(record, Role::Error, Why::new(Reason::HeartbeatTimeout, detail)) {
+                step.health(record, Health::Failed, detail);
+            }
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Whether and when an agent that went down is started again.
+
+use alloc::string::String;
+
+use stead_model::journal::{Block, BlockKind};
+use stead_model::spec::RestartPolicy;
+use stead_model::{Condition, Exit, Happening};
+
+use crate::record::{Record, Timer};
+use crate::step::Step;
+
+/// What its policy says to an end.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Verdict {
+    /// It is to be started again.
+    Again,
+    /// It stays down.
+    Stay(Block),
+}
+
+/// Judges an end that nobody ordered.
+pub(crate) fn judge(record: &Record, exit: Exit) -> Verdict {
+    let restart = &record.spec.restart;
+    if let Exit::Code { code } = exit
+        && restart.final_exit_codes.contains(&code)
+    {
+        let detail = alloc::format!(
+            "exit code {code} is listed as final, so no start can help; change what is wrong, then `stead start` it"
+        );
+        return Verdict::Stay(Block {
+            kind: BlockKind::Held,
+            detail,
+        });
+    }
+    let stay = |kind, detail: &str| {
+        Verdict::Stay(Block {
+            kind,
+            detail: detail.into(),
+        })
+    };
+    match (restart.policy, exit.success()) {
+        (RestartPolicy::Always, _) | (RestartPolicy::OnFailure, false) => Verdict::Again,
+        (RestartPolicy::OnFailure | RestartPolicy::Never, true) => {
+            stay(BlockKind::Completed, "it ended with success; its work is done")
+        }
+        (RestartPolicy::Never, false) => stay(BlockKind::Policy, "its restart policy is never; `stead start` it"),
+    }
+}
+
+/// Plans the next start after a failure: at once, later, or not before somebody looked at it.
+pub(crate) fn schedule(step: &mut Step, record: &mut Record) {
+    match record.schedule(step.now) {
+        Some(wait) if wait.is_zero() => {}
+        Some(wait) => {
+            record.set_timer(Timer::Restart, Some(step.now.moment.after(wait)));
+            let attempt = record.streak.attempts();
+            step.event(
+                record,
+                Happening::RestartScheduled {
+                    attempt,
+                    due: step.now.wall.after(wait),
+                },
+            );
+        }
+        None => {
+            let intensity = &record.spec.restart.intensity;
+            let detail = alloc::format!(
+                "more than {} restarts within {}; look at its logs, then `stead start` or `stead reset` it",
+                intensity.max,
+                intensity.period
+            );
+            block(
+                step,
+                record,
+                Block {
+                    kind: BlockKind::Quarantined,
+                    detail,
+                },
+            );
+        }
+    }
+}
+
+/// Keeps an agent from being started until somebody clears it.
+pub(crate) fn block(step: &mut Step, record: &mut Record, block: Block) {
+    let condition = match block.kind {
+        BlockKind::Held => Some(Condition::Held),
+        BlockKind::Quarantined => Some(Condition::Quarantined),
+        BlockKind::Completed | BlockKind::Policy => None,
+    };
+    if let Some(condition) = condition {
+        let detail: String = block.detail.clone();
+        step.raise(record, condition, detail);
+    }
+    record.row.recovery.block = Some(block);
+    step.touch();
+}

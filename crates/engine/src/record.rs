@@ -1,0 +1,274 @@
+//! One agent in memory: what is stored of it, and what is only known while the node runs.
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::string::{String, ToString};
+use alloc::sync::Arc;
+use core::time::Duration;
+
+use stead_model::journal::{AgentRow, Block, BlockKind, RecoveryRow};
+use stead_model::spec::{BackoffSpec, ProbeKind, ProcessSpec, RestartSpec};
+use stead_model::{
+    AgentName, AgentSpec, BootClock, Driver, Incarnation, InstanceId, Moment, Now, PhaseId, Profile, Role,
+};
+use stead_policy::{
+    Backoff, Factor, First, FrozenStreak, Growth, Intensity, IntensityLimit, Jitter, Spread, StableReset, Streak,
+};
+
+use crate::depend::Standing;
+use crate::profiles::Profiles;
+
+/// An agent. Waits live in [`Timer`]s here and as stored waits in the row.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Record {
+    pub(crate) row: AgentRow,
+    pub(crate) spec: Arc<AgentSpec>,
+    pub(crate) profile: Arc<Profile>,
+    pub(crate) phase: PhaseId,
+    pub(crate) timers: [Option<Moment>; TIMERS],
+    pub(crate) streak: Streak,
+    pub(crate) intensity: Intensity,
+    /// The instance was seen alive by this node, not only read from the store.
+    pub(crate) seen: bool,
+    /// How many in a row each probe succeeded (positive) or failed (negative).
+    pub(crate) probes: [i32; 3],
+    pub(crate) standings: BTreeMap<AgentName, Standing>,
+    /// Its health is worse than what was seen from outside because it says so itself.
+    pub(crate) worsened_by_claim: bool,
+    /// What the watchers were told last.
+    pub(crate) told: Standing,
+}
+
+/// What an agent may be waiting for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Timer {
+    /// Its phase must have ended.
+    Deadline,
+    /// It may be started again.
+    Restart,
+    /// It was asked to end and is made to.
+    Kill,
+    /// It has lived for long enough to count as healthy.
+    Settle,
+    /// It has been silent for too long.
+    Silence,
+}
+
+const TIMERS: usize = 5;
+
+impl Timer {
+    pub(crate) const ALL: [Self; TIMERS] = [Self::Deadline, Self::Restart, Self::Kill, Self::Settle, Self::Silence];
+}
+
+impl Record {
+    /// A new agent in its profile's initial state.
+    pub(crate) fn new(row: AgentRow, spec: Arc<AgentSpec>, profile: Arc<Profile>) -> Self {
+        Self {
+            phase: profile.initial(),
+            row,
+            spec,
+            profile,
+            timers: [None; TIMERS],
+            streak: Streak::new(),
+            intensity: Intensity::new(),
+            seen: false,
+            probes: [0; 3],
+            standings: BTreeMap::new(),
+            worsened_by_claim: false,
+            told: Standing::default(),
+        }
+    }
+
+    /// Reads what [`Record::freeze`] wrote. A profile or phase that is no longer known is refused.
+    pub(crate) fn thaw(
+        row: AgentRow,
+        spec: Arc<AgentSpec>,
+        profiles: &Profiles,
+        boot: &BootClock,
+        now: Moment,
+    ) -> Result<Self, Box<AgentRow>> {
+        let known = profiles
+            .get(&row.profile)
+            .and_then(|profile| profile.phase(&row.phase).map(|phase| (profile, phase)));
+        let Some((profile, phase)) = known else {
+            return Err(Box::new(row));
+        };
+        let recovery = &row.recovery;
+        let limit = intensity_limit(&spec.restart);
+        let left = |wait: &stead_model::StoredWait| boot.restore(now, *wait).since(now);
+        let intensity = Intensity::from_waits(&limit, now.since_start(), recovery.recent.iter().map(left));
+        let streak = Streak::thaw(
+            &FrozenStreak {
+                attempts: recovery.attempt,
+                steady_in: recovery.stable.as_ref().map(left),
+            },
+            now.since_start(),
+        );
+        let mut timers = [None; TIMERS];
+        timers[Timer::Deadline as usize] = row.deadline.map(|wait| boot.restore(now, wait));
+        timers[Timer::Restart as usize] = recovery.due.map(|wait| boot.restore(now, wait));
+        let mut row = row;
+        row.incarnation = if crossed_boot(&row, boot) {
+            row.incarnation.max(row.incarnations_reserved)
+        } else {
+            row.incarnation
+        };
+        Ok(Self {
+            timers,
+            streak,
+            intensity,
+            phase,
+            ..Self::new(row, spec, profile)
+        })
+    }
+
+    /// The row to store.
+    pub(crate) fn freeze(&self, boot: &BootClock, now: Moment) -> AgentRow {
+        let at = |timer: Timer| self.timers[timer as usize].map(|due| boot.store(now, due));
+        let origin = now.since_start();
+        let streak = self.streak.freeze(origin);
+        let store = |wait: Duration| boot.store(now, now.after(wait));
+        AgentRow {
+            boot: boot.boot,
+            phase: self.phase_name(),
+            deadline: at(Timer::Deadline),
+            recovery: RecoveryRow {
+                attempt: streak.attempts,
+                recent: self
+                    .intensity
+                    .waits(&intensity_limit(&self.spec.restart), origin)
+                    .map(store)
+                    .collect(),
+                due: at(Timer::Restart),
+                stable: streak.steady_in.map(store),
+                block: self.row.recovery.block.clone(),
+            },
+            ..self.row.clone()
+        }
+    }
+
+    pub(crate) fn role(&self) -> Role {
+        self.profile.role(self.phase)
+    }
+
+    pub(crate) fn process(&self) -> Option<&ProcessSpec> {
+        match &self.spec.driver {
+            Driver::None => None,
+            Driver::Process(process) => Some(process),
+        }
+    }
+
+    /// Whether there is an instance that would have to be ended. What nothing runs has none.
+    pub(crate) const fn has_instance(&self) -> bool {
+        self.row.instance.is_some()
+    }
+
+    pub(crate) fn instance_id(&self) -> Option<InstanceId> {
+        self.row.instance.as_ref().map(|instance| InstanceId {
+            agent: self.row.id,
+            incarnation: instance.incarnation,
+        })
+    }
+
+    pub(crate) fn is_current(&self, incarnation: Incarnation) -> bool {
+        self.row
+            .instance
+            .as_ref()
+            .is_some_and(|instance| instance.incarnation == incarnation)
+    }
+
+    pub(crate) fn ending(&self) -> bool {
+        self.row.instance.as_ref().is_some_and(|instance| instance.ending)
+    }
+
+    pub(crate) fn block_kind(&self) -> Option<BlockKind> {
+        self.row.recovery.block.as_ref().map(|block| block.kind)
+    }
+
+    pub(crate) fn set_timer(&mut self, timer: Timer, due: Option<Moment>) {
+        self.timers[timer as usize] = due;
+    }
+
+    pub(crate) const fn timer(&self, timer: Timer) -> Option<Moment> {
+        self.timers[timer as usize]
+    }
+
+    pub(crate) fn next_timer(&self) -> Option<Moment> {
+        self.timers.iter().flatten().min().copied()
+    }
+
+    /// Forgets failures, as on a person's word or for a new spec.
+    pub(crate) fn forgive(&mut self) -> Option<Block> {
+        self.streak = Streak::new();
+        self.intensity.clear();
+        self.set_timer(Timer::Restart, None);
+        self.row.recovery.block.take()
+    }
+
+    /// Counts a probe's result; says how many of its sort came in a row.
+    pub(crate) fn count_probe(&mut self, kind: ProbeKind, good: bool) -> u32 {
+        let streak = &mut self.probes[kind as usize];
+        *streak = match (good, *streak > 0) {
+            (true, true) => streak.saturating_add(1),
+            (true, false) => 1,
+            (false, true) => -1,
+            (false, false) => streak.saturating_sub(1),
+        };
+        streak.unsigned_abs()
+    }
+
+    /// What happens to the next start after a failure at `now`: the wait, or nothing when too many failed.
+    pub(crate) fn schedule(&mut self, now: Now) -> Option<Duration> {
+        let origin = now.moment.since_start();
+        let verdict = self.intensity.record(&intensity_limit(&self.spec.restart), origin);
+        match verdict {
+            stead_policy::Verdict::Exceeded { .. } => None,
+            stead_policy::Verdict::Within { .. } => {
+                let attempt = self.streak.next_attempt(origin);
+                Some(backoff(&self.spec.restart.backoff).delay(attempt, self.row.id.to_bits()))
+            }
+        }
+    }
+
+    pub(crate) fn stable_reset(&self) -> StableReset {
+        StableReset {
+            after: self.spec.restart.stable.0,
+        }
+    }
+
+    /// Restarts that still count, at `now`.
+    pub(crate) fn restarts_used(&self, now: Moment) -> u32 {
+        let limit = intensity_limit(&self.spec.restart);
+        limit
+            .restarts
+            .saturating_sub(self.intensity.left(&limit, now.since_start()))
+    }
+
+    /// The name of its phase.
+    pub(crate) fn phase_name(&self) -> String {
+        self.profile.name_of(self.phase).to_string()
+    }
+}
+
+/// Whether the row may miss starts that a power cut took.
+const fn crossed_boot(row: &AgentRow, boot: &BootClock) -> bool {
+    row.boot != boot.boot
+}
+
+fn intensity_limit(restart: &RestartSpec) -> IntensityLimit {
+    IntensityLimit {
+        restarts: restart.intensity.max,
+        period: restart.intensity.period.0,
+    }
+}
+
+fn backoff(spec: &BackoffSpec) -> Backoff {
+    let jitter = Spread::try_from(spec.jitter.get()).map_or(Jitter::None, Jitter::Proportional);
+    Backoff {
+        first: First::AtOnce,
+        initial: spec.initial.0,
+        growth: Factor::try_from(spec.factor.get()).map_or(Growth::Fixed, Growth::Exponential),
+        max: spec.max.0,
+        jitter,
+    }
+}

@@ -1,0 +1,435 @@
+//! One step at work: what it may read, and what it has decided so far.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use serde_json::{Map, Value};
+use stead_model::journal::{Append, Change, Durability};
+use stead_model::{
+    Action, ActionId, AgentId, AgentView, Answer, BootClock, Condition, ConditionView, Epoch, Event, Evidence,
+    Happening, Health, Incarnation, InstanceId, Now, Order, Origin, PhaseId, Position, Reason, Refusal, Revision, Role,
+    Slot, Transition,
+};
+
+use crate::batch::{Batch, Released};
+use crate::depend::{Message, Standing};
+use crate::profiles::Profiles;
+use crate::record::{Record, Timer};
+use crate::view;
+
+/// How many runs are reserved by one sync.
+const INCARNATION_BLOCK: u64 = 64;
+
+/// A step of one slot. Agents are handed in one at a time, taken out of the slot.
+#[derive(Debug)]
+pub(crate) struct Step {
+    pub(crate) now: Now,
+    pub(crate) boot: BootClock,
+    pub(crate) profiles: Profiles,
+    pub(crate) slot: Slot,
+    pub(crate) epoch: Epoch,
+    /// The position that this step takes, if it changes anything.
+    pub(crate) position: Position,
+    /// Nothing of the slot may be started before it was surveyed.
+    pub(crate) surveyed: bool,
+    /// Who caused it.
+    pub(crate) origin: Origin,
+    durability: Durability,
+    changes: Vec<Change>,
+    transitions: Vec<Transition>,
+    events: Vec<Event>,
+    orders: Vec<Order>,
+    messages: Vec<Message>,
+    views: Vec<AgentView>,
+    removed: Vec<AgentId>,
+    /// The last view of one that was removed, for the answer.
+    farewell: Option<AgentView>,
+    /// The agent at hand differs from its stored row.
+    touched: bool,
+}
+
+/// Why a phase is entered.
+#[derive(Debug, Clone)]
+pub(crate) struct Why {
+    pub(crate) reason: Reason,
+    pub(crate) description: String,
+    pub(crate) via: Passing,
+    pub(crate) metadata: Map<String, Value>,
+}
+
+/// Whether a phase is where a walk ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Passing {
+    /// It is.
+    Stays,
+    /// It is on the way.
+    Via,
+}
+
+impl Why {
+    pub(crate) fn new(reason: Reason, description: impl Into<String>) -> Self {
+        Self {
+            reason,
+            description: description.into(),
+            via: Passing::Stays,
+            metadata: Map::new(),
+        }
+    }
+
+    pub(crate) fn via(mut self) -> Self {
+        self.via = Passing::Via;
+        self
+    }
+
+    pub(crate) fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
+        self.metadata.insert(key.into(), value.into());
+        self
+    }
+}
+
+impl Step {
+    pub(crate) fn new(
+        now: Now,
+        boot: BootClock,
+        profiles: Profiles,
+        slot: Slot,
+        epoch: Epoch,
+        last: Position,
+        surveyed: bool,
+    ) -> Self {
+        let position = last.next();
+        let origin = Origin::engine(alloc::format!("c-{slot}-{epoch}-{position}"));
+        Self {
+            now,
+            boot,
+            profiles,
+            slot,
+            epoch,
+            position,
+            surveyed,
+            origin,
+            durability: Durability::Written,
+            changes: Vec::new(),
+            transitions: Vec::new(),
+            events: Vec::new(),
+            orders: Vec::new(),
+            messages: Vec::new(),
+            views: Vec::new(),
+            removed: Vec::new(),
+            farewell: None,
+            touched: false,
+        }
+    }
+
+    /// Says that the agent at hand differs from its stored row.
+    pub(crate) const fn touch(&mut self) {
+        self.touched = true;
+    }
+
+    pub(crate) fn needs(&mut self, durability: Durability) {
+        self.durability = self.durability.max(durability);
+    }
+
+    pub(crate) fn put(&mut self, change: Change) {
+        self.changes.push(change);
+    }
+
+    pub(crate) fn order(&mut self, order: Order) {
+        self.orders.push(order);
+    }
+
+    pub(crate) fn send(&mut self, messages: impl IntoIterator<Item = Message>) {
+        self.messages.extend(messages);
+    }
+
+    pub(crate) fn event(&mut self, record: &Record, what: Happening) {
+        self.touch();
+        self.events.push(Event {
+            at: self.now.wall,
+            namespace: record.row.namespace.clone(),
+            agent: record.row.id,
+            name: record.row.name.clone(),
+            revision: record.row.revision.next(),
+            actor: self.origin.actor.clone(),
+            correlation_id: record.row.correlation_id.clone(),
+            trace_id: self.origin.trace_id.clone(),
+            what,
+        });
+    }
+
+    /// Enters the first phase of a role that may follow; says whether there is one. The table decides, nothing else.
+    pub(crate) fn hop(&mut self, record: &mut Record, role: Role, why: Why) -> bool {
+        match record.profile.hop(record.phase, role) {
+            Some(to) => {
+                self.enter(record, to, why);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Enters a phase that may follow. Every change of phase of every agent comes through here.
+    pub(crate) fn enter(&mut self, record: &mut Record, to: PhaseId, why: Why) {
+        debug_assert!(record.profile.has_edge(record.phase, to), "callers look the edge up");
+        let from = record.profile.label(record.phase);
+        let label = record.profile.label(to);
+        record.row.sequence = record.row.sequence.next();
+        self.event(
+            record,
+            Happening::PhaseChanged {
+                sequence: record.row.sequence,
+                from: from.clone(),
+                to: label.clone(),
+                reason: why.reason,
+                description: why.description.clone(),
+                via: why.via == Passing::Via,
+            },
+        );
+        self.transitions.push(Transition {
+            sequence: record.row.sequence,
+            agent: record.row.id,
+            namespace: record.row.namespace.clone(),
+            name: record.row.name.clone(),
+            incarnation: record.row.incarnation,
+            from,
+            to: label,
+            at: self.now.wall,
+            reason: why.reason,
+            description: why.description,
+            triggered_by: self.origin.actor.clone(),
+            via: why.via == Passing::Via,
+            correlation_id: record.row.correlation_id.clone(),
+            trace_id: self.origin.trace_id.clone(),
+            metadata: why.metadata,
+        });
+        record.phase = to;
+        record.row.phase_since = self.now.wall;
+        let deadline = record
+            .profile
+            .deadline(to)
+            .map(|deadline| self.now.moment.after(span_of(record, to).unwrap_or(deadline.after)));
+        record.set_timer(Timer::Deadline, deadline);
+        if !record.role().serves() {
+            self.ready(record, false, "it does not serve");
+        }
+    }
+
+    /// Notes how well an agent does.
+    pub(crate) fn health(&mut self, record: &mut Record, to: Health, detail: &str) {
+        let from = record.row.health;
+        if from == to {
+            return;
+        }
+        record.row.health = to;
+        record.row.health_since = self.now.wall;
+        let origin = self.now.moment.since_start();
+        if to == Health::Healthy {
+            record.streak.healthy(&record.stable_reset(), origin);
+        } else {
+            record.streak.unhealthy(origin);
+            self.clear(record, Condition::Unverified);
+        }
+        self.event(
+            record,
+            Happening::HealthChanged {
+                from,
+                to,
+                detail: detail.into(),
+            },
+        );
+    }
+
+    /// Notes whether an agent takes work.
+    pub(crate) fn ready(&mut self, record: &mut Record, ready: bool, detail: &str) {
+        if record.row.ready != ready {
+            record.row.ready = ready;
+            self.event(
+                record,
+                Happening::ReadinessChanged {
+                    ready,
+                    detail: detail.into(),
+                },
+            );
+        }
+    }
+
+    /// Raises a condition, or renews what is said of it.
+    pub(crate) fn raise(&mut self, record: &mut Record, condition: Condition, detail: String) {
+        match record
+            .row
+            .conditions
+            .iter_mut()
+            .find(|known| known.condition == condition)
+        {
+            Some(known) => known.detail = detail,
+            None => {
+                self.event(
+                    record,
+                    Happening::ConditionRaised {
+                        condition,
+                        detail: detail.clone(),
+                    },
+                );
+                record.row.conditions.push(ConditionView {
+                    condition,
+                    since: self.now.wall,
+                    detail,
+                });
+            }
+        }
+    }
+
+    /// Clears a condition, if it holds.
+    pub(crate) fn clear(&mut self, record: &mut Record, condition: Condition) {
+        let before = record.row.conditions.len();
+        record.row.conditions.retain(|known| known.condition != condition);
+        if record.row.conditions.len() != before {
+            self.event(record, Happening::ConditionCleared { condition });
+        }
+    }
+
+    /// Notes an observation; the newest of each kind is kept.
+    pub(crate) fn evidence(&mut self, record: &mut Record, kind: &'static str, source: &'static str, detail: String) {
+        record.row.evidence.retain(|known| known.kind != kind);
+        record.row.evidence.push(Evidence {
+            kind: kind.into(),
+            observed_at: self.now.wall,
+            source: source.into(),
+            detail,
+        });
+    }
+
+    /// Forgets observations of an instance that is no longer there.
+    pub(crate) fn forget_evidence(record: &mut Record, stays: &[&str]) {
+        record.row.evidence.retain(|known| stays.contains(&known.kind.as_ref()));
+    }
+
+    /// Gives the next run its number, syncing a block of them ahead where none is left.
+    pub(crate) fn next_incarnation(&mut self, record: &mut Record) -> Incarnation {
+        let next = record.row.incarnation.next();
+        if next > record.row.incarnations_reserved {
+            record.row.incarnations_reserved = Incarnation(next.0.saturating_add(INCARNATION_BLOCK - 1));
+            self.needs(Durability::Flushed);
+        }
+        record.row.incarnation = next;
+        next
+    }
+
+    /// Ends an agent's part in this step: if it changed, a new revision of its row, its view, word to those who watch it.
+    pub(crate) fn finish(&mut self, record: &mut Record, watchers: &crate::depend::Watchers) {
+        if !core::mem::take(&mut self.touched) {
+            return;
+        }
+        record.row.revision = Revision(record.row.revision.0.saturating_add(1));
+        let standing = Standing::of(record);
+        if standing != record.told {
+            record.told = standing;
+            self.messages
+                .extend(watchers.tell(&record.row.namespace, &record.row.name, standing));
+        }
+        self.put(Change::Agent(Box::new(record.freeze(&self.boot, self.now.moment))));
+        if record.row.removed {
+            self.removed.push(record.row.id);
+            self.farewell = Some(view::agent(record, self.now));
+        } else {
+            self.views.push(view::agent(record, self.now));
+        }
+    }
+
+    /// Whether anything was decided that must be written down.
+    pub(crate) fn changed(&self) -> bool {
+        !(self.changes.is_empty() && self.transitions.is_empty() && self.events.is_empty())
+    }
+
+    /// Makes the batch.
+    pub(crate) fn into_batch(self, reply: Option<Result<Answer, Refusal>>) -> Batch {
+        let changed = self.changed();
+        let position = if changed {
+            self.position
+        } else {
+            Position(self.position.0 - 1)
+        };
+        let id = |index: usize| ActionId {
+            slot: self.slot,
+            epoch: self.epoch,
+            position: self.position,
+            index: u16::try_from(index).unwrap_or(u16::MAX),
+        };
+        let actions = self
+            .orders
+            .into_iter()
+            .enumerate()
+            .map(|(index, order)| Action { id: id(index), order })
+            .collect();
+        Batch {
+            slot: self.slot,
+            epoch: self.epoch,
+            position,
+            needs: self.durability,
+            append: changed.then_some(Append {
+                slot: self.slot,
+                epoch: self.epoch,
+                position,
+                durability: self.durability,
+                changes: self.changes,
+                transitions: self.transitions,
+                events: self.events,
+            }),
+            content: Released {
+                actions,
+                views: self.views,
+                removed: self.removed,
+                messages: self.messages,
+                reply,
+            },
+        }
+    }
+
+    /// The view that this step made of an agent, also of one that it removed.
+    pub(crate) fn view_of(&self, id: AgentId) -> Option<AgentView> {
+        self.views
+            .iter()
+            .chain(&self.farewell)
+            .find(|view| view.id == id)
+            .cloned()
+    }
+
+    /// Whether an instance is the agent's current one.
+    pub(crate) fn is_current(record: &Record, instance: InstanceId) -> bool {
+        record.is_current(instance.incarnation)
+    }
+}
+
+/// How long the spec lets a phase last, where it says so.
+fn span_of(record: &Record, phase: PhaseId) -> Option<core::time::Duration> {
+    let deadlines = &record.spec.deadlines;
+    match record.profile.role(phase) {
+        Role::Preparing => deadlines.deploying.map(|span| span.0),
+        Role::Starting | Role::Restarting => deadlines.starting.map(|span| span.0),
+        Role::Stopping => deadlines.stopping.map(|span| span.0).or_else(|| {
+            record
+                .process()
+                .map(|process| process.stop.grace.0.saturating_add(STOP_MARGIN))
+        }),
+        Role::Initial
+        | Role::Prepared
+        | Role::Ready
+        | Role::Busy
+        | Role::Idle
+        | Role::Impaired
+        | Role::Updating
+        | Role::Scaling
+        | Role::Error
+        | Role::Failed
+        | Role::TimedOut
+        | Role::Maintenance
+        | Role::Suspended
+        | Role::Offline
+        | Role::Retired
+        | Role::Gone => None,
+    }
+}
+
+/// How long after its grace a stopping agent may take until that is an error.
+const STOP_MARGIN: core::time::Duration = core::time::Duration::from_secs(10);

@@ -1,0 +1,133 @@
+//! From a record to what readers see.
+
+use alloc::string::ToString;
+use alloc::vec::Vec;
+
+use stead_model::{AgentView, Class, LifecycleView, Moment, NextStep, Now, Role, Wall};
+
+use crate::depend;
+use crate::plan;
+use crate::record::{Record, Timer};
+
+/// The agent as the API shows it.
+pub(crate) fn agent(record: &Record, now: Now) -> AgentView {
+    let row = &record.row;
+    AgentView {
+        id: row.id,
+        name: row.name.clone(),
+        namespace: row.namespace.clone(),
+        profile: record.profile.name().to_string().into(),
+        kind: record.spec.kind.clone(),
+        phase: record.profile.label(record.phase),
+        since: row.phase_since,
+        health: row.health,
+        ready: row.ready,
+        intent: row.intent.wanted,
+        incarnation: row.incarnation,
+        pid: row
+            .instance
+            .as_ref()
+            .and_then(|instance| instance.process.as_ref())
+            .map(|process| process.pid),
+        restarts: row.restarts,
+        tasks: u32::try_from(row.tasks.len()).unwrap_or(u32::MAX),
+        revision: row.revision,
+        spec_revision: row.spec_revision,
+        restart_pending: row
+            .instance
+            .as_ref()
+            .is_some_and(|instance| instance.spec_revision != row.spec_revision),
+        labels: record.spec.labels.clone(),
+        conditions: row.conditions.clone(),
+        evidence: row.evidence.clone(),
+        next: next(record, now).into_iter().next(),
+    }
+}
+
+/// Where it may go, and what its state means.
+pub(crate) fn lifecycle(record: &Record) -> LifecycleView {
+    let profile = &record.profile;
+    let is = |class| profile.is(record.phase, class);
+    LifecycleView {
+        current_state: profile.label(record.phase),
+        valid_transitions: profile.next(record.phase).map(|to| profile.label(to)).collect(),
+        is_operational: is(Class::Operational),
+        is_available_for_tasks: is(Class::Available) && record.row.ready,
+        is_in_error_state: is(Class::Error),
+        is_in_maintenance: is(Class::Maintenance),
+        states: profile.phases().map(|phase| profile.label(phase)).collect(),
+    }
+}
+
+/// What happens next by itself, the soonest first; what waits for something other than time last.
+pub(crate) fn next(record: &Record, now: Now) -> Vec<NextStep> {
+    let mut timed: Vec<(Moment, &'static str)> = Timer::ALL
+        .into_iter()
+        .filter_map(|timer| record.timer(timer).map(|due| (due, says(record, timer))))
+        .collect();
+    timed.sort_by_key(|(due, _)| *due);
+    let mut next: Vec<NextStep> = timed
+        .into_iter()
+        .map(|(due, what)| NextStep {
+            what: what.into(),
+            at: Some(wall(now, due)),
+        })
+        .collect();
+    next.extend(depend_on(record));
+    next
+}
+
+fn depend_on(record: &Record) -> Option<NextStep> {
+    let waits =
+        plan::wanted(record) == stead_model::Wanted::Running && !record.role().serves() && !record.has_instance();
+    let names: Vec<_> = depend::unmet(record)
+        .map(|(name, condition)| alloc::format!("{name} to be {}", condition_word(condition)))
+        .collect();
+    (waits && !names.is_empty()).then(|| NextStep {
+        what: alloc::format!("start once {}", names.join(" and ")),
+        at: None,
+    })
+}
+
+pub(crate) const fn condition_word(condition: stead_model::spec::Condition) -> &'static str {
+    match condition {
+        stead_model::spec::Condition::Started => "started",
+        stead_model::spec::Condition::Healthy => "healthy",
+        stead_model::spec::Condition::Completed => "completed",
+    }
+}
+
+/// The civil time of a moment, as it looks now.
+pub(crate) fn wall(now: Now, due: Moment) -> Wall {
+    now.wall.after(due.since(now.moment))
+}
+
+fn says(record: &Record, timer: Timer) -> &'static str {
+    match timer {
+        Timer::Deadline => match record.role() {
+            Role::Preparing => "failed, unless it is prepared by then",
+            Role::Starting | Role::Restarting => "given up on this start, unless it is ready by then",
+            Role::Stopping => "error, unless it is down by then",
+            Role::Error => "ended and started again, unless it serves by then",
+            Role::Initial
+            | Role::Prepared
+            | Role::Ready
+            | Role::Busy
+            | Role::Idle
+            | Role::Impaired
+            | Role::Updating
+            | Role::Scaling
+            | Role::Failed
+            | Role::TimedOut
+            | Role::Maintenance
+            | Role::Suspended
+            | Role::Offline
+            | Role::Retired
+            | Role::Gone => "moved on, unless its phase ends by then",
+        },
+        Timer::Restart => "started again",
+        Timer::Kill => "SIGKILL to its whole tree, unless it is down by then",
+        Timer::Settle => "counted as healthy, if it lives until then",
+        Timer::Silence => "taken for hung, unless it gives a sign of life by then",
+    }
+}
