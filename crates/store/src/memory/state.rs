@@ -1,0 +1,330 @@
+//! What a disk would hold, with the way back to what it held at the last flush.
+
+use std::collections::BTreeMap;
+
+use stead_model::journal::{AgentRow, AnswerRow, Append, Change, SlotState, SpecRow};
+use stead_model::{AgentId, AgentName, Event, Namespace, Sequence, Slot, Transition, Wall};
+
+use crate::lease::Head;
+use crate::query::PageCursor;
+use crate::retention::{PRUNE_ROWS, ROWS_PER_AGENT, before, history_cut};
+use crate::{EventCursor, EventFilter, EventPage, Page, Pruned, ReadError, Retention, StoreError, TransitionQuery};
+
+type AnswerKey = (Namespace, String);
+
+#[derive(Default)]
+pub(super) struct State {
+    heads: BTreeMap<Slot, Head>,
+    agents: BTreeMap<AgentId, AgentRow>,
+    live: BTreeMap<(Namespace, AgentName), AgentId>,
+    specs: BTreeMap<(AgentId, u32), SpecRow>,
+    answers: BTreeMap<AnswerKey, (Slot, AnswerRow)>,
+    transitions: BTreeMap<u64, Transition>,
+    numbers: BTreeMap<(AgentId, Sequence), u64>,
+    events: BTreeMap<u64, (EventCursor, Event)>,
+    /// For each unflushed append, what stood before in each place that it changed.
+    unflushed: Vec<Vec<Before>>,
+}
+
+/// What stood in a place before.
+enum Before {
+    Head(Slot, Option<Head>),
+    Agent(AgentId, Option<Box<AgentRow>>),
+    Spec((AgentId, u32), Option<Box<SpecRow>>),
+    Answer(AnswerKey, Option<(Slot, AnswerRow)>),
+    Transition(u64, Option<Box<Transition>>),
+    Event(u64, Option<Box<(EventCursor, Event)>>),
+}
+
+impl State {
+    pub(super) fn head(&self, slot: Slot) -> Head {
+        self.heads.get(&slot).cloned().unwrap_or(Head::EMPTY)
+    }
+
+    /// Sets a head; flush before and after, since it is not undone.
+    pub(super) fn put_head(&mut self, slot: Slot, head: Head) {
+        self.heads.insert(slot, head);
+    }
+
+    pub(super) fn flush(&mut self) {
+        self.unflushed.clear();
+    }
+
+    pub(super) fn unflushed(&self) -> usize {
+        self.unflushed.len()
+    }
+
+    pub(super) fn lose_unflushed(&mut self, keep: usize) {
+        let lost = self.unflushed.split_off(keep.min(self.unflushed.len()));
+        lost.into_iter().rev().for_each(|step| self.undo(step));
+        self.flush();
+    }
+
+    /// Writes an admitted append whole, or nothing of it.
+    pub(super) fn apply(&mut self, append: &Append) -> Result<(), StoreError> {
+        let mut step = Vec::new();
+        match self.try_apply(append, &mut step) {
+            Ok(()) => {
+                self.unflushed.push(step);
+                Ok(())
+            }
+            Err(detail) => {
+                self.undo(step);
+                Err(StoreError::Refused {
+                    slot: append.slot,
+                    detail,
+                })
+            }
+        }
+    }
+
+    fn try_apply(&mut self, append: &Append, step: &mut Vec<Before>) -> Result<(), String> {
+        let head = Head {
+            position: append.position,
+            ..self.head(append.slot)
+        };
+        step.push(Before::Head(append.slot, self.heads.insert(append.slot, head)));
+        for change in &append.changes {
+            match change {
+                Change::Agent(row) => self.put_agent(row, step)?,
+                Change::Spec(row) => {
+                    let key = (row.agent, row.revision);
+                    let before = self.specs.insert(key, SpecRow::clone(row));
+                    step.push(Before::Spec(key, before.map(Box::new)));
+                }
+                Change::Answer(row) => {
+                    let key = (row.namespace.clone(), row.key.clone());
+                    let before = self.answers.insert(key.clone(), (append.slot, row.clone()));
+                    step.push(Before::Answer(key, before));
+                }
+            }
+        }
+        for row in &append.transitions {
+            self.put_transition(row, step)?;
+        }
+        for event in &append.events {
+            let id = self.events.last_key_value().map_or(1, |(id, _)| id + 1);
+            let cursor = EventCursor::new(id, append.slot, append.epoch, append.position);
+            self.events.insert(id, (cursor, event.clone()));
+            step.push(Before::Event(id, None));
+        }
+        Ok(())
+    }
+
+    fn put_agent(&mut self, row: &AgentRow, step: &mut Vec<Before>) -> Result<(), String> {
+        let name = (row.namespace.clone(), row.name.clone());
+        if !row.removed && self.live.get(&name).is_some_and(|other| *other != row.id) {
+            return Err("a live name twice in a namespace".to_owned());
+        }
+        let before = self.set_agent(row.id, Some(row.clone()));
+        step.push(Before::Agent(row.id, before.map(Box::new)));
+        Ok(())
+    }
+
+    fn set_agent(&mut self, id: AgentId, row: Option<AgentRow>) -> Option<AgentRow> {
+        let before = self.agents.remove(&id);
+        if let Some(before) = before.as_ref().filter(|before| !before.removed) {
+            self.live.remove(&(before.namespace.clone(), before.name.clone()));
+        }
+        if let Some(row) = row {
+            if !row.removed {
+                self.live.insert((row.namespace.clone(), row.name.clone()), id);
+            }
+            self.agents.insert(id, row);
+        }
+        before
+    }
+
+    fn put_transition(&mut self, row: &Transition, step: &mut Vec<Before>) -> Result<(), String> {
+        if self.numbers.contains_key(&(row.agent, row.sequence)) {
+            return Err("a transition's number twice".to_owned());
+        }
+        let id = self.transitions.last_key_value().map_or(1, |(id, _)| id + 1);
+        self.set_transition(id, Some(row.clone()));
+        step.push(Before::Transition(id, None));
+        if let Some(cut) = history_cut(row.sequence, ROWS_PER_AGENT) {
+            let old: Vec<u64> = self
+                .numbers
+                .range((row.agent, Sequence(0))..=(row.agent, cut))
+                .map(|(_, id)| *id)
+                .collect();
+            for id in old {
+                let before = self.set_transition(id, None);
+                step.push(Before::Transition(id, before.map(Box::new)));
+            }
+        }
+        Ok(())
+    }
+
+    fn set_transition(&mut self, id: u64, row: Option<Transition>) -> Option<Transition> {
+        let before = self.transitions.remove(&id);
+        if let Some(before) = &before {
+            self.numbers.remove(&(before.agent, before.sequence));
+        }
+        if let Some(row) = row {
+            self.numbers.insert((row.agent, row.sequence), id);
+            self.transitions.insert(id, row);
+        }
+        before
+    }
+
+    fn undo(&mut self, step: Vec<Before>) {
+        for before in step.into_iter().rev() {
+            match before {
+                Before::Head(slot, head) => put(&mut self.heads, slot, head),
+                Before::Agent(id, row) => drop(self.set_agent(id, row.map(|row| *row))),
+                Before::Spec(key, row) => put(&mut self.specs, key, row.map(|row| *row)),
+                Before::Answer(key, row) => put(&mut self.answers, key, row),
+                Before::Transition(id, row) => drop(self.set_transition(id, row.map(|row| *row))),
+                Before::Event(id, event) => put(&mut self.events, id, event.map(|event| *event)),
+            }
+        }
+    }
+
+    pub(super) fn slot(&self, slot: Slot) -> SlotState {
+        let head = self.head(slot);
+        let agents: Vec<AgentRow> = self
+            .agents
+            .values()
+            .filter(|row| row.id.slot() == slot && !row.removed)
+            .cloned()
+            .collect();
+        SlotState {
+            slot,
+            epoch: head.epoch,
+            position: head.position,
+            specs: agents
+                .iter()
+                .filter_map(|row| self.specs.get(&(row.id, row.spec_revision)).cloned())
+                .collect(),
+            agents,
+            answers: self
+                .answers
+                .values()
+                .filter(|(home, _)| *home == slot)
+                .map(|(_, row)| row.clone())
+                .collect(),
+        }
+    }
+
+    pub(super) fn transitions(&self, query: &TransitionQuery) -> Result<Page, ReadError> {
+        let below = query.below()?.unwrap_or(u64::MAX);
+        let number = |id: u64, row: &Transition| match query.cursor_at(id, row) {
+            PageCursor::Sequence(number) | PageCursor::Row(number) => number,
+        };
+        let mut found: Vec<(u64, &Transition)> = self
+            .transitions
+            .iter()
+            .filter(|(id, row)| query.matches(row) && number(**id, row) < below)
+            .map(|(id, row)| (number(*id, row), row))
+            .collect();
+        found.sort_by_key(|(number, _)| std::cmp::Reverse(*number));
+        let more = found.len() > query.rows();
+        found.truncate(query.rows());
+        let next = found
+            .last()
+            .filter(|_| more)
+            .map(|(number, row)| query.cursor_at(*number, row));
+        let items = found.into_iter().map(|(_, row)| row.clone()).collect();
+        Ok(Page { items, next })
+    }
+
+    pub(super) fn last_event(&self) -> Option<EventCursor> {
+        self.events.last_key_value().map(|(_, (cursor, _))| *cursor)
+    }
+
+    pub(super) fn events(
+        &self,
+        after: Option<EventCursor>,
+        filter: &EventFilter,
+        limit: usize,
+    ) -> Result<EventPage, ReadError> {
+        let kept = self.events.first_key_value().zip(self.events.last_key_value());
+        if let Some(cursor) = after {
+            let found = self.events.get(&cursor.id()).map(|(cursor, _)| *cursor);
+            cursor.check(kept.map(|((oldest, _), (newest, _))| (*oldest, *newest)), found)?;
+        }
+        let behind = after.map_or(0, EventCursor::id);
+        let items: Vec<(EventCursor, Event)> = self
+            .events
+            .range(behind + 1..)
+            .filter(|(_, (_, event))| filter.matches(event))
+            .take(limit)
+            .map(|(_, entry)| entry.clone())
+            .collect();
+        let next = if items.len() == limit {
+            items.last().map(|(cursor, _)| *cursor)
+        } else {
+            self.last_event()
+        };
+        Ok(EventPage { items, next })
+    }
+
+    pub(super) fn tombstone(&self, agent: AgentId) -> Option<AgentRow> {
+        self.agents.get(&agent).filter(|row| row.removed).cloned()
+    }
+
+    pub(super) fn removed(&self, namespace: &Namespace, name: &AgentName) -> Vec<AgentRow> {
+        self.agents
+            .values()
+            .rev()
+            .filter(|row| row.removed && row.namespace == *namespace && row.name == *name)
+            .take(crate::query::MAX_REMOVED)
+            .cloned()
+            .collect()
+    }
+
+    pub(super) fn specs(&self, agent: AgentId, limit: usize) -> Vec<SpecRow> {
+        self.specs
+            .range((agent, 0)..=(agent, u32::MAX))
+            .rev()
+            .take(limit)
+            .map(|(_, row)| row.clone())
+            .collect()
+    }
+
+    pub(super) fn prune(&mut self, retention: &Retention, now: Wall) -> Pruned {
+        let mut step = Vec::new();
+        let cutoff = before(now, retention.transitions);
+        let old: Vec<u64> = select(self.transitions.iter().filter(|(_, row)| row.at < cutoff));
+        for id in &old {
+            let before = self.set_transition(*id, None);
+            step.push(Before::Transition(*id, before.map(Box::new)));
+        }
+        let cutoff = before(now, retention.events);
+        let newest = self.events.last_key_value().map_or(0, |(id, _)| *id);
+        let keep_from = newest.saturating_sub(retention.event_rows.max(1)) + 1;
+        let first_young = self.events.iter().find(|(_, (_, event))| event.at >= cutoff);
+        let first_young = first_young.map_or(newest, |(id, _)| *id);
+        let until = first_young.max(keep_from).min(newest);
+        let events: Vec<u64> = select(self.events.range(..until));
+        for id in &events {
+            let before = self.events.remove(id);
+            step.push(Before::Event(*id, before.map(Box::new)));
+        }
+        let cutoff = before(now, retention.answers);
+        let answers: Vec<AnswerKey> = select(self.answers.iter().filter(|(_, (_, row))| row.at < cutoff));
+        for key in &answers {
+            let before = self.answers.remove(key);
+            step.push(Before::Answer(key.clone(), before));
+        }
+        self.unflushed.push(step);
+        Pruned {
+            transitions: old.len() as u64,
+            events: events.len() as u64,
+            answers: answers.len() as u64,
+            more: [old.len(), events.len(), answers.len()].contains(&(PRUNE_ROWS as usize)),
+        }
+    }
+}
+
+fn select<'a, K: Clone + 'a, V: 'a>(rows: impl Iterator<Item = (&'a K, &'a V)>) -> Vec<K> {
+    rows.take(PRUNE_ROWS as usize).map(|(key, _)| key.clone()).collect()
+}
+
+fn put<K: Ord, V>(map: &mut BTreeMap<K, V>, key: K, value: Option<V>) {
+    match value {
+        Some(value) => drop(map.insert(key, value)),
+        None => drop(map.remove(&key)),
+    }
+}

@@ -1,0 +1,35 @@
+//! The first form: the digit 1, then JSON as the model writes it. Fields that were added later have defaults in the model.
+
+use stead_model::Event;
+use stead_model::journal::{AgentRow, AnswerRow, SpecRow};
+
+use super::{Record, corrupt};
+use crate::StoreError;
+
+pub(super) const TAG: u8 = b'1';
+
+impl Record for AgentRow {
+    const WHAT: &'static str = "an agent's row";
+}
+
+impl Record for SpecRow {
+    const WHAT: &'static str = "a spec";
+}
+
+impl Record for AnswerRow {
+    const WHAT: &'static str = "an answer";
+}
+
+impl Record for Event {
+    const WHAT: &'static str = "an event";
+}
+
+pub(super) fn write<R: Record>(row: &R, body: &mut Vec<u8>) -> Result<(), StoreError> {
+    body.push(TAG);
+    // The model's types have text keys and finite numbers alone, so this does not fail; if it did, nothing was written.
+    serde_json::to_writer(&mut *body, row).map_err(|error| corrupt::<R>(&error.to_string()))
+}
+
+pub(super) fn read<R: Record>(form: &[u8]) -> Result<R, StoreError> {
+    serde_json::from_slice(form).map_err(|error| corrupt::<R>(&error.to_string()))
+}

@@ -1,0 +1,71 @@
+//! How long what only grows is kept.
+
+use std::time::Duration;
+
+use stead_model::{Sequence, Wall};
+
+/// How much is kept of what only grows.
+///
+/// | field | default |
+/// |---|---|
+/// | `transitions` | 30 days |
+/// | `events` | 7 days |
+/// | `event_rows` | 200,000 |
+/// | `answers` | 1 day |
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Retention {
+    /// Age of history; too short, and `why` cannot look back. Rows per agent are bounded at writing.
+    pub transitions: Duration,
+    /// Age of events; too short, and readers that were away find a gap.
+    pub events: Duration,
+    /// Number of events, whatever their age.
+    pub event_rows: u64,
+    /// Age of answers to requests with an idempotency key; too short, and a late repeat acts twice.
+    pub answers: Duration,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self {
+            transitions: 30 * DAY,
+            events: 7 * DAY,
+            event_rows: 200_000,
+            answers: DAY,
+        }
+    }
+}
+
+/// What a call of [`Store::prune`] forgot.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Pruned {
+    /// Rows of history.
+    pub transitions: u64,
+    /// Events.
+    pub events: u64,
+    /// Answers.
+    pub answers: u64,
+    /// There may be more to forget.
+    pub more: bool,
+}
+
+/// Where an agent's history ends for one that keeps `rows` of it, asked when `written` is written: now and then, so that the bound is
+/// soft by [`CUT_EVERY`] rows and costs next to nothing.
+pub(crate) fn history_cut(written: Sequence, rows: u32) -> Option<Sequence> {
+    let cut = written.0.saturating_sub(u64::from(rows));
+    (written.0.is_multiple_of(CUT_EVERY) && cut > 0).then_some(Sequence(cut))
+}
+
+/// The time before which something of that age is forgotten.
+pub(crate) fn before(now: Wall, age: Duration) -> Wall {
+    let age = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
+    Wall::from_unix_millis(now.unix_millis().saturating_sub(age))
+}
+
+/// How many rows of a kind one call of `prune` forgets at most: the writer is busy for that long.
+pub(crate) const PRUNE_ROWS: u32 = 1_000;
+
+/// Rows of history kept for each agent unless told otherwise.
+pub(crate) const ROWS_PER_AGENT: u32 = 1_000;
+
+const CUT_EVERY: u64 = 64;
+const DAY: Duration = Duration::from_secs(86_400);

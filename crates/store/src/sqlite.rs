@@ -1,0 +1,231 @@
+//! A store in one SQLite file: write-ahead log, one writer thread with group commit, several readers.
+//!
+//! Every round of the writer takes all that waits and commits it as one transaction. If any append of it is `Flushed`, the commit syncs
+//! the log before any of them is told; if all are `Written`, it does not, and the log is synced at most one second later. After a failed
+//! sync nothing that the kernel cached can be trusted: the file is reopened and the whole log copied into the database and synced
+//! anew before anything else is written.
+
+mod fault;
+mod migrate;
+mod queue;
+mod read;
+mod readers;
+mod rows;
+mod writer;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+
+use stead_model::journal::{AgentRow, Append, SlotState, SpecRow};
+use stead_model::{AgentId, AgentName, Epoch, Namespace, Slot, Wall};
+
+use self::queue::{Job, Queue};
+use self::readers::Readers;
+use self::writer::Writer;
+use crate::{
+    Completion, EventCursor, EventFilter, EventPage, Lease, OpenError, Owner, Page, Pruned, ReadError, Retention, Sink,
+    StateDir, Store, StoreError, TransitionQuery,
+};
+
+/// How a [`SqliteStore`] is opened.
+///
+/// | field | default |
+/// |---|---|
+/// | `opened_at` | 1970 |
+/// | `queue` | 16,384 appends |
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Options {
+    /// The time at opening; stamps migrations.
+    pub opened_at: Wall,
+    /// How many appends may wait to be written; more are refused as `Busy`. Too few, and bursts are refused; too many, and they wait long.
+    pub queue: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            opened_at: Wall::default(),
+            queue: 16_384,
+        }
+    }
+}
+
+/// A durable store on one machine. Dropping it writes and flushes what waits, and ends its thread.
+pub struct SqliteStore {
+    queue: Arc<Queue>,
+    sink: Arc<Sink>,
+    readers: Readers,
+    writer: Option<JoinHandle<()>>,
+    _dir: StateDir,
+}
+
+impl SqliteStore {
+    /// Opens the store of a state directory, makes or migrates its file, and starts its writer.
+    ///
+    /// Whatever an earlier process only wrote is flushed before this returns, so that all that is loaded is durable.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub fn open(dir: StateDir, options: Options, sink: Sink) -> Result<Self, OpenError> {
+        let path = dir.database();
+        let connection = migrate::open(&path, migrate::MIGRATIONS, options.opened_at)?;
+        let opened = |source| OpenError::Store {
+            path: path.clone(),
+            source,
+        };
+        let sink = Arc::new(sink);
+        let queue = Arc::new(Queue::new(options.queue));
+        let writer = Writer::start(path.clone(), connection, Arc::clone(&sink)).map_err(opened)?;
+        let readers = Readers::new(path.clone());
+        readers.with(read::look).map_err(opened)?;
+        let jobs = Arc::clone(&queue);
+        let writer = std::thread::Builder::new()
+            .name("store-writer".to_owned())
+            .spawn(move || writer.run(&jobs))
+            .map_err(|source| OpenError::Io {
+                path: path.clone(),
+                source,
+            })?;
+        Ok(Self {
+            queue,
+            sink,
+            readers,
+            writer: Some(writer),
+            _dir: dir,
+        })
+    }
+
+    /// The file that holds the store.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.readers.path()
+    }
+
+    /// Lets the writer do a job after all that was submitted before, and waits for its answer.
+    fn ask<A>(&self, job: impl FnOnce(Reply<A>) -> Job) -> Result<A, StoreError> {
+        let (reply, answer): (_, Receiver<_>) = sync_channel(1);
+        self.queue.push(job(reply));
+        answer.recv().unwrap_or_else(|_gone| Err(ended()))
+    }
+}
+
+impl Store for SqliteStore {
+    fn take(&self, slots: &[Slot], owner: &Owner, lease: Lease) -> Result<Vec<(Slot, Epoch)>, StoreError> {
+        self.ask(|reply| Job::Take {
+            slots: slots.to_vec(),
+            owner: owner.clone(),
+            lease,
+            reply,
+        })
+    }
+
+    fn renew(&self, held: &[(Slot, Epoch)], lease: Lease) -> Result<(), StoreError> {
+        self.ask(|reply| Job::Renew {
+            held: held.to_vec(),
+            lease,
+            reply,
+        })
+    }
+
+    fn release(&self, held: &[(Slot, Epoch)]) -> Result<(), StoreError> {
+        self.ask(|reply| Job::Release {
+            held: held.to_vec(),
+            reply,
+        })
+    }
+
+    fn load_all(&self, slots: &[Slot], each: &mut dyn FnMut(SlotState)) -> Result<(), StoreError> {
+        self.ask(|reply| Job::Settle {
+            slots: slots.to_vec(),
+            reply,
+        })?;
+        self.readers.with(|connection| read::slots(connection, slots, each))
+    }
+
+    fn submit(&self, append: Append) {
+        if let Err(append) = self.queue.submit(append) {
+            (self.sink)(Completion::Failed { append, error: ended() });
+        }
+    }
+
+    fn transitions(&self, query: &TransitionQuery) -> Result<Page, ReadError> {
+        let below = query.below()?;
+        Ok(self
+            .readers
+            .with(|connection| read::transitions(connection, query, below))?)
+    }
+
+    fn events(&self, after: Option<EventCursor>, filter: &EventFilter, limit: usize) -> Result<EventPage, ReadError> {
+        self.readers
+            .with(|connection| read::events(connection, after, filter, limit))?
+    }
+
+    fn last_event(&self) -> Result<Option<EventCursor>, StoreError> {
+        self.readers.with(read::last_event)
+    }
+
+    fn agent_tombstone(&self, agent: AgentId) -> Result<Option<AgentRow>, StoreError> {
+        self.readers.with(|connection| read::tombstone(connection, agent))
+    }
+
+    fn removed(&self, namespace: &Namespace, name: &AgentName) -> Result<Vec<AgentRow>, StoreError> {
+        self.readers
+            .with(|connection| read::removed(connection, namespace, name))
+    }
+
+    fn specs(&self, agent: AgentId, limit: usize) -> Result<Vec<SpecRow>, StoreError> {
+        self.readers.with(|connection| read::specs(connection, agent, limit))
+    }
+
+    fn prune(&self, retention: &Retention, now: Wall) -> Result<Pruned, StoreError> {
+        self.ask(|reply| Job::Prune {
+            retention: retention.clone(),
+            now,
+            reply,
+        })
+    }
+
+    fn probe(&self) -> Result<(), StoreError> {
+        self.ask(|reply| Job::Probe { reply })
+    }
+}
+
+impl Drop for SqliteStore {
+    fn drop(&mut self) {
+        self.queue.close();
+        self.readers.close();
+        if let Some(writer) = self.writer.take()
+            && writer.thread().id() != std::thread::current().id()
+        {
+            // It ended; whether well or not, nothing can be told any more.
+            drop(writer.join());
+        }
+    }
+}
+
+impl fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteStore")
+            .field("path", &self.path())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Where the writer answers a call that waits.
+type Reply<A> = SyncSender<Result<A, StoreError>>;
+
+fn ended() -> StoreError {
+    StoreError::Down {
+        detail: "its writer has ended".to_owned(),
+    }
+}
+
+/// The log beside a database file.
+fn log_of(database: &Path) -> PathBuf {
+    let mut name = database.as_os_str().to_owned();
+    name.push("-wal");
+    PathBuf::from(name)
+}

@@ -1,0 +1,240 @@
+//! Rows as SQLite holds them: each table's writing in one place.
+
+use rusqlite::types::Type;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use stead_model::journal::{AgentRow, AnswerRow, Append, Change, SpecRow};
+use stead_model::{AgentId, Epoch, Event, Incarnation, Position, Reason, Sequence, Slot, Transition, Wall};
+
+use super::fault::Fault;
+use crate::lease::Head;
+use crate::record::encode;
+use crate::retention::{ROWS_PER_AGENT, history_cut};
+use crate::{Owner, StoreError};
+
+/// The numbers that the next rows of history and events get.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Numbers {
+    pub(super) transition: i64,
+    pub(super) event: i64,
+}
+
+impl Numbers {
+    /// Goes on behind what is stored.
+    pub(super) fn of(connection: &Connection) -> rusqlite::Result<Self> {
+        let next = |sql| connection.query_row(sql, [], |row| row.get(0));
+        Ok(Self {
+            transition: next("SELECT coalesce(max(id), 0) + 1 FROM transitions")?,
+            event: next("SELECT coalesce(max(id), 0) + 1 FROM events")?,
+        })
+    }
+}
+
+pub(super) fn head(connection: &Connection, slot: Slot) -> rusqlite::Result<Head> {
+    let mut statement =
+        connection.prepare_cached("SELECT epoch, owner, expires_at, position FROM slots WHERE slot = ?1")?;
+    let found = statement.query_row([slot.number()], |row| {
+        Ok(Head {
+            epoch: Epoch(row.get::<_, i64>(0)?.cast_unsigned()),
+            owner: row.get::<_, Option<String>>(1)?.map(|name| Owner::new(&name)),
+            until: Wall::from_unix_millis(row.get(2)?),
+            position: Position(row.get::<_, i64>(3)?.cast_unsigned()),
+        })
+    });
+    Ok(found.optional()?.unwrap_or(Head::EMPTY))
+}
+
+pub(super) fn put_head(connection: &Connection, slot: Slot, head: &Head) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare_cached(
+        "INSERT INTO slots (slot, epoch, owner, expires_at, position) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (slot) DO UPDATE
+         SET epoch = excluded.epoch, owner = excluded.owner, expires_at = excluded.expires_at, position = excluded.position",
+    )?;
+    statement.execute(params![
+        slot.number(),
+        head.epoch.0.cast_signed(),
+        head.owner.as_ref().map(Owner::as_str),
+        head.until.unix_millis(),
+        head.position.0.cast_signed(),
+    ])?;
+    Ok(())
+}
+
+/// Writes an admitted append. After an error the transaction must be rolled back.
+pub(super) fn put_append(connection: &Connection, append: &Append, numbers: &mut Numbers) -> Result<(), Fault> {
+    let mut statement = connection.prepare_cached("UPDATE slots SET position = ?2 WHERE slot = ?1")?;
+    statement.execute(params![append.slot.number(), append.position.0.cast_signed()])?;
+    for change in &append.changes {
+        match change {
+            Change::Agent(row) => put_agent(connection, row)?,
+            Change::Spec(row) => put_spec(connection, row)?,
+            Change::Answer(row) => put_answer(connection, append.slot, row)?,
+        }
+    }
+    for row in &append.transitions {
+        put_transition(connection, row, numbers.transition)?;
+        numbers.transition += 1;
+    }
+    for event in &append.events {
+        put_event(connection, append, event, numbers.event)?;
+        numbers.event += 1;
+    }
+    Ok(())
+}
+
+fn put_agent(connection: &Connection, row: &AgentRow) -> Result<(), Fault> {
+    let mut statement = connection.prepare_cached(
+        "INSERT INTO agents (id, namespace, name, phase, intent, revision, spec_revision, removed, body)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (id) DO UPDATE SET namespace = excluded.namespace,
+         name = excluded.name, phase = excluded.phase, intent = excluded.intent, revision = excluded.revision,
+         spec_revision = excluded.spec_revision, removed = excluded.removed, body = excluded.body",
+    )?;
+    statement.execute(params![
+        key(row.id),
+        row.namespace.as_str(),
+        row.name.as_str(),
+        row.phase,
+        row.intent.wanted.as_str(),
+        row.revision.0.cast_signed(),
+        row.spec_revision,
+        row.removed,
+        encode(row)?,
+    ])?;
+    Ok(())
+}
+
+fn put_spec(connection: &Connection, row: &SpecRow) -> Result<(), Fault> {
+    let mut statement = connection.prepare_cached(
+        "INSERT INTO specs (agent, revision, at, actor, body) VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT (agent, revision) DO UPDATE SET at = excluded.at, actor = excluded.actor, body = excluded.body",
+    )?;
+    let body = encode(row)?;
+    statement.execute(params![
+        key(row.agent),
+        row.revision,
+        row.at.unix_millis(),
+        row.actor,
+        body
+    ])?;
+    Ok(())
+}
+
+fn put_answer(connection: &Connection, slot: Slot, row: &AnswerRow) -> Result<(), Fault> {
+    let mut statement = connection.prepare_cached(
+        "INSERT INTO answers (namespace, key, slot, at, body) VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT (namespace, key) DO UPDATE SET slot = excluded.slot, at = excluded.at, body = excluded.body",
+    )?;
+    let body = encode(row)?;
+    statement.execute(params![
+        row.namespace.as_str(),
+        row.key,
+        slot.number(),
+        row.at.unix_millis(),
+        body
+    ])?;
+    Ok(())
+}
+
+fn put_transition(connection: &Connection, row: &Transition, id: i64) -> Result<(), Fault> {
+    let mut statement = connection.prepare_cached(
+        "INSERT INTO transitions (id, agent, sequence, namespace, name, incarnation, from_phase, to_phase, at, reason, description,
+         triggered_by, via, correlation_id, trace_id, metadata)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+    )?;
+    let metadata = (!row.metadata.is_empty()).then(|| serde_json::to_string(&row.metadata));
+    let metadata = metadata.transpose().map_err(|error| StoreError::Corrupt {
+        detail: format!("metadata cannot be written: {error}"),
+    })?;
+    statement.execute(params![
+        id,
+        key(row.agent),
+        row.sequence.0.cast_signed(),
+        row.namespace.as_str(),
+        row.name.as_str(),
+        row.incarnation.0.cast_signed(),
+        row.from,
+        row.to,
+        row.at.unix_millis(),
+        row.reason.as_str(),
+        row.description,
+        row.triggered_by,
+        row.via,
+        row.correlation_id,
+        row.trace_id,
+        metadata,
+    ])?;
+    if let Some(cut) = history_cut(row.sequence, ROWS_PER_AGENT) {
+        let mut statement = connection.prepare_cached("DELETE FROM transitions WHERE agent = ?1 AND sequence <= ?2")?;
+        statement.execute(params![key(row.agent), cut.0.cast_signed()])?;
+    }
+    Ok(())
+}
+
+fn put_event(connection: &Connection, append: &Append, event: &Event, id: i64) -> Result<(), Fault> {
+    let mut statement = connection.prepare_cached(
+        "INSERT INTO events (id, slot, epoch, position, at, namespace, agent, type, body)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    )?;
+    statement.execute(params![
+        id,
+        append.slot.number(),
+        append.epoch.0.cast_signed(),
+        append.position.0.cast_signed(),
+        event.at.unix_millis(),
+        event.namespace.as_str(),
+        key(event.agent),
+        event.what.kind(),
+        encode(event)?,
+    ])?;
+    Ok(())
+}
+
+/// Columns of a transition in the order of [`transition`], the row's own number first.
+pub(super) const TRANSITION_COLUMNS: &str = "id, agent, sequence, namespace, name, incarnation, from_phase, to_phase, at, reason, \
+     description, triggered_by, via, correlation_id, trace_id, metadata";
+
+/// Reads a transition and its row's number.
+pub(super) fn transition(row: &Row<'_>) -> rusqlite::Result<(u64, Transition)> {
+    let metadata: Option<String> = row.get(15)?;
+    let transition = Transition {
+        agent: agent(row.get(1)?),
+        sequence: Sequence(row.get::<_, i64>(2)?.cast_unsigned()),
+        namespace: parsed(row, 3)?,
+        name: parsed(row, 4)?,
+        incarnation: Incarnation(row.get::<_, i64>(5)?.cast_unsigned()),
+        from: row.get::<_, String>(6)?.into(),
+        to: row.get::<_, String>(7)?.into(),
+        at: Wall::from_unix_millis(row.get(8)?),
+        reason: parsed::<Reason>(row, 9)?,
+        description: row.get(10)?,
+        triggered_by: row.get(11)?,
+        via: row.get(12)?,
+        correlation_id: row.get(13)?,
+        trace_id: row.get(14)?,
+        metadata: match metadata {
+            None => serde_json::Map::new(),
+            Some(text) => serde_json::from_str(&text).map_err(|error| unreadable(15, error))?,
+        },
+    };
+    Ok((row.get::<_, i64>(0)?.cast_unsigned(), transition))
+}
+
+/// An agent's id as a key.
+pub(super) const fn key(agent: AgentId) -> i64 {
+    agent.to_bits().cast_signed()
+}
+
+/// The agent of a key.
+pub(super) const fn agent(key: i64) -> AgentId {
+    AgentId::from_bits(key.cast_unsigned())
+}
+
+fn parsed<T>(row: &Row<'_>, column: usize) -> rusqlite::Result<T>
+where
+    T: std::str::FromStr<Err: std::error::Error + Send + Sync + 'static>,
+{
+    let text: String = row.get(column)?;
+    text.parse().map_err(|error| unreadable(column, error))
+}
+
+fn unreadable(column: usize, error: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error))
+}

@@ -1,0 +1,398 @@
+//! The one thread that writes.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, params};
+use stead_model::journal::{Append, Durability};
+use stead_model::{Epoch, Slot, Wall};
+
+use super::fault::{Fault, commit_error, store_error};
+use super::queue::{Job, Queue, Round};
+use super::rows::{self, Numbers};
+use super::{log_of, migrate};
+use crate::lease::Head;
+use crate::retention::{PRUNE_ROWS, before};
+use crate::{Completion, Pruned, Retention, Sink, StoreError};
+
+pub(super) struct Writer {
+    path: PathBuf,
+    connection: Connection,
+    sink: Arc<Sink>,
+    numbers: Numbers,
+    /// How the connection commits at present.
+    mode: Durability,
+    /// Slots with a failed append, until they are loaded.
+    broken: BTreeSet<Slot>,
+    /// Since when there are commits that no sync has covered.
+    unsynced: Option<Instant>,
+    /// Rows that went to the log since it was last copied into the database.
+    logged: usize,
+    /// A sync or a commit failed, or the connection did: nothing is written before the file was reopened and synced anew.
+    suspect: bool,
+}
+
+impl Writer {
+    pub(super) fn start(path: PathBuf, connection: Connection, sink: Arc<Sink>) -> Result<Self, StoreError> {
+        let numbers = Numbers::of(&connection).map_err(|error| store_error(&error))?;
+        Ok(Self {
+            path,
+            connection,
+            sink,
+            numbers,
+            mode: Durability::Written,
+            broken: BTreeSet::new(),
+            unsynced: None,
+            logged: 0,
+            suspect: false,
+        })
+    }
+
+    /// Works until the queue is closed and empty.
+    pub(super) fn run(mut self, queue: &Queue) {
+        // Should the sink panic, callers must not wait for ever.
+        let _end = CloseOnDrop(queue);
+        loop {
+            let patience = self.unsynced.map(|since| SYNC_AFTER.saturating_sub(since.elapsed()));
+            match queue.next(patience) {
+                Round::Jobs(jobs) => self.work(jobs),
+                Round::Quiet => {}
+                Round::Closed => break,
+            }
+            if self.unsynced.is_some_and(|since| since.elapsed() >= SYNC_AFTER) {
+                self.note(Self::sync);
+            }
+            if self.logged >= LOG_ROWS || (self.logged >= LOG_ROWS_IDLE && !queue.is_waiting()) {
+                self.note(Self::checkpoint);
+            }
+        }
+        self.note(|writer| migrate::checkpoint_whole(&writer.connection));
+    }
+
+    fn work(&mut self, jobs: VecDeque<Job>) {
+        let mut group = Vec::new();
+        for job in jobs {
+            if let Job::Append(append) = job {
+                group.push(append);
+                if group.len() == GROUP {
+                    self.write_group(std::mem::take(&mut group));
+                }
+            } else {
+                self.write_group(std::mem::take(&mut group));
+                self.other(job);
+            }
+        }
+        self.write_group(group);
+    }
+
+    fn other(&mut self, job: Job) {
+        // Who no longer waits for an answer gets none.
+        match job {
+            Job::Append(append) => self.write_group(vec![append]),
+            Job::Refuse(append, error) => self.fail(append, error),
+            Job::Take {
+                slots,
+                owner,
+                lease,
+                reply,
+            } => drop(reply.send(self.change_heads(&slots, |slot| slot, |head, slot| head.taken(slot, &owner, lease)))),
+            Job::Renew { held, lease, reply } => {
+                let renewed = self.change_heads(
+                    &held,
+                    |(slot, _)| slot,
+                    |head, (slot, epoch)| head.renewed(slot, epoch, lease),
+                );
+                drop(reply.send(renewed.map(drop)));
+            }
+            Job::Release { held, reply } => {
+                let released = self.change_heads(
+                    &held,
+                    |(slot, _)| slot,
+                    |head, (slot, epoch)| head.released(slot, epoch),
+                );
+                drop(reply.send(released.map(drop)));
+            }
+            Job::Settle { slots, reply } => drop(reply.send(self.settle(&slots))),
+            Job::Prune { retention, now, reply } => drop(reply.send(self.prune(&retention, now))),
+            Job::Probe { reply } => drop(reply.send(self.probe())),
+        }
+    }
+
+    /// Commits appends as one transaction and tells of each, in order.
+    fn write_group(&mut self, group: Vec<Append>) {
+        if group.is_empty() {
+            return;
+        }
+        match self.try_group(&group) {
+            Ok(outcomes) => {
+                let reached = self.mode;
+                for (append, outcome) in group.into_iter().zip(outcomes) {
+                    match outcome {
+                        Ok(()) => (self.sink)(Completion::Committed(append.commit(reached))),
+                        Err(error) => self.fail(append, error),
+                    }
+                }
+            }
+            // One of them broke a rule, and the transaction was rolled back: each on its own, so that the others are not taken down.
+            Err(Fault::Rule(_)) if group.len() > 1 => {
+                for append in group {
+                    self.write_group(vec![append]);
+                }
+            }
+            Err(Fault::Rule(detail)) => {
+                for append in group {
+                    let slot = append.slot;
+                    let detail = detail.clone();
+                    self.fail(append, StoreError::Refused { slot, detail });
+                }
+            }
+            Err(Fault::Store(error)) => {
+                for append in group {
+                    self.fail(append, error.clone());
+                }
+            }
+        }
+    }
+
+    fn try_group(&mut self, group: &[Append]) -> Result<Vec<Result<(), StoreError>>, Fault> {
+        let needs = group.iter().map(|append| append.durability).max();
+        let mut outcomes = Vec::with_capacity(group.len());
+        let mut newly_broken = BTreeSet::new();
+        self.transact(needs.unwrap_or(Durability::Written), |connection, broken, numbers| {
+            let mut rows = 0;
+            for append in group {
+                let outcome = if broken.contains(&append.slot) || newly_broken.contains(&append.slot) {
+                    Err(StoreError::Broken { slot: append.slot })
+                } else {
+                    rows::head(connection, append.slot)?.admit(append)
+                };
+                if outcome.is_ok() {
+                    rows::put_append(connection, append, numbers)?;
+                    rows += 1 + append.changes.len() + append.transitions.len() + append.events.len();
+                } else {
+                    newly_broken.insert(append.slot);
+                }
+                outcomes.push(outcome);
+            }
+            Ok(((), rows))
+        })?;
+        Ok(outcomes)
+    }
+
+    fn fail(&mut self, append: Append, error: StoreError) {
+        self.broken.insert(append.slot);
+        (self.sink)(Completion::Failed { append, error });
+    }
+
+    fn change_heads<K: Copy>(
+        &mut self,
+        keys: &[K],
+        slot_of: impl Fn(K) -> Slot,
+        change: impl Fn(&Head, K) -> Result<Head, StoreError>,
+    ) -> Result<Vec<(Slot, Epoch)>, StoreError> {
+        let changed = self.transact(Durability::Flushed, |connection, _, _| {
+            let mut epochs = Vec::with_capacity(keys.len());
+            for key in keys {
+                let slot = slot_of(*key);
+                let head = change(&rows::head(connection, slot)?, *key)?;
+                rows::put_head(connection, slot, &head)?;
+                epochs.push((slot, head.epoch));
+            }
+            Ok((epochs, keys.len()))
+        });
+        changed.map_err(plain)
+    }
+
+    /// Runs one transaction at a durability; `body` says how many rows it wrote. Rolls back whatever fails.
+    fn transact<A>(
+        &mut self,
+        needs: Durability,
+        body: impl FnOnce(&Connection, &BTreeSet<Slot>, &mut Numbers) -> Result<(A, usize), Fault>,
+    ) -> Result<A, Fault> {
+        self.recover()?;
+        self.set_mode(needs)?;
+        let mut numbers = self.numbers;
+        self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        let (answer, rows) = match body(&self.connection, &self.broken, &mut numbers) {
+            Ok(done) => done,
+            Err(fault) => {
+                self.roll_back(&fault);
+                return Err(fault);
+            }
+        };
+        let committed = self
+            .connection
+            .prepare_cached("COMMIT")
+            .and_then(|mut commit| commit.execute([]));
+        if let Err(error) = committed {
+            let fault = Fault::Store(commit_error(&error));
+            self.roll_back(&fault);
+            return Err(fault);
+        }
+        self.numbers = numbers;
+        self.logged += rows;
+        if rows > 0 {
+            match needs {
+                Durability::Flushed => self.unsynced = None,
+                Durability::Written => self.unsynced = self.unsynced.or_else(|| Some(Instant::now())),
+            }
+        }
+        Ok(answer)
+    }
+
+    /// Ends a failed transaction; where that fails too, or the fault may lie deeper, the file is reopened before the next one.
+    fn roll_back(&mut self, fault: &Fault) {
+        let ended = self.connection.is_autocommit() || self.connection.execute_batch("ROLLBACK").is_ok();
+        let trusted = match fault {
+            Fault::Rule(_) => true,
+            Fault::Store(StoreError::Unknown { .. } | StoreError::Down { .. } | StoreError::Corrupt { .. }) => false,
+            Fault::Store(_) => true,
+        };
+        self.suspect |= !(ended && trusted);
+    }
+
+    fn set_mode(&mut self, needs: Durability) -> Result<(), Fault> {
+        if self.mode != needs {
+            let synchronous = match needs {
+                Durability::Written => "NORMAL",
+                Durability::Flushed => "FULL",
+            };
+            self.connection.pragma_update(None, "synchronous", synchronous)?;
+            self.mode = needs;
+        }
+        Ok(())
+    }
+
+    /// After a fault: reopens the file, and writes and syncs all of the log anew, since pages that failed to be synced may count as clean.
+    fn recover(&mut self) -> Result<(), StoreError> {
+        if self.suspect {
+            let connection = migrate::connect(&self.path).map_err(|error| store_error(&error))?;
+            migrate::checkpoint_whole(&connection)?;
+            self.numbers = Numbers::of(&connection).map_err(|error| store_error(&error))?;
+            self.connection = connection;
+            self.mode = Durability::Written;
+            self.unsynced = None;
+            self.logged = 0;
+            self.suspect = false;
+        }
+        Ok(())
+    }
+
+    /// Makes all that was written durable.
+    fn sync(&mut self) -> Result<(), StoreError> {
+        self.recover()?;
+        if self.unsynced.is_some() {
+            let synced = File::open(log_of(&self.path)).and_then(|log| log.sync_data());
+            if let Err(error) = synced {
+                self.suspect = true;
+                return Err(StoreError::Unknown {
+                    detail: format!("its log cannot be synced: {error}"),
+                });
+            }
+            self.unsynced = None;
+        }
+        Ok(())
+    }
+
+    fn settle(&mut self, slots: &[Slot]) -> Result<(), StoreError> {
+        self.sync()?;
+        for slot in slots {
+            self.broken.remove(slot);
+        }
+        Ok(())
+    }
+
+    /// Copies the log into the database as far as readers let it, so that the log can begin anew.
+    fn checkpoint(&mut self) -> Result<(), StoreError> {
+        self.logged = 0;
+        let copied = self
+            .connection
+            .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+        match copied.map_err(|error| store_error(&error)) {
+            // The log grows on until there is space.
+            Ok(()) | Err(StoreError::Full) => Ok(()),
+            Err(error) => {
+                self.suspect = true;
+                Err(error)
+            }
+        }
+    }
+
+    /// Does something between jobs. What fails here left `suspect` behind: the next job tries again and tells its caller.
+    fn note(&mut self, upkeep: impl FnOnce(&mut Self) -> Result<(), StoreError>) {
+        if upkeep(self).is_err() {
+            self.unsynced = self.unsynced.map(|_| Instant::now());
+        }
+    }
+
+    fn prune(&mut self, retention: &Retention, now: Wall) -> Result<Pruned, StoreError> {
+        let pruned = self.transact(Durability::Written, |connection, _, _| {
+            let transitions = connection
+                .prepare_cached(
+                    "DELETE FROM transitions WHERE id IN (SELECT id FROM transitions WHERE at < ?1 ORDER BY at, id LIMIT ?2)",
+                )?
+                .execute(params![before(now, retention.transitions).unix_millis(), PRUNE_ROWS])?;
+            let young: Option<i64> = connection
+                .prepare_cached("SELECT (SELECT id FROM events WHERE at >= ?1 ORDER BY id LIMIT 1)")?
+                .query_row([before(now, retention.events).unix_millis()], |row| row.get(0))?;
+            let newest: i64 = connection.query_row("SELECT coalesce(max(id), 0) FROM events", [], |row| row.get(0))?;
+            let kept = i64::try_from(retention.event_rows.max(1)).unwrap_or(i64::MAX);
+            let until = young.unwrap_or(newest).max(newest.saturating_sub(kept) + 1).min(newest);
+            let events = connection
+                .prepare_cached("DELETE FROM events WHERE id IN (SELECT id FROM events WHERE id < ?1 ORDER BY id LIMIT ?2)")?
+                .execute(params![until, PRUNE_ROWS])?;
+            let answers = connection
+                .prepare_cached(
+                    "DELETE FROM answers WHERE (namespace, key) IN
+                     (SELECT namespace, key FROM answers WHERE at < ?1 ORDER BY at LIMIT ?2)",
+                )?
+                .execute(params![before(now, retention.answers).unix_millis(), PRUNE_ROWS])?;
+            let pruned = Pruned {
+                transitions: transitions as u64,
+                events: events as u64,
+                answers: answers as u64,
+                more: [transitions, events, answers].contains(&(PRUNE_ROWS as usize)),
+            };
+            Ok((pruned, transitions + events + answers))
+        });
+        pruned.map_err(plain)
+    }
+
+    fn probe(&mut self) -> Result<(), StoreError> {
+        let probed = self.transact(Durability::Flushed, |connection, _, _| {
+            let sql = "INSERT INTO meta VALUES ('probe', zeroblob(?1)) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+            connection.prepare_cached(sql)?.execute([PROBE_BYTES])?;
+            Ok(((), 1))
+        });
+        probed.map_err(plain)
+    }
+}
+
+struct CloseOnDrop<'a>(&'a Queue);
+
+impl Drop for CloseOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+/// A fault of a transaction of our own rows: a broken rule there means that the file is not what we wrote.
+fn plain(fault: Fault) -> StoreError {
+    match fault {
+        Fault::Store(error) => error,
+        Fault::Rule(detail) => StoreError::Corrupt { detail },
+    }
+}
+
+/// When what was only written is synced; the promise is one second, and a sync takes time.
+const SYNC_AFTER: Duration = Duration::from_millis(500);
+/// Most appends in one transaction.
+const GROUP: usize = 1_024;
+/// Rows in the log at which it is copied into the database when nothing else is to do, and at which it is in any case.
+const LOG_ROWS_IDLE: usize = 1_000;
+const LOG_ROWS: usize = 8_000;
+/// How much the probe writes: a few appends' worth.
+const PROBE_BYTES: u32 = 65_536;

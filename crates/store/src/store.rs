@@ -1,0 +1,121 @@
+//! The contract that every store keeps.
+
+use std::fmt::Debug;
+
+use stead_model::journal::{AgentRow, Append, Receipt, SlotState, SpecRow};
+use stead_model::{AgentId, AgentName, Epoch, Namespace, Slot, Wall};
+
+use crate::{
+    EventCursor, EventFilter, EventPage, Lease, Owner, Page, Pruned, ReadError, Retention, StoreError, TransitionQuery,
+};
+
+/// What became of a submitted append.
+#[derive(Debug)]
+pub enum Completion {
+    /// It is as durable as it asked. Its transitions and events can be read from now on: this is how a reader learns of new events.
+    Committed(Receipt),
+    /// It was not written, or (`Unknown`) may not have been.
+    Failed {
+        /// What was submitted.
+        append: Append,
+        /// Why.
+        error: StoreError,
+    },
+}
+
+/// Takes completions, on the store's own thread: it must not block, and must not call the store except to submit.
+pub type Sink = Box<dyn Fn(Completion) + Send + Sync>;
+
+/// A durable journal of slots. Object-safe; every method may be called from any thread.
+///
+/// Each submitted append is completed exactly once, in the order of submission within its slot. After one failed append of a slot all
+/// later ones fail, until the slot is loaded: order is never broken. Calls other than `submit` block; they see everything that was
+/// submitted before by the same thread.
+pub trait Store: Send + Sync + Debug {
+    /// Takes slots: each under its next epoch, all in one flushed transaction or none.
+    ///
+    /// # Errors
+    /// `Held` if another owner's lease of one of them has not ended, and the errors of an unwell store.
+    fn take(&self, slots: &[Slot], owner: &Owner, lease: Lease) -> Result<Vec<(Slot, Epoch)>, StoreError>;
+
+    /// Holds slots for longer; all or none, flushed.
+    ///
+    /// # Errors
+    /// `Fenced` if one of them is no longer held under that epoch, and the errors of an unwell store.
+    fn renew(&self, held: &[(Slot, Epoch)], lease: Lease) -> Result<(), StoreError>;
+
+    /// Lets slots go; all or none, flushed. Appends under those epochs are fenced from then on.
+    ///
+    /// # Errors
+    /// `Fenced` if one of them is no longer held under that epoch, and the errors of an unwell store.
+    fn release(&self, held: &[(Slot, Epoch)]) -> Result<(), StoreError>;
+
+    /// Loads a slot after everything that was submitted to it, and mends it if it was broken. What is loaded is flushed first.
+    ///
+    /// # Errors
+    /// The errors of an unwell store; the slot stays broken then.
+    fn load(&self, slot: Slot) -> Result<SlotState, StoreError> {
+        let mut found = None;
+        self.load_all(&[slot], &mut |state| found = Some(state))?;
+        Ok(found.unwrap_or_else(|| SlotState::empty(slot, Epoch(0))))
+    }
+
+    /// Loads many slots in one pass, as [`Store::load`]; hands each to `each`, in the order given, on the caller's thread.
+    ///
+    /// # Errors
+    /// The errors of an unwell store; slots handed over before the error are good.
+    fn load_all(&self, slots: &[Slot], each: &mut dyn FnMut(SlotState)) -> Result<(), StoreError>;
+
+    /// Takes an append to be written. Never waits; what becomes of it goes to the sink.
+    ///
+    /// When too many wait, it stands in line for its refusal as `Busy`, so that order holds: the caller bounds how many are under way.
+    fn submit(&self, append: Append);
+
+    /// Finds history, newest first. Rows of one agent come in the order of their numbers, others in that of their commit.
+    ///
+    /// # Errors
+    /// `Cursor` if the cursor belongs to another query, and the errors of an unwell store.
+    fn transitions(&self, query: &TransitionQuery) -> Result<Page, ReadError>;
+
+    /// Reads events in the order of their commit: those after `after`, or from the oldest kept.
+    ///
+    /// # Errors
+    /// `Gone` if `after` is older than what is kept, or what it points at was lost; and the errors of an unwell store.
+    fn events(&self, after: Option<EventCursor>, filter: &EventFilter, limit: usize) -> Result<EventPage, ReadError>;
+
+    /// The newest event's cursor; nothing if there never was one. Where a reader starts who wants only what is new.
+    ///
+    /// # Errors
+    /// The errors of an unwell store.
+    fn last_event(&self) -> Result<Option<EventCursor>, StoreError>;
+
+    /// The row of a removed agent, if it is one.
+    ///
+    /// # Errors
+    /// The errors of an unwell store.
+    fn agent_tombstone(&self, agent: AgentId) -> Result<Option<AgentRow>, StoreError>;
+
+    /// The removed agents that had this name, at most 100, the last registered first.
+    ///
+    /// # Errors
+    /// The errors of an unwell store.
+    fn removed(&self, namespace: &Namespace, name: &AgentName) -> Result<Vec<AgentRow>, StoreError>;
+
+    /// What an agent was told to be, at most `limit` specs, newest first. Removed agents keep theirs.
+    ///
+    /// # Errors
+    /// The errors of an unwell store.
+    fn specs(&self, agent: AgentId, limit: usize) -> Result<Vec<SpecRow>, StoreError>;
+
+    /// Forgets a bounded number of rows beyond what is retained; call it again while `more` is set.
+    ///
+    /// # Errors
+    /// The errors of an unwell store; nothing of this call was forgotten.
+    fn prune(&self, retention: &Retention, now: Wall) -> Result<Pruned, StoreError>;
+
+    /// Tells whether the store can write and flush, by doing it; tries to recover it if not.
+    ///
+    /// # Errors
+    /// What is wrong with it still.
+    fn probe(&self) -> Result<(), StoreError>;
+}

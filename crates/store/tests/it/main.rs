@@ -1,0 +1,6 @@
+//! What every store promises, and what the one on disk promises beyond.
+
+#[cfg(test)]
+mod conformance;
+#[cfg(test)]
+mod sample;

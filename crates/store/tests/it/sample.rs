@@ -1,0 +1,186 @@
+//! Rows to write: small, valid, and told apart by their numbers.
+
+use stead_model::journal::{AgentRow, AnswerRow, Append, Change, Durability, RecoveryRow, SpecRow};
+use stead_model::{
+    AgentId, AgentSpec, Epoch, Event, Happening, Health, Incarnation, Intent, Namespace, Position, Reason, Revision,
+    Sequence, Slot, Transition, Wall, Wanted,
+};
+use stead_store::{Lease, Owner};
+
+pub(crate) fn slot(number: u16) -> Slot {
+    Slot::try_from(number).unwrap()
+}
+
+pub(crate) fn node(name: &str) -> Owner {
+    Owner::new(name)
+}
+
+pub(crate) fn at(millis: i64) -> Wall {
+    Wall::from_unix_millis(millis)
+}
+
+pub(crate) fn unending() -> Lease {
+    Lease::unending(at(0))
+}
+
+/// The agent that was registered as number `number` of a slot.
+pub(crate) fn agent(slot: Slot, number: u64) -> AgentId {
+    AgentId::new(slot, number)
+}
+
+pub(crate) fn empty(slot: Slot, epoch: Epoch, position: u64, durability: Durability) -> Append {
+    Append {
+        slot,
+        epoch,
+        position: Position(position),
+        durability,
+        changes: Vec::new(),
+        transitions: Vec::new(),
+        events: Vec::new(),
+    }
+}
+
+/// An append that registers an agent: its row, spec, answer and event.
+pub(crate) fn registering(slot: Slot, epoch: Epoch, position: u64, name: &str) -> Append {
+    let id = agent(slot, position);
+    Append {
+        changes: vec![
+            Change::Agent(Box::new(row(id, name))),
+            Change::Spec(Box::new(spec(id, 1))),
+            Change::Answer(answer(id, &format!("key-{name}"))),
+        ],
+        events: vec![event(
+            id,
+            Happening::AgentRegistered {
+                profile: "agent".into(),
+            },
+        )],
+        ..empty(slot, epoch, position, Durability::Flushed)
+    }
+}
+
+/// An append that moves an agent on: its row, one row of history, one event.
+pub(crate) fn moving(id: AgentId, name: &str, epoch: Epoch, position: u64, durability: Durability) -> Append {
+    let sequence = Sequence(position);
+    let mut state = row(id, name);
+    state.revision = Revision(position);
+    state.sequence = sequence;
+    Append {
+        changes: vec![Change::Agent(Box::new(state))],
+        transitions: vec![transition(id, name, sequence)],
+        events: vec![event(
+            id,
+            Happening::PhaseChanged {
+                sequence,
+                from: "offline".into(),
+                to: "starting".into(),
+                reason: Reason::Crash,
+                description: format!("move {position}"),
+                via: false,
+            },
+        )],
+        ..empty(id.slot(), epoch, position, durability)
+    }
+}
+
+pub(crate) fn row(id: AgentId, name: &str) -> AgentRow {
+    AgentRow {
+        id,
+        namespace: Namespace::default(),
+        name: name.parse().unwrap(),
+        profile: "agent".into(),
+        revision: Revision(1),
+        phase: "offline".into(),
+        phase_since: at(1),
+        sequence: Sequence(0),
+        intent: Intent {
+            wanted: Wanted::Running,
+            actor: "tester".into(),
+            at: at(1),
+            reason: None,
+            correlation_id: "c-1".into(),
+        },
+        health: Health::Unknown,
+        health_since: at(1),
+        ready: false,
+        conditions: Vec::new(),
+        evidence: Vec::new(),
+        spec_revision: 1,
+        incarnation: Incarnation(0),
+        incarnations_reserved: Incarnation(0),
+        instance: None,
+        last_exit: None,
+        restarts: 0,
+        restart_wanted: false,
+        boot: 0,
+        recovery: RecoveryRow::default(),
+        deadline: None,
+        tasks: Vec::new(),
+        correlation_id: "c-1".into(),
+        removed: false,
+    }
+}
+
+pub(crate) fn spec(id: AgentId, revision: u32) -> SpecRow {
+    SpecRow {
+        agent: id,
+        revision,
+        actor: "tester".into(),
+        at: at(i64::from(revision)),
+        spec: AgentSpec::reporting("agent"),
+    }
+}
+
+pub(crate) fn answer(id: AgentId, key: &str) -> AnswerRow {
+    AnswerRow {
+        namespace: Namespace::default(),
+        key: key.into(),
+        fingerprint: u64::MAX,
+        at: at(1),
+        agent: id,
+        answer: "{}".into(),
+    }
+}
+
+pub(crate) fn transition(id: AgentId, name: &str, sequence: Sequence) -> Transition {
+    Transition {
+        sequence,
+        agent: id,
+        namespace: Namespace::default(),
+        name: name.parse().unwrap(),
+        incarnation: Incarnation(1),
+        from: "offline".into(),
+        to: if sequence.0.is_multiple_of(2) {
+            "starting"
+        } else {
+            "online"
+        }
+        .into(),
+        at: at(i64::try_from(sequence.0).unwrap() * 10),
+        reason: if sequence.0.is_multiple_of(3) {
+            Reason::Crash
+        } else {
+            Reason::Request
+        },
+        description: format!("row {sequence}"),
+        triggered_by: "stead".into(),
+        via: sequence.0.is_multiple_of(5),
+        correlation_id: format!("c-{sequence}"),
+        trace_id: None,
+        metadata: serde_json::Map::from_iter([("n".to_owned(), sequence.0.into())]),
+    }
+}
+
+pub(crate) fn event(id: AgentId, what: Happening) -> Event {
+    Event {
+        at: at(1),
+        namespace: Namespace::default(),
+        agent: id,
+        name: "some".parse().unwrap(),
+        revision: Revision(1),
+        actor: "tester".into(),
+        correlation_id: "c-1".into(),
+        trace_id: None,
+        what,
+    }
+}
