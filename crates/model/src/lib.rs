@@ -15,7 +15,6 @@ mod problem;
 pub mod profile;
 mod reason;
 mod selector;
-mod selector;
 pub mod spec;
 mod state;
 mod time;
@@ -32,7 +31,6 @@ pub use instance::{Exit, InstanceId, ProcessIdentity, SpawnFailure, SpawnFailure
 pub use problem::{Problem, ProblemCode};
 pub use profile::{Class, PhaseId, Profile, Role};
 pub use reason::{Reason, UnknownReason};
-pub use selector::{InvalidSelector, Selector};
 pub use selector::{InvalidSelector, Selector};
 pub use spec::{AgentSpec, Driver};
 pub use state::{Condition, ConditionView, Evidence, Health, Intent, Origin, Wanted};
