@@ -6,6 +6,7 @@ mod probe;
 mod report;
 mod timer;
 
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::ToString;
 
@@ -131,14 +132,11 @@ pub(crate) fn alive(step: &mut Step, record: &mut Record, process: ProcessIdenti
     }
     record.seen = true;
     step.touch();
-    if let (Some(instance), false) = (
-        record.instance_id(),
-        record.spec.probes == stead_model::spec::Probes::default(),
-    ) {
-        step.order(Order::Probe {
-            instance,
-            probes: alloc::boxed::Box::new(record.spec.probes.clone()),
-        });
+    if let (Some(instance), Some(process)) = (record.instance_id(), record.process())
+        && record.spec.probes != stead_model::spec::Probes::default()
+    {
+        let (probes, process) = (Box::new(record.spec.probes.clone()), Box::new(process.clone()));
+        step.order(Order::Probe { instance, probes, process });
     }
 }
 

@@ -62,6 +62,8 @@ pub enum Order {
         instance: InstanceId,
         /// How.
         probes: Box<Probes>,
+        /// Where and with which environment commands are run.
+        process: Box<ProcessSpec>,
     },
 }
 

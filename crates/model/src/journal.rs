@@ -55,6 +55,43 @@ impl Append {
     }
 }
 
+/// Appends of upkeep that wait in memory while the store is away, so that care goes on.
+///
+/// The one exception to writing first: facts about processes of this boot, under an intent that is durable, may be acted on
+/// while they wait here. Whoever keeps these bounds them, and says so in an event when some are lost.
+#[derive(Debug, PartialEq)]
+pub struct Shelved(Append);
+
+impl Append {
+    /// Keeps an append in memory until the store is back, with the receipt that lets upkeep go on. Only for facts: what needs to be
+    /// [`Durability::Flushed`] is not covered by it.
+    pub fn shelve(self) -> (Receipt, Shelved) {
+        let receipt = Receipt { slot: self.slot, epoch: self.epoch, position: self.position, durability: Durability::Written };
+        (receipt, Shelved(self))
+    }
+}
+
+impl Shelved {
+    /// The append, to be submitted now that the store is back.
+    #[must_use = "what was shelved must be written in the end"]
+    pub fn into_append(self) -> Append {
+        self.0
+    }
+
+    /// Its position.
+    #[must_use]
+    pub const fn position(&self) -> Position {
+        self.0.position
+    }
+
+    /// Gives up history and events, keeping state alone; `gap` stands for what is lost.
+    pub fn strip(&mut self, gap: Option<Event>) {
+        self.0.transitions.clear();
+        self.0.events.clear();
+        self.0.events.extend(gap);
+    }
+}
+
 /// Proof that everything of a slot up to a position is durable.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[must_use]

@@ -1,5 +1,7 @@
 //! After the node was away: what the driver finds against what is written.
 
+use alloc::boxed::Box;
+
 use stead_model::spec::ReadinessSource;
 use stead_model::{Driver, Exit, Inventory, LiveInstance, Order, Reason, Role, Wanted};
 
@@ -34,6 +36,10 @@ pub(crate) fn take_inventory(step: &mut Step, record: &mut Record, inventory: &I
             }
             Finding::Missing => missing(step, record),
         }
+    }
+    if let (Role::Preparing, Some(process)) = (record.role(), record.process()) {
+        // The order may have been lost with the driver that got it.
+        step.order(Order::Prepare { agent: record.row.id, process: Box::new(process.clone()) });
     }
     if record.spec.driver == Driver::None && record.role().serves() {
         // The node's own absence is not the agent's silence.
