@@ -1,5 +1,6 @@
 //! What one step decided: to be written down first, acted on after.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use stead_model::journal::{Append, Durability, Receipt};
@@ -89,18 +90,18 @@ impl Batch {
         receipt.slot() == self.slot
             && receipt.epoch() == self.epoch
             && receipt.position() >= self.position
-            && (receipt.durability() >= self.needs || receipt.position() > self.position)
+            && receipt.durability() >= self.needs
     }
 
     /// Gives what was held back, for a receipt that covers it.
     ///
     /// # Errors
     /// Gives the batch back when the receipt is of another slot or epoch, of an earlier position, or not safe enough.
-    pub fn release(self, receipt: &Receipt) -> Result<Released, alloc::boxed::Box<WrongReceipt>> {
+    pub fn release(self, receipt: &Receipt) -> Result<Released, Box<WrongReceipt>> {
         if self.append.is_none() && self.is_covered_by(receipt) {
             Ok(self.content)
         } else {
-            Err(alloc::boxed::Box::new(WrongReceipt(self)))
+            Err(Box::new(WrongReceipt(self)))
         }
     }
 

@@ -366,7 +366,7 @@ impl Step {
             slot: self.slot,
             epoch: self.epoch,
             position,
-            needs: self.durability,
+            needs: if changed { self.durability } else { Durability::Written },
             append: changed.then_some(Append {
                 slot: self.slot,
                 epoch: self.epoch,
