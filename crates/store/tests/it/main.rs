@@ -3,4 +3,16 @@
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
+mod dice;
+#[cfg(test)]
+mod disk;
+#[cfg(test)]
+mod file;
+#[cfg(test)]
+mod full;
+#[cfg(test)]
+mod kill;
+#[cfg(test)]
+mod power;
+#[cfg(test)]
 mod sample;

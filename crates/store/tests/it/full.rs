@@ -1,0 +1,102 @@
+//! A disk that is full: commits fail, reads go on, and it works again once there is space.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use stead_model::journal::Durability;
+use stead_store::{Completion, Store, StoreError, TransitionQuery};
+
+use crate::conformance::{PATIENCE, open};
+use crate::sample::{agent, moving, node, slot, unending};
+
+/// A small file system of its own, gone with the value.
+struct SmallDisk {
+    at: tempfile::TempDir,
+}
+
+impl SmallDisk {
+    /// Nothing if this process may not mount.
+    fn mount() -> Option<Self> {
+        let at = tempfile::tempdir().unwrap();
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=1m", "stead-test"])
+            .arg(at.path())
+            .output();
+        match mounted {
+            Ok(output) if output.status.success() => Some(Self { at }),
+            Ok(output) => {
+                println!(
+                    "skipped: mount was refused: {}",
+                    String::from_utf8_lossy(&output.stderr)
+                );
+                None
+            }
+            Err(error) => {
+                println!("skipped: mount cannot be run: {error}");
+                None
+            }
+        }
+    }
+
+    fn path(&self) -> &Path {
+        self.at.path()
+    }
+
+    /// Takes all space that is left.
+    fn fill(&self) -> PathBuf {
+        let ballast = self.path().join("ballast");
+        let error = std::fs::write(&ballast, vec![1; 2 << 20]).unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::StorageFull);
+        ballast
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let unmounted = Command::new("umount").arg("-l").arg(self.path()).status();
+        assert!(unmounted.is_ok_and(|status| status.success()));
+    }
+}
+
+#[test]
+fn a_full_disk_refuses_commits_lets_reads_go_on_and_recovers_when_space_returns() {
+    let Some(disk) = SmallDisk::mount() else {
+        return;
+    };
+    let (store, completions) = open(disk.path());
+    let (home, id) = (slot(1), agent(slot(1), 1));
+    let epoch = store.take(&[home], &node("me"), unending()).unwrap()[0].1;
+    let write = |position| {
+        store.submit(moving(id, "web", epoch, position, Durability::Flushed));
+        completions.recv_timeout(PATIENCE).unwrap()
+    };
+    assert!(matches!(write(1), Completion::Committed(_)));
+    let ballast = disk.fill();
+
+    // What the log has room for already may still fit.
+    let mut position = 1;
+    let refused = loop {
+        match write(position + 1) {
+            Completion::Committed(_) => position += 1,
+            Completion::Failed { error, .. } => break error,
+        }
+        assert!(position < 1_000, "it never got full");
+    };
+    assert_eq!(refused, StoreError::Full);
+    assert_eq!(store.load(home).unwrap().position.0, position);
+    assert_eq!(store.probe(), Err(StoreError::Full));
+    let query = TransitionQuery {
+        agent: Some(id),
+        limit: 1_000,
+        ..TransitionQuery::default()
+    };
+    assert_eq!(store.transitions(&query).unwrap().items.len() as u64, position);
+
+    std::fs::remove_file(ballast).unwrap();
+    assert_eq!(store.probe(), Ok(()));
+    assert!(matches!(write(position + 1), Completion::Committed(_)));
+    assert_eq!(store.load(home).unwrap().position.0, position + 1);
+    drop(store);
+    let (store, _completions) = open(disk.path());
+    assert_eq!(store.load(home).unwrap().position.0, position + 1);
+}
