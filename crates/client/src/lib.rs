@@ -1,1 +1,46 @@
 //! Typed HTTP client of the Stead daemon.
+//!
+//! One method for each route, on the types of `stead-model`. Every mutation carries an `Idempotency-Key` of its own and is sent
+//! again with the same key when the connection broke on the way, so that it happens once or is reported as failed, never twice.
+//!
+//! | | default |
+//! |---|---|
+//! | connecting | 3 s |
+//! | one request, streams excepted | 30 s |
+//! | sending a broken mutation again | for 10 s, waiting 100 ms and twice as long each time, at most 2 s |
+//! | silence of a followed stream of events before it is taken for dead | 45 s |
+//!
+//! ```no_run
+//! use stead_client::{AgentFilter, Change, Client, Target, Verb};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let client = Client::from_env()?;
+//! for agent in client.agents(&AgentFilter::default()).await?.items {
+//!     println!("{} is {}", agent.name, agent.phase);
+//! }
+//! client.lifecycle(&Target::named("web-1")?, Verb::Restart, &Change::because("new certificate")).await?;
+//! # Ok(())
+//! # }
+//! ```
+
+mod agents;
+mod client;
+mod daemon;
+mod error;
+mod filter;
+mod request;
+mod settings;
+mod stream;
+mod target;
+mod wire;
+
+pub use client::Client;
+pub use error::ClientError;
+pub use filter::{AgentFilter, EventFilter, LogQuery, TransitionFilter};
+pub use settings::{DEFAULT_URL, Settings, SettingsError, Timeouts, state_dir};
+pub use stream::{EventItem, EventStream, LogItem, LogStream};
+pub use target::{Change, Registry, Target, Verb};
+pub use wire::{
+    AgentsOnShutdown, Applied, Beat, ConfigFault, ConfigView, DaemonView, LogLine, NewAgent, Output, Page, PartState,
+    SpecView, StatusView, Validation,
+};

@@ -1,0 +1,105 @@
+//! The daemon itself: its configuration, its health, its end.
+
+use reqwest::StatusCode;
+use serde_json::json;
+use stead_model::{Namespace, Summary};
+
+use crate::request::Mutation;
+use crate::{AgentsOnShutdown, Applied, Change, Client, ClientError, ConfigView, DaemonView, StatusView, Validation};
+
+impl Client {
+    /// Counts agents: `GET /analytics/summary`.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn summary(&self, namespace: Option<&Namespace>) -> Result<Summary, ClientError> {
+        let query = namespace.map(|namespace| ("namespace", namespace.to_string()));
+        self.read("/analytics/summary", &query.into_iter().collect()).await
+    }
+
+    /// Reads what configuration is in force: `GET /config`.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn config(&self) -> Result<ConfigView, ClientError> {
+        self.read("/config", &Vec::new()).await
+    }
+
+    /// Asks whether a fleet file could be applied: `POST /config/validate`. Changes nothing.
+    ///
+    /// # Errors
+    /// See [`ClientError`]; faults of the file are in the answer.
+    pub async fn validate(&self, toml: &str) -> Result<Validation, ClientError> {
+        let response = self
+            .mutate(Mutation::post("/config/validate").toml(toml).unkeyed())
+            .await?;
+        self.decode(response).await
+    }
+
+    /// Puts a fleet file in force: `POST /config/apply`. All of it, or nothing if any of it is wrong.
+    ///
+    /// # Errors
+    /// `invalid-config` with each fault, and those of every request.
+    pub async fn apply(&self, toml: &str) -> Result<Applied, ClientError> {
+        let response = self.mutate(Mutation::post("/config/apply").toml(toml)).await?;
+        self.decode(response).await
+    }
+
+    /// Asks what putting a fleet file in force would change. Changes nothing.
+    ///
+    /// # Errors
+    /// As [`Client::apply`].
+    pub async fn apply_dry_run(&self, toml: &str) -> Result<Applied, ClientError> {
+        let mutation = Mutation::post("/config/apply").query("dry_run", true).toml(toml);
+        let response = self.mutate(mutation.unkeyed()).await?;
+        self.decode(response).await
+    }
+
+    /// Reads who the daemon is: `GET /daemon`.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn daemon(&self) -> Result<DaemonView, ClientError> {
+        self.read("/daemon", &Vec::new()).await
+    }
+
+    /// Asks the daemon to go down: `POST /daemon/shutdown`. Answered before it does.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn shutdown(&self, agents: AgentsOnShutdown, change: &Change) -> Result<(), ClientError> {
+        let body = json!({ "agents": agents, "reason": change.reason });
+        self.mutate(Mutation::post("/daemon/shutdown").json(&body))
+            .await
+            .map(drop)
+    }
+
+    /// Asks whether the daemon's process turns: `GET /health/live`.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn live(&self) -> Result<(), ClientError> {
+        let request = self.http.get(format!("{}/health/live", self.url));
+        self.send(request.timeout(self.timeouts.request)).await.map(drop)
+    }
+
+    /// Asks how the daemon's parts do: `GET /health/ready`. An answer that it is not ready is an answer.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn status(&self) -> Result<StatusView, ClientError> {
+        let request = self.http.get(format!("{}/health/ready", self.url));
+        let response = request
+            .timeout(self.timeouts.request)
+            .send()
+            .await
+            .map_err(|error| ClientError::transport(&self.url, &error))?;
+        match response.status() {
+            StatusCode::OK | StatusCode::SERVICE_UNAVAILABLE => self.decode(response).await,
+            other => Err(ClientError::protocol(
+                &self.url,
+                format!("HTTP {other} from /health/ready"),
+            )),
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! Which of many.
+
+use stead_model::{AgentRef, Namespace};
+
+use crate::Output;
+
+/// Parameters of a query, in order.
+pub(crate) type Query = Vec<(&'static str, String)>;
+
+/// Which agents to list. What is absent does not matter.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct AgentFilter {
+    /// Their namespace; absent: all.
+    pub namespace: Option<Namespace>,
+    /// Their labels: `team=a,tier!=b,role in (x,y),!flag`.
+    pub selector: Option<String>,
+    /// Their phase.
+    pub phase: Option<String>,
+    /// Their health.
+    pub health: Option<String>,
+    /// A class of phases: `operational`, `error`, …
+    pub class: Option<String>,
+    /// Their lifecycle profile.
+    pub profile: Option<String>,
+    /// What is wanted of them.
+    pub intent: Option<String>,
+    /// At most this many in one page, 1 to 1000; the daemon's default is 100.
+    pub limit: Option<u32>,
+    /// Behind this cursor of an earlier page.
+    pub cursor: Option<String>,
+}
+
+impl AgentFilter {
+    pub(crate) fn query(&self) -> Query {
+        let mut query = Vec::new();
+        put(&mut query, "namespace", self.namespace.as_ref());
+        put(&mut query, "selector", self.selector.as_ref());
+        put(&mut query, "phase", self.phase.as_ref());
+        put(&mut query, "health", self.health.as_ref());
+        put(&mut query, "class", self.class.as_ref());
+        put(&mut query, "profile", self.profile.as_ref());
+        put(&mut query, "intent", self.intent.as_ref());
+        put(&mut query, "limit", self.limit.as_ref());
+        put(&mut query, "cursor", self.cursor.as_ref());
+        query
+    }
+}
+
+/// Which transitions to list, newest first.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct TransitionFilter {
+    /// Into this phase.
+    pub state: Option<String>,
+    /// For this reason (`category.code`).
+    pub reason: Option<String>,
+    /// At or after this time (RFC 3339) or within this span before now (`10m`).
+    pub since: Option<String>,
+    /// Before this time or span.
+    pub until: Option<String>,
+    /// At most this many in one page, 1 to 1000; the daemon's default is 100.
+    pub limit: Option<u32>,
+    /// Behind this cursor of an earlier page.
+    pub cursor: Option<String>,
+}
+
+impl TransitionFilter {
+    pub(crate) fn query(&self) -> Query {
+        let mut query = Vec::new();
+        put(&mut query, "state", self.state.as_ref());
+        put(&mut query, "reason", self.reason.as_ref());
+        put(&mut query, "since", self.since.as_ref());
+        put(&mut query, "until", self.until.as_ref());
+        put(&mut query, "limit", self.limit.as_ref());
+        put(&mut query, "cursor", self.cursor.as_ref());
+        query
+    }
+}
+
+/// Which lines of an agent's output.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct LogQuery {
+    /// At most this many of the latest; the daemon's default is 100.
+    pub tail: Option<u64>,
+    /// At or after this time (RFC 3339) or within this span before now (`10m`).
+    pub since: Option<String>,
+    /// One stream alone.
+    pub stream: Option<Output>,
+    /// Go on with what is printed from now on.
+    pub follow: bool,
+}
+
+impl LogQuery {
+    pub(crate) fn query(&self) -> Query {
+        let mut query = Vec::new();
+        put(&mut query, "tail", self.tail.as_ref());
+        put(&mut query, "since", self.since.as_ref());
+        put(&mut query, "stream", self.stream.map(Output::as_str).as_ref());
+        put(&mut query, "follow", self.follow.then_some(true).as_ref());
+        query
+    }
+}
+
+/// Which events.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct EventFilter {
+    /// Of this namespace; absent: all.
+    pub namespace: Option<Namespace>,
+    /// Of this agent.
+    pub agent: Option<AgentRef>,
+    /// Of these types; empty: all.
+    pub types: Vec<String>,
+    /// Of agents with such labels.
+    pub selector: Option<String>,
+    /// Behind this cursor; absent: from now on.
+    pub after: Option<String>,
+}
+
+impl EventFilter {
+    pub(crate) fn query(&self) -> Query {
+        let mut query = Vec::new();
+        put(&mut query, "namespace", self.namespace.as_ref());
+        put(&mut query, "agent", self.agent.as_ref());
+        let types = (!self.types.is_empty()).then(|| self.types.join(","));
+        put(&mut query, "type", types.as_ref());
+        put(&mut query, "selector", self.selector.as_ref());
+        query
+    }
+}
+
+fn put(query: &mut Query, name: &'static str, value: Option<&impl ToString>) {
+    if let Some(value) = value {
+        query.push((name, value.to_string()));
+    }
+}

@@ -1,0 +1,222 @@
+//! Bodies of the API that are no nouns of the model. Unknown fields are ignored: a newer daemon may say more.
+
+use serde::{Deserialize, Serialize};
+use stead_model::spec::SpecForm;
+use stead_model::{AgentName, Health, Incarnation, Wall};
+
+/// One page of a list.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Page<T> {
+    /// What is on it.
+    pub items: Vec<T>,
+    /// Where the next one starts; absent on the last.
+    #[serde(default)]
+    pub next_cursor: Option<String>,
+}
+
+/// Body of `POST /agents`.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct NewAgent {
+    /// Its name, free in its namespace.
+    pub name: AgentName,
+    /// What it is told to be; absent: it only reports.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spec: Option<SpecForm>,
+    /// `running` or `stopped`; the daemon's default is `stopped`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub intent: Option<stead_model::Wanted>,
+    /// Why, in the asker's words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// What an agent is told to be, secrets hidden.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct SpecView {
+    /// Number of the spec.
+    pub revision: u32,
+    /// The spec.
+    pub spec: SpecForm,
+}
+
+/// One line of an agent's output.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct LogLine {
+    /// When it was read.
+    pub at: Wall,
+    /// Where it was written to.
+    pub stream: Output,
+    /// The run that wrote it.
+    pub incarnation: Incarnation,
+    /// The line without its end.
+    pub line: String,
+}
+
+/// A standard stream of a process.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Output {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+impl Output {
+    /// The word that it is written as.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Stdout => "stdout",
+            Self::Stderr => "stderr",
+        }
+    }
+}
+
+/// What an agent says of itself: `POST {agent}/heartbeats`.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct Beat {
+    /// The run that it believes to be; older ones are ignored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub incarnation: Option<Incarnation>,
+    /// How it says that it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub health: Option<Health>,
+    /// What it says beside.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+/// What configuration is in force: `GET /config`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ConfigView {
+    /// The file that it came from, if from one.
+    #[serde(default)]
+    pub fleet_file: Option<String>,
+    /// The namespace of its agents.
+    pub namespace: String,
+    /// How many agents it names.
+    pub agents: u64,
+    /// What tells it from another.
+    #[serde(default)]
+    pub hash: Option<String>,
+    /// Since when it is in force.
+    #[serde(default)]
+    pub applied_at: Option<Wall>,
+}
+
+/// What a configuration would be worth: `POST /config/validate`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Validation {
+    /// Whether it could be applied.
+    pub valid: bool,
+    /// What is wrong with it.
+    #[serde(default)]
+    pub problems: Vec<ConfigFault>,
+}
+
+/// One fault of a configuration.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ConfigFault {
+    /// Line, from 1.
+    #[serde(default)]
+    pub line: Option<u32>,
+    /// Column, from 1.
+    #[serde(default)]
+    pub column: Option<u32>,
+    /// What is wrong.
+    pub message: String,
+    /// What to do.
+    #[serde(default)]
+    pub help: Option<String>,
+}
+
+/// What applying a configuration changed, or would change: `POST /config/apply`. Names of agents.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Applied {
+    /// New ones.
+    #[serde(default)]
+    pub added: Vec<String>,
+    /// Those with another spec.
+    #[serde(default)]
+    pub changed: Vec<String>,
+    /// Those no longer named.
+    #[serde(default)]
+    pub removed: Vec<String>,
+    /// Those left as they are.
+    #[serde(default)]
+    pub unchanged: Vec<String>,
+    /// Those whose new spec comes in force at their next start.
+    #[serde(default)]
+    pub pending_restart: Vec<String>,
+}
+
+/// The daemon itself: `GET /daemon`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct DaemonView {
+    /// Its version.
+    pub version: String,
+    /// Its process.
+    pub pid: i32,
+    /// Since when.
+    pub started_at: Wall,
+    /// Where its state is.
+    pub state_dir: String,
+    /// Where it listens.
+    pub listen: String,
+    /// The parent of its agents' processes.
+    #[serde(default)]
+    pub keeper_pid: Option<i32>,
+    /// How many agents it keeps.
+    pub agents: u64,
+    /// How its parts do.
+    pub status: StatusView,
+}
+
+/// How the parts of the daemon do: `GET /health/ready`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct StatusView {
+    /// Whether changes can be written down.
+    pub store: PartState,
+    /// Whether processes can be started and watched.
+    pub keeper: PartState,
+    /// Whether everything that ran before is adopted.
+    pub adopted: PartState,
+}
+
+impl StatusView {
+    /// Whether everything works.
+    #[must_use]
+    pub fn ready(&self) -> bool {
+        [&self.store, &self.keeper, &self.adopted]
+            .into_iter()
+            .all(|part| *part == PartState::Up)
+    }
+}
+
+/// How one part does.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum PartState {
+    /// It works.
+    Up,
+    /// It is not there yet.
+    Starting,
+    /// It is away.
+    Away {
+        /// Since when.
+        since: Wall,
+        /// What is wrong, and what to do.
+        detail: String,
+    },
+}
+
+/// What becomes of the agents when their daemon goes down.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AgentsOnShutdown {
+    /// They are stopped with it.
+    Stop,
+    /// They live on and are adopted by the next one.
+    Leave,
+}
