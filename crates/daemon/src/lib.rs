@@ -1,5 +1,6 @@
 //! The body of Stead: pump, clock, HTTP API, drivers and probes around the engine.
 
+pub mod config;
 mod handle;
 mod status;
 mod views;

@@ -36,7 +36,11 @@ pub struct ProcessSpec {
 
 /// The value of an environment variable.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    deny_unknown_fields,
+    expecting = "expected a text in quotes, { secret = \"…\" } or { file = \"…\" }"
+)]
 pub enum EnvValue {
     /// Shown to everybody who may see the spec.
     Plain(String),

@@ -102,6 +102,10 @@ fn parts_that_do_not_fit_together_are_refused_with_what_to_do() {
         ),
         (json!({ "command": ["x"], "env": { "A=B": "c" } }), "`A=B` is no name"),
         (
+            json!({ "command": ["x"], "env": { "A": { "secret": "a", "more": "b" } } }),
+            "expected a text in quotes, { secret",
+        ),
+        (
             json!({ "command": ["x"], "probes": { "startup": {} } }),
             "exactly one of",
         ),

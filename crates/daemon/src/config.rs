@@ -1,0 +1,352 @@
+//! `fleet.toml`: read whole, checked whole, and only then used.
+//!
+//! ```
+//! use stead_daemon::config::Fleet;
+//!
+//! let text = "[agents.hello]\ncommand = [\"echo\", \"${WHO:-world}\"]\n";
+//! let fleet = Fleet::parse(text, "/srv/fleet.toml".as_ref(), &|_| None).unwrap();
+//! assert_eq!(fleet.agents[0].name.as_str(), "hello");
+//!
+//! let problems = Fleet::parse("[agents.hello]\ncomand = []\n", "fleet.toml".as_ref(), &|_| None).unwrap_err();
+//! assert_eq!((problems[0].line, problems[0].help.as_deref()), (2, Some("did you mean `command`?")));
+//! ```
+
+mod agents;
+mod de;
+mod diagnostic;
+mod form;
+mod merge;
+mod order;
+mod source;
+mod substitute;
+mod suggest;
+mod tree;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use stead_model::{AgentName, AgentSpec, Namespace};
+use toml::de::DeTable;
+
+pub use self::diagnostic::Diagnostic;
+pub use self::form::{DaemonSettings, fleet_schema};
+
+use self::agents::Kind;
+use self::diagnostic::{Finding, Findings};
+use self::source::{Bounds, Source};
+use self::suggest::{listed, nearest};
+use self::tree::{Node, Value};
+
+/// Gives the value of an environment variable, where it is set.
+pub type Environment<'e> = &'e dyn Fn(&str) -> Option<String>;
+
+/// A fleet file that was read and found to be right.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Fleet {
+    /// The file, as an absolute path.
+    pub file: PathBuf,
+    /// Where all of its agents live.
+    pub namespace: Namespace,
+    /// What the file says of the daemon itself; its paths are absolute.
+    pub daemon: DaemonSettings,
+    /// Agents and components in start order: each after those that it depends on, else as in the file.
+    pub agents: Vec<FleetAgent>,
+    /// What the file comes to.
+    pub hash: ContentHash,
+}
+
+/// One agent or component of a fleet file.
+#[derive(Clone, PartialEq, Debug)]
+pub struct FleetAgent {
+    /// Unique in the file.
+    pub name: AgentName,
+    /// With the defaults of the file in it, the environment filled in and every path absolute.
+    pub spec: AgentSpec,
+    /// The line of its name in the file, from 1.
+    pub line: u32,
+}
+
+/// Tells two versions of a fleet apart for people: equal for equal content, whatever the layout and comments.
+///
+/// Values of secrets have no part in it, because it is shown. To know what must be changed, compare specs.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct ContentHash(u64);
+
+impl fmt::Display for ContentHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+impl Fleet {
+    /// The largest file that is read.
+    pub const MAX_BYTES: u64 = 8 * 1024 * 1024;
+
+    /// The most agents and components of one file.
+    pub const MAX_AGENTS: usize = 100_000;
+
+    /// Reads a fleet file.
+    ///
+    /// # Errors
+    /// All problems that can be found at once, up to 1,000, in the order of the file; at least one. Nothing is changed by reading.
+    pub fn read(path: &Path, env: Environment<'_>) -> Result<Self, Vec<Diagnostic>> {
+        let file = path.display().to_string();
+        let refuse = |message: String, help: &str| vec![Diagnostic::of_file(&file, message, help)];
+        let unreadable = |error: std::io::Error| {
+            let help = match error.kind() {
+                std::io::ErrorKind::NotFound => {
+                    "check the path; a fleet file is written as docs/guides/fleet-file.md says"
+                }
+                std::io::ErrorKind::PermissionDenied => "let this user read it",
+                _other => "it must be a file that this user can read",
+            };
+            refuse(format!("cannot read the fleet file: {error}"), help)
+        };
+        let size = std::fs::metadata(path).map_err(unreadable)?.len();
+        if size > Self::MAX_BYTES {
+            return Err(vec![too_large(&file)]);
+        }
+        match String::from_utf8(std::fs::read(path).map_err(unreadable)?) {
+            Ok(text) => Self::parse(&text, path, env),
+            Err(_) => Err(refuse(
+                "the fleet file is not UTF-8".to_owned(),
+                "save it as UTF-8 text",
+            )),
+        }
+    }
+
+    /// Reads the text of a fleet file. `file` is what problems name, and its folder is where relative paths start; it need
+    /// not exist.
+    ///
+    /// # Errors
+    /// As [`Fleet::read`].
+    pub fn parse(text: &str, file: &Path, env: Environment<'_>) -> Result<Self, Vec<Diagnostic>> {
+        let shown = file.display().to_string();
+        if text.len() as u64 > Self::MAX_BYTES {
+            return Err(vec![too_large(&shown)]);
+        }
+        let absolute = std::path::absolute(file).ok().filter(|path| path.to_str().is_some());
+        let Some(absolute) = absolute else {
+            let message = "the path of the fleet file is not UTF-8, or there is no working folder".to_owned();
+            return Err(vec![Diagnostic::of_file(
+                &shown,
+                message,
+                "give the file by another path",
+            )]);
+        };
+        let source = Source::new(text);
+        let mut findings = Findings::default();
+        let mut hidden = Vec::new();
+        let fleet = document(&source, &absolute, env, &mut findings, &mut hidden);
+        match fleet {
+            Some(fleet) if findings.is_empty() => Ok(fleet),
+            _refused => Err(findings.into_diagnostics(&shown, &source, hidden)),
+        }
+    }
+}
+
+fn too_large(file: &str) -> Diagnostic {
+    let message = format!("a fleet file has at most {} MiB", Fleet::MAX_BYTES >> 20);
+    Diagnostic::of_file(
+        file,
+        message,
+        "split the fleet into several namespaces, each with its file",
+    )
+}
+
+/// Reads a document; what comes out is whole only if nothing was found.
+fn document(
+    source: &Source<'_>,
+    file: &Path,
+    env: Environment<'_>,
+    findings: &mut Findings,
+    hidden: &mut Vec<Bounds>,
+) -> Option<Fleet> {
+    let mut root = syntax(source, findings)?;
+    root.hidden(hidden);
+    substitute::fill(&mut root, source, env, findings);
+    let folder = file.parent().unwrap_or(file);
+    let defaults = table(&mut root, "defaults", findings);
+    let tables = [Kind::Agent, Kind::Component].map(|kind| (kind, table(&mut root, kind.table(), findings)));
+    let namespace = namespace(&mut root, findings);
+    let daemon = daemon(&mut root, folder, findings);
+    for entry in root.entries() {
+        let help = match nearest(&entry.key, form::TOP) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("a fleet file has {}", listed(form::TOP)),
+        };
+        findings.add(Finding::new(entry.key_at.clone(), format!("unknown key `{}`", entry.key)).help(help));
+    }
+    let defaults = agents::defaults(defaults, findings);
+    let mut read = Vec::new();
+    for (kind, table) in tables {
+        let Some(Value::Table(entries)) = table.map(|table| table.node.value) else {
+            continue;
+        };
+        for entry in entries {
+            if findings.is_full() {
+                return None;
+            }
+            read.push(agents::read(entry, kind, defaults.as_ref(), folder, findings));
+        }
+    }
+    read.sort_by_key(|agent| agent.at.start);
+    let agents = in_order(read, source, findings);
+    let mut fleet = Fleet {
+        file: file.to_owned(),
+        namespace: namespace?,
+        daemon: daemon?,
+        agents: agents?,
+        hash: ContentHash(0),
+    };
+    fleet.hash = hash(&fleet);
+    Some(fleet)
+}
+
+/// Room for the deepest text that the TOML parser takes, 80 keys of 80 parts in one another, which it walks by recursion.
+const STACK: usize = 64 * 1024 * 1024;
+
+/// Reads the tree, or tells everything that is not TOML, in a thread of its own with room for any depth.
+fn syntax(source: &Source<'_>, findings: &mut Findings) -> Option<Node> {
+    let read = std::thread::scope(|scope| {
+        let reader = std::thread::Builder::new()
+            .name("fleet-file".to_owned())
+            .stack_size(STACK);
+        let reader = reader.spawn_scoped(scope, || {
+            let mut findings = Findings::default();
+            (tree(source, &mut findings), findings)
+        });
+        reader.ok().and_then(|reader| reader.join().ok())
+    });
+    if let Some((node, found)) = read {
+        findings.extend(found);
+        return node;
+    }
+    let finding = Finding::new(0..0, "no thread could be started to read the file with");
+    findings.add(finding.help("raise the limit of processes (ulimit -u) or of memory, and try again"));
+    None
+}
+
+fn tree(source: &Source<'_>, findings: &mut Findings) -> Option<Node> {
+    let mut from = 0;
+    for _ in 0..MOST_UNREADABLE {
+        let text = source.text.get(from..)?;
+        let (document, errors) = DeTable::parse_recoverable(text);
+        let first = errors.iter().min_by_key(|error| error.span().unwrap_or_default().start);
+        let Some(error) = first else {
+            return (from == 0).then(|| Node::read(&document, findings));
+        };
+        let span = error.span().unwrap_or_default();
+        let at = from + span.start..from + span.end;
+        let help = match error.message() {
+            "duplicate key" => "a key or a table is given once; merge the two",
+            _plain => {
+                "the file is no TOML here: texts are in quotes, names of tables in [brackets] on a line of their own"
+            }
+        };
+        findings.add(Finding::new(at.clone(), error.message()).help(help));
+        // What follows a mistake is misread up to the next table.
+        from = at.start + source.text.get(at.start..)?.find("\n[")? + 1;
+    }
+    None
+}
+
+/// So many mistakes of this kind are told: each of them has the rest of the file read once more.
+const MOST_UNREADABLE: usize = 20;
+
+/// Takes a table of the top out; what is no table is told.
+fn table(root: &mut Node, key: &str, findings: &mut Findings) -> Option<tree::Entry> {
+    let entry = root.take(key)?;
+    if matches!(entry.node.value, Value::Table(_)) {
+        return Some(entry);
+    }
+    let finding = Finding::new(entry.node.at, format!("`{key}` is a table"));
+    findings.add(finding.help(match key {
+        "defaults" => "write [defaults] and its keys below",
+        _of_agents => "write a table for each, such as [agents.NAME], and its keys below",
+    }));
+    None
+}
+
+fn namespace(root: &mut Node, findings: &mut Findings) -> Option<Namespace> {
+    match root.take("namespace") {
+        Some(mut entry) => {
+            let at = entry.node.at.clone();
+            de::read(&mut entry.node, &at, findings)
+        }
+        None => Some(Namespace::default()),
+    }
+}
+
+/// Reads `[daemon]`. Who listens off loopback needs a token.
+fn daemon(root: &mut Node, folder: &Path, findings: &mut Findings) -> Option<DaemonSettings> {
+    let Some(mut entry) = root.take("daemon") else {
+        return Some(DaemonSettings::default());
+    };
+    let written = entry.node.get("listen").map(|listen| listen.node.at.clone());
+    let mut daemon: DaemonSettings = de::read(&mut entry.node, &entry.key_at, findings)?;
+    for path in [&mut daemon.state_dir, &mut daemon.token_file].into_iter().flatten() {
+        *path = agents::absolute(folder, path);
+    }
+    if let Some(listen) = daemon.listen
+        && !listen.ip().is_loopback()
+        && daemon.token_file.is_none()
+    {
+        let message = format!("{listen} can be reached from other machines, and no token is asked for");
+        let finding = Finding::new(written.unwrap_or_default(), message);
+        findings.add(finding.help("add `token_file`, or listen on 127.0.0.1"));
+        return None;
+    }
+    Some(daemon)
+}
+
+/// Checks what concerns several agents: their number, their names, and who waits for whom.
+fn in_order(read: Vec<agents::Read>, source: &Source<'_>, findings: &mut Findings) -> Option<Vec<FleetAgent>> {
+    if let Some(beyond) = read.get(Fleet::MAX_AGENTS) {
+        let message = format!("a fleet has at most {} agents and components", Fleet::MAX_AGENTS);
+        findings
+            .add(Finding::new(beyond.at.clone(), message).help("split it into several namespaces, each with its file"));
+        return None;
+    }
+    let mut lines: HashMap<&str, u32> = HashMap::with_capacity(read.len());
+    for agent in &read {
+        let line = source.place(agent.at.start).line;
+        if let Some(first) = lines.insert(&agent.waiting.name, line) {
+            let message = format!("`{}` is both an agent and a component", agent.waiting.name);
+            findings.add(
+                Finding::new(agent.at.clone(), message).help(format!("its other table is on line {first}; rename one")),
+            );
+        }
+    }
+    let (waiting, specs): (Vec<_>, Vec<_>) = read
+        .into_iter()
+        .map(|agent| (agent.waiting, (agent.at, agent.spec)))
+        .unzip();
+    let order = order::order(&waiting, findings);
+    let mut specs: Vec<_> = specs.into_iter().map(Some).collect();
+    let placed = |place: usize| {
+        let (at, spec) = specs.get_mut(place)?.take()?;
+        let (name, spec) = spec?;
+        let line = source.place(at.start).line;
+        Some(FleetAgent { name, spec, line })
+    };
+    order.into_iter().map(placed).collect()
+}
+
+/// FNV-1a over what the fleet is when it is shown.
+fn hash(fleet: &Fleet) -> ContentHash {
+    let mut agents: Vec<&FleetAgent> = fleet.agents.iter().collect();
+    agents.sort_by(|a, b| a.name.cmp(&b.name));
+    let shown = agents.iter().map(|agent| (&agent.name, agent.spec.redacted()));
+    let parts = std::iter::once(serde_json::to_vec(&(&fleet.namespace, &fleet.daemon)))
+        .chain(shown.map(|agent| serde_json::to_vec(&agent)));
+    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
+    for byte in parts.flat_map(Result::unwrap_or_default).chain([b'\n']) {
+        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+    }
+    ContentHash(hash)
+}
+
+#[cfg(test)]
+mod tests;

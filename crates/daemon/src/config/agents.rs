@@ -1,0 +1,181 @@
+//! From the tables of agents and components to their specs.
+
+use std::path::{Path, PathBuf};
+
+use stead_model::spec::{EnvValue, ProbeAction, SpecForm};
+use stead_model::{AgentName, AgentSpec, Driver};
+
+use super::diagnostic::{Finding, Findings};
+use super::form::OWN;
+use super::order::Waiting;
+use super::source::Bounds;
+use super::suggest::{listed, nearest};
+use super::tree::{Entry, Node, Value};
+use super::{de, merge};
+
+/// Which table an agent stands in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Kind {
+    Agent,
+    Component,
+}
+
+impl Kind {
+    pub(super) const fn table(self) -> &'static str {
+        match self {
+            Self::Agent => "agents",
+            Self::Component => "components",
+        }
+    }
+}
+
+/// One agent as it was read; without a spec where something was wrong.
+#[derive(Debug)]
+pub(super) struct Read {
+    pub(super) at: Bounds,
+    pub(super) waiting: Waiting,
+    pub(super) spec: Option<(AgentName, AgentSpec)>,
+}
+
+/// Checks `[defaults]` by themselves, whether or not an agent takes them, and leaves in them what is fine.
+pub(super) fn defaults(entry: Option<Entry>, findings: &mut Findings) -> Option<Node> {
+    let mut entry = entry?;
+    for own in OWN {
+        if let Some(misplaced) = entry.node.take(own) {
+            let message = format!("`{own}` is no default: each agent has its own");
+            findings.add(Finding::new(misplaced.key_at, message).help("move it into [agents.NAME]"));
+        }
+    }
+    // The form of one agent; that its parts fit together is asked only where they are together.
+    de::read::<SpecForm>(&mut entry.node, &entry.key_at, findings);
+    entry.node.damaged = false;
+    Some(entry.node)
+}
+
+/// Reads one agent. `folder` is where relative paths start.
+pub(super) fn read(
+    mut entry: Entry,
+    kind: Kind,
+    defaults: Option<&Node>,
+    folder: &Path,
+    findings: &mut Findings,
+) -> Read {
+    let name = match entry.key.parse::<AgentName>() {
+        Ok(name) => Some(name),
+        Err(invalid) => {
+            let said = invalid.to_string();
+            let (message, help) = said.split_once(": ").unwrap_or((&said, ""));
+            findings.add(Finding::new(entry.key_at.clone(), message).help(help));
+            None
+        }
+    };
+    if let Some(defaults) = defaults {
+        merge::merge(&mut entry.node, &entry.key, defaults);
+    }
+    profile_of(&mut entry, kind, findings);
+    let waiting = waiting(&entry);
+    let spec = de::read::<AgentSpec>(&mut entry.node, &entry.key_at, findings);
+    let spec = name.zip(spec).map(|(name, spec)| {
+        let spec = AgentSpec {
+            profile: match kind {
+                Kind::Agent => spec.profile,
+                Kind::Component => COMPONENT.to_owned(),
+            },
+            ..spec
+        };
+        (name, with_places(spec, folder))
+    });
+    Read {
+        at: entry.key_at,
+        waiting,
+        spec,
+    }
+}
+
+/// Checks the name of the profile, which a table of components settles.
+fn profile_of(entry: &mut Entry, kind: Kind, findings: &mut Findings) {
+    let Some(Entry { node, .. }) = entry.node.get("profile") else {
+        return;
+    };
+    let (Value::Text(given) | Value::Filled(given)) = &node.value else {
+        return;
+    };
+    let finding = if !PROFILES.contains(&given.as_str()) {
+        let help = match nearest(given, PROFILES) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("the profiles are {}", listed(PROFILES)),
+        };
+        Finding::new(node.at.clone(), format!("there is no profile `{given}`")).help(help)
+    } else if kind == Kind::Component && given != COMPONENT {
+        Finding::new(
+            node.at.clone(),
+            format!("a component cannot have the profile `{given}`"),
+        )
+        .help("remove it, or move the table to [agents.NAME]")
+    } else {
+        return;
+    };
+    findings.add(finding);
+    entry.node.damaged = true;
+}
+
+fn waiting(entry: &Entry) -> Waiting {
+    let depends_on = entry
+        .node
+        .get("depends_on")
+        .map(|entry| entry.node.entries())
+        .unwrap_or_default();
+    Waiting {
+        name: entry.key.clone(),
+        depends_on: depends_on
+            .iter()
+            .map(|on| (on.key.clone(), on.key_at.clone()))
+            .collect(),
+    }
+}
+
+/// Makes every path absolute: folders and files start at the fleet file's folder, programs at the agent's.
+fn with_places(mut spec: AgentSpec, folder: &Path) -> AgentSpec {
+    let Driver::Process(process) = &mut spec.driver else {
+        return spec;
+    };
+    let dir = absolute(folder, process.dir.as_deref().unwrap_or("."));
+    resolve(&mut process.command, Path::new(&dir));
+    let probes = &mut spec.probes;
+    for probe in [&mut probes.startup, &mut probes.liveness, &mut probes.readiness]
+        .into_iter()
+        .flatten()
+    {
+        if let ProbeAction::Exec(exec) = &mut probe.action {
+            resolve(&mut exec.command, Path::new(&dir));
+        }
+    }
+    for value in process.env.values_mut() {
+        if let EnvValue::File { file } = value {
+            *file = absolute(folder, file);
+        }
+    }
+    process.dir = Some(dir);
+    spec
+}
+
+/// A program with a slash in its name is a file; one without is looked for in `PATH`.
+fn resolve(command: &mut [String], dir: &Path) {
+    if let Some(program) = command.first_mut()
+        && program.contains('/')
+    {
+        *program = absolute(dir, program);
+    }
+}
+
+/// The path from `folder`, without `.` in it; `..` stays, because a link may lie before it.
+pub(super) fn absolute(folder: &Path, path: &str) -> String {
+    let joined: PathBuf = folder.join(path).components().collect();
+    joined.to_string_lossy().into_owned()
+}
+
+/// The profile of everything in `[components]`.
+const COMPONENT: &str = "component";
+
+/// The profiles that a fleet file may name.
+pub(super) const PROFILES: [&str; 2] = ["agent", COMPONENT];

@@ -1,0 +1,392 @@
+use std::path::PathBuf;
+
+use proptest::prelude::*;
+use stead_model::spec::{Condition, EnvValue};
+use stead_model::{Driver, Span, profile};
+
+use super::*;
+
+fn env(name: &str) -> Option<String> {
+    match name {
+        "PORT" => Some("8123".to_owned()),
+        "API_KEY" => Some("hunter2".to_owned()),
+        _other => None,
+    }
+}
+
+fn parse(text: &str) -> Result<Fleet, Vec<Diagnostic>> {
+    Fleet::parse(text, Path::new("/srv/fleet.toml"), &env)
+}
+
+/// The problems as people see them.
+fn problems(text: &str) -> String {
+    Diagnostic::render_all(&parse(text).unwrap_err())
+}
+
+fn names(fleet: &Fleet) -> Vec<&str> {
+    fleet.agents.iter().map(|agent| agent.name.as_str()).collect()
+}
+
+fn process<'f>(fleet: &'f Fleet, name: &str) -> &'f stead_model::spec::ProcessSpec {
+    match &fleet
+        .agents
+        .iter()
+        .find(|agent| agent.name.as_str() == name)
+        .unwrap()
+        .spec
+        .driver
+    {
+        Driver::Process(process) => process,
+        Driver::None => panic!("{name} is no process"),
+    }
+}
+
+#[test]
+fn an_empty_file_is_an_empty_fleet() {
+    let fleet = parse("").unwrap();
+    assert_eq!(
+        (fleet.namespace, fleet.daemon),
+        (Namespace::default(), DaemonSettings::default())
+    );
+    assert!(fleet.agents.is_empty());
+}
+
+#[test]
+fn agents_come_after_those_that_they_wait_for_and_else_as_in_the_file() {
+    let fleet = parse(
+        "[agents.web]\ncommand = ['x']\ndepends_on = { db = 'healthy' }\n[agents.alone]\ncommand = ['x']\n\
+         [components.db]\ncommand = ['x']\ndepends_on.setup = 'completed'\n[agents.setup]\ncommand = ['x']\n",
+    )
+    .unwrap();
+    assert_eq!(names(&fleet), ["alone", "setup", "db", "web"]);
+    assert_eq!(
+        fleet.agents.iter().map(|agent| agent.line).collect::<Vec<_>>(),
+        [4, 9, 6, 1]
+    );
+    assert_eq!(fleet.agents[2].spec.profile, "component");
+    assert_eq!(
+        fleet.agents[3].spec.depends_on.values().collect::<Vec<_>>(),
+        [&Condition::Healthy]
+    );
+}
+
+#[test]
+fn profiles_of_a_file_are_those_of_the_model() {
+    assert_eq!(agents::PROFILES, [profile::agent().name(), profile::component().name()]);
+}
+
+#[test]
+fn relative_paths_start_at_the_file_and_programs_at_the_agents_folder() {
+    let fleet = parse(
+        "[daemon]\nstate_dir = 'state'\n[agents.a]\ncommand = ['./run.sh']\ndir = './work'\nenv.K = { file = 'k' }\n\
+         probes.liveness = { exec = { command = ['bin/check'] } }\n[agents.b]\ncommand = ['python3', './x.py']\n",
+    )
+    .unwrap();
+    let (a, b) = (process(&fleet, "a"), process(&fleet, "b"));
+    assert_eq!(
+        (a.command[0].as_str(), a.dir.as_deref()),
+        ("/srv/work/run.sh", Some("/srv/work"))
+    );
+    assert_eq!(a.env["K"], EnvValue::File { file: "/srv/k".into() });
+    assert!(format!("{:?}", fleet.agents[0].spec.probes.liveness).contains("\"/srv/work/bin/check\""));
+    assert_eq!(
+        (b.command[0].as_str(), b.command[1].as_str(), b.dir.as_deref()),
+        ("python3", "./x.py", Some("/srv"))
+    );
+    assert_eq!(fleet.daemon.state_dir.as_deref(), Some("/srv/state"));
+}
+
+#[test]
+fn the_environment_fills_texts_and_numbers() {
+    let fleet = parse(
+        "[agents.a]\ncommand = ['x', '--port=${PORT}', '$$PATH']\nenv = { K = { secret = '${API_KEY}' }, E = '${NO:-none}' }\n\
+         probes.readiness = { tcp_socket = { port = '${PORT}' }, period_seconds = '${NO:-2500ms}' }\nnotify = '${NO:-true}'\n",
+    )
+    .unwrap();
+    let a = process(&fleet, "a");
+    assert_eq!(a.command, ["x", "--port=8123", "$PATH"]);
+    assert_eq!(
+        a.env["K"],
+        EnvValue::Secret {
+            secret: "hunter2".into()
+        }
+    );
+    assert_eq!(a.env["E"], EnvValue::Plain("none".into()));
+    assert!(a.notify);
+    let shown = format!("{:?}", fleet.agents[0].spec.probes.readiness);
+    assert!(
+        shown.contains("port: 8123") && shown.contains("Seconds(2.5s)"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn defaults_lie_beneath_each_agent() {
+    let fleet = parse(
+        "[defaults]\nstop.grace = '3s'\nenv = { A = 'default', B = 'default' }\nrestart.backoff = { initial = '2s', max = '9s' }\n\
+         depends_on = { a = 'started' }\nprobes.liveness = { tcp_socket = { port = 1 } }\n\
+         [agents.a]\ncommand = ['x']\nenv.A = { secret = 'own' }\nrestart.backoff.initial = '4s'\nstop.signal = 'INT'\n\
+         probes.liveness = { exec = { command = ['true'] } }\n[agents.b]\ndriver = 'none'\n",
+    )
+    .unwrap();
+    let a = process(&fleet, "a");
+    assert_eq!(
+        (a.stop.grace, a.stop.signal.to_string()),
+        (Span::secs(3), "SIGINT".to_owned())
+    );
+    assert_eq!(a.env["A"], EnvValue::Secret { secret: "own".into() });
+    assert_eq!(a.env["B"], EnvValue::Plain("default".into()));
+    let [first, second] = &fleet.agents[..] else {
+        panic!("two agents")
+    };
+    assert_eq!(
+        (first.spec.restart.backoff.initial, first.spec.restart.backoff.max),
+        (Span::secs(4), Span::secs(9))
+    );
+    assert!(first.spec.depends_on.is_empty(), "nobody waits for itself by default");
+    assert_eq!((second.name.as_str(), &second.spec.driver), ("b", &Driver::None));
+    assert_eq!(
+        (second.spec.restart.backoff.initial, second.spec.depends_on.len()),
+        (Span::secs(2), 1)
+    );
+}
+
+#[test]
+fn the_hash_changes_with_the_content_and_not_with_layout_order_or_secrets() {
+    let hash = |text: &str| parse(text).unwrap().hash;
+    let one = hash("[agents.a]\ncommand = ['x']\n[agents.b]\ncommand = ['y']\nenv.K = { secret = 'one' }\n");
+    assert_eq!(
+        one,
+        hash("# same\n[agents.b]\nenv.K.secret = 'two'\ncommand = ['y']\n[agents]\na = { command = [\"x\"] }\n")
+    );
+    assert_ne!(
+        one,
+        hash("[agents.a]\ncommand = ['x']\n[agents.b]\ncommand = ['z']\nenv.K = { secret = 'one' }\n")
+    );
+}
+
+#[test]
+fn every_mistake_of_a_file_is_told_at_once_with_its_place() {
+    let shown = problems(
+        r#"namespace = "my fleet"
+agnets = {}
+
+[daemon]
+listen = "0.0.0.0:7878"
+
+[defaults]
+command = ["sleep"]
+restart = { policy = "on-failures" }
+
+[agents.indexer]
+comand = ["python3", "indexer.py"]
+driver = "process"
+watchdog = 30
+stop = { grace = "10", signal = "SIGTREM" }
+env = { PORT = 8080, TOKEN = { secrt = "hunter2" }, "A=B" = "x" }
+
+[agents.search]
+command = "python3 search.py"
+depends_on = { indxer = "completed", search = "healthy", indexer = "done" }
+
+[agents.search.probes.readiness]
+http_get = { prot = 8080, path = "/ready" }
+tcp_socket = { port = 70000 }
+period = 5
+
+[agents.reporter]
+command = ["python3"]
+profile = "agnet"
+limits = { open_files = -1, address_space = "lots" }
+logs = { files = 0 }
+dir = "${REPORTS}/today"
+watchdog = "5s"
+
+[agents."bad name"]
+command = []
+driver = "process"
+
+[agents.again]
+command = ["x"]
+
+[components.again]
+command = ["x"]
+profile = "agent"
+"#,
+    );
+    insta::assert_snapshot!(shown);
+}
+
+#[test]
+fn what_is_no_toml_is_told_where_it_stops_being_it() {
+    let shown = problems(
+        "[agents.a]\ncommand = [\"x\"\nuser = ada\n\n[agents.a]\nuser = \"x\"\nuser = \"y\"\nenv.K = { secret = \"hunter2 }\n",
+    );
+    insta::assert_snapshot!(shown);
+}
+
+#[test]
+fn a_cycle_is_shown_once_from_its_first_agent() {
+    let shown = problems(
+        "[agents.a]\ndepends_on.b = 'started'\n[agents.b]\ndepends_on.c = 'healthy'\n[agents.c]\ndepends_on.a = 'completed'\n\
+         [agents.waits]\ndepends_on.a = 'started'\n[agents.p]\ndepends_on.q = 'started'\n[agents.q]\ndepends_on.p = 'started'\n",
+    );
+    insta::assert_snapshot!(shown);
+}
+
+#[test]
+fn a_mistake_in_the_defaults_is_told_once_however_many_agents_have_it() {
+    let shown = problems(
+        "[defaults]\nlogs = { files = 0 }\nstop.grase = '1s'\n[agents.a]\ncommand = ['x']\n[agents.b]\ncommand = ['x']\n",
+    );
+    insta::assert_snapshot!(shown);
+}
+
+#[test]
+fn a_long_line_is_shown_around_the_mistake() {
+    let padding = "x".repeat(500);
+    let shown = problems(&format!("[agents.a]\ncommand = ['{padding}', 7, '{padding}']\n"));
+    insta::assert_snapshot!(shown);
+}
+
+#[test]
+fn a_listener_off_loopback_needs_a_token() {
+    let refused = parse("[daemon]\nlisten = '0.0.0.0:1'\n").unwrap_err();
+    assert_eq!((refused.len(), refused[0].line, refused[0].column), (1, 2, 10));
+    for fine in ["listen = '0.0.0.0:1'\ntoken_file = 't'", "listen = '[::1]:1'"] {
+        assert!(parse(&format!("[daemon]\n{fine}\n")).is_ok(), "{fine}");
+    }
+}
+
+#[test]
+fn secrets_are_in_no_message_whatever_is_wrong_around_them() {
+    for text in [
+        "[agents.a]\ncommand = ['x']\nenv = { K = { secret = 'hunter2', more = 'hunter2' } }\n",
+        "[agents.a]\ncommand = ['x']\nenv = { K = { secet = 'hunter2' } }\n",
+        "[agents.a]\ncommand = ['x']\nenv = { K = { secret = \"\"\"hunter2\nhunter2\"\"\" }, L = 1, M = { secret = 'hunter2' } }\n",
+        "[agents.a]\ncommand = ['x']\nenv = { K = { secret = 'hunter2' }, L = 1 ]\n",
+        "[agents.a]\ncommand = ['x']\nenv.K.secret = 'hunter2'\nenv.K.file = 7\n",
+        "[defaults.env.K]\nsecret = 'hunter2'\nx = 'hunter2'\n[agents.a]\ncommand = ['x']\n",
+    ] {
+        let shown = problems(text);
+        assert!(!shown.contains("hunter2"), "{text}\n{shown}");
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_told_as_a_problem_of_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, bytes: &[u8]| {
+        let path: PathBuf = folder.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        path
+    };
+    for (path, said) in [
+        (folder.path().join("absent.toml"), "cannot read"),
+        (folder.path().to_owned(), "cannot read"),
+        (write("latin.toml", b"# \xe9"), "not UTF-8"),
+        (write("large.toml", &vec![b'#'; 8 * 1024 * 1024 + 1]), "at most 8 MiB"),
+    ] {
+        let refused = Fleet::read(&path, &env).unwrap_err();
+        assert!(refused.len() == 1 && refused[0].message.contains(said), "{refused:?}");
+    }
+    assert!(Fleet::read(&write("fine.toml", b""), &env).is_ok());
+}
+
+#[test]
+fn depth_and_number_have_bounds_that_are_told() {
+    let deep_keys = (0..79).map(|_| "a").collect::<Vec<_>>().join(".");
+    let deep = format!("{}1{}", format!("{{{deep_keys}=").repeat(78), "}".repeat(78));
+    for text in [
+        format!("agents = {deep}"),
+        format!("agents = {}{}", "[".repeat(70_000), "]".repeat(70_000)),
+        format!("{} = 1", "a.".repeat(70_000) + "a"),
+    ] {
+        assert!(parse(&text).is_err());
+    }
+    let many: String = (0..=Fleet::MAX_AGENTS)
+        .map(|number| format!("[agents.a{number}]\n"))
+        .collect();
+    let refused = parse(&many).unwrap_err();
+    assert!(
+        refused[0].message.contains("at most 100000") && refused[0].line == 100_001,
+        "{:?}",
+        refused[0]
+    );
+    let bad: String = (0..5000).map(|number| format!("[agents.a{number}]\nx = 1\n")).collect();
+    assert_eq!(parse(&bad).unwrap_err().len(), Findings::MOST);
+}
+
+/// Pieces of fleet files, whole and broken, to be put together in any order.
+fn pieces() -> impl Strategy<Value = String> {
+    let piece = prop::sample::select(vec![
+        "[agents.a]\n",
+        "[agents.b]\n",
+        "[components.a]\n",
+        "[defaults]\n",
+        "[daemon]\n",
+        "[agents]\n",
+        "[[agents]]\n",
+        "command = ['x']\n",
+        "command = 'x'\n",
+        "depends_on = { a = 'started', b = 'healthy' }\n",
+        "depends_on.b = 'started'\n",
+        "env = { A = 'b', K = { secret = 's' } }\n",
+        "env.B.secret = 'ü${X'\n",
+        "dir = '${A:-ä}'\n",
+        "watchdog = '1s'\n",
+        "notify = true\n",
+        "watchdog = 1979-05-27\n",
+        "probes.liveness = { http_get = { port = 99999999999999999999 } }\n",
+        "probes = { startup = {} }\n",
+        "restart.intensity = { max = 0 }\n",
+        "restart.backoff.factor = nan\n",
+        "profile = 'component'\n",
+        "driver = 'none'\n",
+        "listen = '0.0.0.0:0'\n",
+        "namespace = ''\n",
+        "logs.files = -9\n",
+        "'",
+        "\"\"\"",
+        "{",
+        "]",
+        "= ",
+        "${",
+        "\u{feff}",
+        "\r\n",
+        "\0",
+        "é",
+    ]);
+    prop::collection::vec(prop_oneof![9 => piece.prop_map(str::to_owned), 1 => ".{0,8}"], 0..24)
+        .prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_reading_panic_and_every_problem_lies_within_the_file(text in pieces()) {
+        if let Err(found) = parse(&text) {
+            prop_assert!(!found.is_empty());
+            let lines = text.split('\n').count();
+            for problem in found {
+                prop_assert!((1..=lines).contains(&(problem.line as usize)), "{problem:?}");
+                prop_assert!(!problem.message.is_empty() && problem.column >= 1 && !problem.to_string().is_empty());
+            }
+        }
+    }
+
+    #[test]
+    fn whoever_waits_comes_later_whatever_the_dependencies(edges in prop::collection::vec((0_usize..12, 0_usize..12), 0..30)) {
+        let mut text = String::new();
+        for agent in 0..12 {
+            let on = edges.iter().filter(|(from, to)| *from == agent && to < from).map(|(_, to)| *to);
+            let on: std::collections::BTreeSet<usize> = on.collect();
+            let on: Vec<String> = on.iter().map(|to| format!("a{to} = 'started'")).collect();
+            text = format!("[agents.a{agent}]\ndepends_on = {{ {} }}\n{text}", on.join(", "));
+        }
+        let fleet = parse(&text).unwrap();
+        let place = |name: &AgentName| fleet.agents.iter().position(|agent| agent.name == *name);
+        for agent in &fleet.agents {
+            prop_assert!(agent.spec.depends_on.keys().all(|on| place(on) < place(&agent.name)));
+        }
+    }
+}
