@@ -2,7 +2,7 @@
 
 mod state;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -158,17 +158,19 @@ impl MemoryStore {
         let mut inner = self.lock();
         inner.settle();
         inner.well()?;
-        let mut changed = Vec::with_capacity(keys.len());
+        let mut changed: BTreeMap<Slot, Head> = BTreeMap::new();
+        let mut epochs = Vec::with_capacity(keys.len());
         for key in keys {
             let slot = slot_of(*key);
-            changed.push((slot, change(&inner.state.head(slot), *key)?));
+            let head = changed.remove(&slot).unwrap_or_else(|| inner.state.head(slot));
+            let head = change(&head, *key)?;
+            epochs.push((slot, head.epoch));
+            changed.insert(slot, head);
         }
         inner.state.flush();
-        let epochs = changed.iter().map(|(slot, head)| (*slot, head.epoch)).collect();
         for (slot, head) in changed {
             inner.state.put_head(slot, head);
         }
-        inner.state.flush();
         Ok(epochs)
     }
 }
@@ -316,3 +318,6 @@ impl fmt::Debug for MemoryStore {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

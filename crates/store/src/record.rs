@@ -51,3 +51,6 @@ fn corrupt<R: Record>(why: &str) -> StoreError {
 }
 
 const TYPICAL: usize = 768;
+
+#[cfg(test)]
+mod tests;

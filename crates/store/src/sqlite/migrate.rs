@@ -193,3 +193,6 @@ fn checksum(sql: &str) -> String {
 const APPLICATION: i32 = 0x5374_6561;
 const STATEMENTS: usize = 32;
 const PATIENCE: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests;

@@ -13,6 +13,8 @@ mod full;
 #[cfg(test)]
 mod kill;
 #[cfg(test)]
+mod model;
+#[cfg(test)]
 mod power;
 #[cfg(test)]
 mod sample;

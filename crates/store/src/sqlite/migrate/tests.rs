@@ -1,0 +1,92 @@
+use super::*;
+
+const FIRST: Migration = Migration {
+    version: 1,
+    sql: "CREATE TABLE things (name TEXT) STRICT; INSERT INTO things VALUES ('old');",
+};
+const SECOND: Migration = Migration {
+    version: 2,
+    sql: "ALTER TABLE things ADD COLUMN size INTEGER; UPDATE things SET size = 1;",
+};
+
+fn file(scratch: &tempfile::TempDir) -> PathBuf {
+    scratch.path().join("stead.db")
+}
+
+fn opened(path: &Path, migrations: &[Migration]) -> Result<Connection, OpenError> {
+    open(path, migrations, Wall::from_unix_millis(5))
+}
+
+#[test]
+fn a_migration_keeps_the_rows_and_leaves_the_file_as_it_was_beside_it() {
+    let scratch = tempfile::tempdir().unwrap();
+    drop(opened(&file(&scratch), &[FIRST]).unwrap());
+    let connection = opened(&file(&scratch), &[FIRST, SECOND]).unwrap();
+    let row = connection.query_row("SELECT name, size FROM things", [], |row| {
+        Ok((row.get(0)?, row.get(1)?))
+    });
+    assert_eq!(row.unwrap(), ("old".to_owned(), 1));
+
+    let backup = scratch.path().join("stead.db.bak-v1");
+    assert_eq!(std::fs::metadata(&backup).unwrap().permissions().mode() & 0o777, 0o600);
+    let connection = opened(&backup, &[FIRST]).unwrap();
+    let columns = connection.query_row("SELECT count(*) FROM pragma_table_info('things')", [], |row| row.get(0));
+    assert_eq!(columns, Ok(1));
+}
+
+#[test]
+fn a_file_that_is_new_enough_is_not_backed_up() {
+    let scratch = tempfile::tempdir().unwrap();
+    drop(opened(&file(&scratch), &[FIRST]).unwrap());
+    drop(opened(&file(&scratch), &[FIRST]).unwrap());
+    assert!(!scratch.path().join("stead.db.bak-v1").exists());
+}
+
+#[test]
+fn an_edited_migration_is_refused() {
+    let scratch = tempfile::tempdir().unwrap();
+    drop(opened(&file(&scratch), &[FIRST]).unwrap());
+    let edited = Migration {
+        sql: "CREATE TABLE other (name TEXT) STRICT;",
+        ..FIRST
+    };
+    assert!(matches!(
+        opened(&file(&scratch), &[edited, SECOND]),
+        Err(OpenError::Edited { version: 1, .. })
+    ));
+}
+
+#[test]
+fn a_file_from_the_future_is_refused() {
+    let scratch = tempfile::tempdir().unwrap();
+    drop(opened(&file(&scratch), &[FIRST, SECOND]).unwrap());
+    let error = opened(&file(&scratch), &[FIRST]).unwrap_err();
+    assert!(matches!(error, OpenError::Newer { found: 2, known: 1, .. }));
+}
+
+#[test]
+fn a_failing_migration_leaves_the_file_as_it_was() {
+    let scratch = tempfile::tempdir().unwrap();
+    drop(opened(&file(&scratch), &[FIRST]).unwrap());
+    let failing = Migration {
+        version: 2,
+        sql: "DELETE FROM things; INSERT INTO nowhere VALUES (1);",
+    };
+    let error = opened(&file(&scratch), &[FIRST, failing]).unwrap_err();
+    assert!(matches!(error, OpenError::Migration { version: 2, .. }), "{error:?}");
+    let connection = opened(&file(&scratch), &[FIRST]).unwrap();
+    let rows = connection.query_row("SELECT count(*) FROM things", [], |row| row.get(0));
+    assert_eq!(rows, Ok(1));
+    // The next try replaces the backup that this one left.
+    drop(connection);
+    assert!(opened(&file(&scratch), &[FIRST, SECOND]).is_ok());
+}
+
+#[test]
+fn the_steps_are_numbered_without_gaps_and_were_not_edited() {
+    let known: Vec<(u32, String)> = MIGRATIONS
+        .iter()
+        .map(|step| (step.version, checksum(step.sql)))
+        .collect();
+    assert_eq!(known, [(1, "3362aa93d83ef132".to_owned())]);
+}
