@@ -1,0 +1,215 @@
+//! One cgroup v2 per instance, where the system lets us make them.
+//!
+//! The hierarchy may be hybrid: v1 controllers beside a v2 mount that has none. Kill, freeze and events work there too.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags};
+use std::os::fd::OwnedFd;
+
+/// The keeper's own cgroup, below which each instance has one.
+#[derive(Clone, Debug)]
+pub(crate) struct Root(PathBuf);
+
+impl Root {
+    /// Finds the v2 hierarchy and makes `stead-MARK` below the cgroup of this process; none where that is not allowed
+    /// or where the kernel cannot kill a cgroup.
+    pub(crate) fn find(mark: &str) -> Option<Self> {
+        let mounts = fs::read("/proc/self/mountinfo").ok()?;
+        let own = fs::read("/proc/self/cgroup").ok()?;
+        let path = own_path(&mounts, &own)?.join(format!("stead-{mark}"));
+        match fs::create_dir(&path) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(_) => return None,
+        }
+        // Counting kills for want of memory needs the controller; where it is not delegated, there is no count.
+        let _uncounted = fs::write(path.join("cgroup.subtree_control"), "+memory");
+        let probe = Self(path);
+        let usable = File::options().write(true).open(probe.0.join("cgroup.kill")).is_ok();
+        usable.then_some(probe)
+    }
+
+    /// Makes the cgroup of an instance.
+    pub(crate) fn create(&self, name: &str) -> io::Result<PathBuf> {
+        let path = self.0.join(name);
+        match fs::create_dir(&path) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+            Ok(()) | Err(_) => Ok(path),
+        }
+    }
+
+    /// The cgroups below, by name.
+    pub(crate) fn list(&self) -> Vec<(String, PathBuf)> {
+        children(&self.0)
+            .into_iter()
+            .filter_map(|path| Some((path.file_name()?.to_str()?.to_owned(), path)))
+            .collect()
+    }
+
+    /// Removes the keeper's own cgroup if no instance has one any more.
+    pub(crate) fn remove_if_empty(&self) {
+        // It has children in the usual case, and then stays.
+        let _kept = fs::remove_dir(&self.0);
+    }
+}
+
+/// Opens a cgroup to be born into.
+pub(crate) fn open(path: &Path) -> io::Result<OwnedFd> {
+    Ok(rustix::fs::open(
+        path,
+        OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )?)
+}
+
+/// The processes of a cgroup and those below it.
+pub(crate) fn processes(path: &Path) -> Vec<i32> {
+    let text = fs::read_to_string(path.join("cgroup.procs")).unwrap_or_default();
+    let mut pids: Vec<i32> = text.lines().filter_map(|line| line.parse().ok()).collect();
+    for child in children(path) {
+        pids.extend(processes(&child));
+    }
+    pids
+}
+
+/// Kills all processes of a cgroup and below.
+pub(crate) fn kill(path: &Path) -> io::Result<()> {
+    fs::write(path.join("cgroup.kill"), "1")
+}
+
+/// Freezes or thaws all processes of a cgroup and below. Returns before all of them stand still.
+pub(crate) fn freeze(path: &Path, frozen: bool) -> io::Result<()> {
+    fs::write(path.join("cgroup.freeze"), if frozen { "1" } else { "0" })
+}
+
+/// Whether it was told to stand still.
+pub(crate) fn is_frozen(path: &Path) -> bool {
+    fs::read_to_string(path.join("cgroup.freeze")).is_ok_and(|text| text.trim() == "1")
+}
+
+/// Whether a process of it was killed for want of memory.
+pub(crate) fn was_out_of_memory(path: &Path) -> bool {
+    fs::read_to_string(path.join("memory.events")).is_ok_and(|text| oom_kills(&text) > 0)
+}
+
+/// Removes a cgroup and those below. False while processes are in it.
+pub(crate) fn remove(path: &Path) -> bool {
+    for child in children(path) {
+        if !remove(&child) {
+            return false;
+        }
+    }
+    match fs::remove_dir(path) {
+        Ok(()) => true,
+        Err(error) => error.kind() == io::ErrorKind::NotFound,
+    }
+}
+
+fn children(path: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(path) else {
+        return Vec::new();
+    };
+    entries
+        .filter_map(Result::ok)
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+        .map(|entry| entry.path())
+        .collect()
+}
+
+fn oom_kills(events: &str) -> u64 {
+    events
+        .lines()
+        .find_map(|line| line.strip_prefix("oom_kill ")?.parse().ok())
+        .unwrap_or(0)
+}
+
+/// Where the cgroup of `/proc/self/cgroup` is in the file system, by `/proc/self/mountinfo`.
+fn own_path(mounts: &[u8], own: &[u8]) -> Option<PathBuf> {
+    let own = lines(own).find_map(|line| line.strip_prefix(b"0::"))?;
+    let own = Path::new(std::ffi::OsStr::from_bytes(own));
+    lines(mounts).find_map(|line| {
+        let fields: Vec<&[u8]> = line.split(|byte| *byte == b' ').collect();
+        let dash = fields.iter().position(|field| *field == b"-")?;
+        if *fields.get(dash + 1)? != b"cgroup2" {
+            return None;
+        }
+        let (root, point) = (unescape(fields.get(3)?), unescape(fields.get(4)?));
+        let below = own.strip_prefix(Path::new(std::ffi::OsStr::from_bytes(&root))).ok()?;
+        Some(Path::new(std::ffi::OsStr::from_bytes(&point)).join(below))
+    })
+}
+
+fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    text.split(|byte| *byte == b'\n')
+}
+
+/// Blanks and the like are written as `\040` in mountinfo.
+fn unescape(field: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(field.len());
+    let mut rest = field;
+    while let [first, tail @ ..] = rest {
+        let octal = match rest {
+            [b'\\', digits @ ..] => digits
+                .get(..3)
+                .and_then(|digits| std::str::from_utf8(digits).ok())
+                .and_then(|digits| u8::from_str_radix(digits, 8).ok()),
+            _ => None,
+        };
+        match octal {
+            Some(byte) => {
+                out.push(byte);
+                rest = rest.get(4..).unwrap_or_default();
+            }
+            None => {
+                out.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HYBRID: &[u8] = b"14 35 0:32 / /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory\n\
+        20 41 0:38 / /sys/fs/cgroup/unified rw,relatime shared:9 - cgroup2 cgroup2 rw\n";
+
+    #[test]
+    fn a_hybrid_hierarchy_has_its_v2_mount_found_beside_v1() {
+        let own = b"4:memory:/a/b\n0::/user.slice/x\n";
+        assert_eq!(
+            own_path(HYBRID, own),
+            Some("/sys/fs/cgroup/unified/user.slice/x".into())
+        );
+    }
+
+    #[test]
+    fn a_mount_of_a_part_of_the_hierarchy_is_entered_at_that_part() {
+        let mounts = b"20 41 0:38 /docker/abc /sys/fs/my\\040cgroup rw - cgroup2 cgroup2 rw\n";
+        assert_eq!(
+            own_path(mounts, b"0::/docker/abc/x\n"),
+            Some("/sys/fs/my cgroup/x".into())
+        );
+        assert_eq!(own_path(mounts, b"0::/elsewhere\n"), None);
+    }
+
+    #[test]
+    fn without_a_v2_mount_there_is_none() {
+        assert_eq!(
+            own_path(b"14 35 0:32 / /c rw - cgroup cgroup rw,memory\n", b"0::/\n"),
+            None
+        );
+    }
+
+    #[test]
+    fn kills_for_want_of_memory_are_counted_by_the_kernel() {
+        assert_eq!(oom_kills("low 0\noom 3\noom_kill 2\noom_group_kill 0\n"), 2);
+        assert_eq!(oom_kills("low 0\n"), 0);
+    }
+}

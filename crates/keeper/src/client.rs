@@ -1,0 +1,226 @@
+//! A blocking client: one half sends from any thread, the other waits for what the keeper says.
+
+mod launch;
+
+use std::collections::VecDeque;
+use std::io::{self, BufReader, Read, Write};
+use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use stead_model::{Epoch, InstanceId, SpawnFailure};
+
+pub use launch::launch;
+
+use crate::dir::socket_path;
+use crate::error::ClientError;
+use crate::wire::{
+    Asked, Event, InstanceView, MAX_FRAME, OLDEST_VERSION, Reply, Request, Told, VERSION, Welcome, encode,
+};
+
+/// An open session with a keeper.
+#[derive(Debug)]
+pub struct Session {
+    /// What the keeper said of itself.
+    pub welcome: Welcome,
+    sender: Sender,
+    receiver: Receiver,
+}
+
+/// The half that asks. Clones share the connection; frames of several threads never mix.
+#[derive(Clone, Debug)]
+pub struct Sender(Arc<Sending>);
+
+#[derive(Debug)]
+struct Sending {
+    stream: Mutex<UnixStream>,
+    next: AtomicU64,
+}
+
+/// The half that hears.
+#[derive(Debug)]
+pub struct Receiver {
+    stream: BufReader<UnixStream>,
+    later: VecDeque<Event>,
+}
+
+impl Session {
+    /// Connects to the keeper of a state directory and opens a session under `epoch`.
+    ///
+    /// # Errors
+    ///
+    /// No keeper answers, or it refuses: the epoch is over, a session is open, or no version is spoken by both.
+    pub fn open(state_dir: &Path, epoch: Epoch) -> Result<Self, ClientError> {
+        let path = socket_path(state_dir);
+        let stream = UnixStream::connect(&path).map_err(|source| ClientError::Absent { path, source })?;
+        let reading = stream.try_clone().map_err(ClientError::Broken)?;
+        let sender = Sender(Arc::new(Sending {
+            stream: Mutex::new(stream),
+            next: AtomicU64::new(1),
+        }));
+        let mut receiver = Receiver {
+            stream: BufReader::new(reading),
+            later: VecDeque::new(),
+        };
+        let hello = Request::Hello {
+            version: VERSION,
+            oldest: OLDEST_VERSION,
+            epoch,
+        };
+        let id = sender.send(hello)?;
+        match receiver.answer(id)? {
+            Reply::Welcome(welcome) => Ok(Self {
+                welcome,
+                sender,
+                receiver,
+            }),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Asks and waits for the answer. What happens meanwhile is kept for [`Session::next_event`].
+    ///
+    /// # Errors
+    ///
+    /// The connection broke, or the keeper refused.
+    pub fn ask(&mut self, request: Request) -> Result<Reply, ClientError> {
+        let id = self.sender.send(request)?;
+        self.receiver.answer(id)
+    }
+
+    /// All instances that live, and all ends that are not acknowledged.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::ask`].
+    pub fn list(&mut self) -> Result<Vec<InstanceView>, ClientError> {
+        let id = self.sender.send(Request::List)?;
+        let mut views = Vec::new();
+        loop {
+            match self.receiver.answer(id)? {
+                Reply::Instance(view) => views.push(*view),
+                Reply::Listed { .. } => return Ok(views),
+                other => return Err(unexpected(&other)),
+            }
+        }
+    }
+
+    /// Says that the end of an instance is written down.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::ask`]; an instance that lives is refused.
+    pub fn acknowledge(&mut self, instance: InstanceId) -> Result<(), ClientError> {
+        match self.ask(Request::Acknowledge { instance })? {
+            Reply::Done => Ok(()),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Asks whether a process could be started.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::ask`]; that it could not is no error of this kind.
+    pub fn prepare(&mut self, spec: stead_model::spec::ProcessSpec) -> Result<Result<(), SpawnFailure>, ClientError> {
+        match self.ask(Request::Prepare { spec: Box::new(spec) })? {
+            Reply::Done => Ok(Ok(())),
+            Reply::Unfit { failure } => Ok(Err(failure)),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Waits for the next event.
+    ///
+    /// # Errors
+    ///
+    /// The connection broke; also with `WouldBlock` after a time set by [`Session::set_patience`].
+    pub fn next_event(&mut self) -> Result<Event, ClientError> {
+        loop {
+            if let Some(event) = self.receiver.later.pop_front() {
+                return Ok(event);
+            }
+            if let Told::Event(event) = self.receiver.hear()? {
+                return Ok(event);
+            }
+        }
+    }
+
+    /// Sets how long reads wait; absent: for ever. A frame that was cut by it breaks the session.
+    ///
+    /// # Errors
+    ///
+    /// The system refuses the time; zero is refused.
+    pub fn set_patience(&self, patience: Option<std::time::Duration>) -> io::Result<()> {
+        self.receiver.stream.get_ref().set_read_timeout(patience)
+    }
+
+    /// Takes the halves apart, for a thread that hears and others that ask.
+    #[must_use]
+    pub fn split(self) -> (Sender, Receiver) {
+        (self.sender, self.receiver)
+    }
+}
+
+impl Sender {
+    /// Sends a request and returns its number, which its answers carry. Waits only while the keeper reads nothing.
+    ///
+    /// # Errors
+    ///
+    /// The connection broke, or the request is longer than a frame may be.
+    pub fn send(&self, request: Request) -> Result<u64, ClientError> {
+        // A number needs only to differ from all others; nothing is ordered by it.
+        let id = self.0.next.fetch_add(1, Ordering::Relaxed);
+        let mut frame = Vec::new();
+        encode(&Asked { id, request }, &mut frame).map_err(ClientError::Protocol)?;
+        let mut stream = self.0.stream.lock().unwrap_or_else(PoisonError::into_inner);
+        stream.write_all(&frame).map_err(ClientError::Broken)?;
+        Ok(id)
+    }
+
+    /// Ends the session; the [`Receiver`] hears that the connection broke.
+    pub fn close(&self) {
+        let stream = self.0.stream.lock().unwrap_or_else(PoisonError::into_inner);
+        // The other side may have ended it first.
+        let _ended = stream.shutdown(Shutdown::Both);
+    }
+}
+
+impl Receiver {
+    /// Waits for the next thing that the keeper says.
+    ///
+    /// # Errors
+    ///
+    /// The connection broke, or what came is not understood.
+    pub fn hear(&mut self) -> Result<Told, ClientError> {
+        let mut length = [0; 4];
+        self.stream.read_exact(&mut length).map_err(ClientError::Broken)?;
+        let length = u32::from_le_bytes(length) as usize;
+        if length > MAX_FRAME {
+            return Err(ClientError::Protocol(format!("a frame of {length} bytes")));
+        }
+        let mut frame = vec![0; length];
+        self.stream.read_exact(&mut frame).map_err(ClientError::Broken)?;
+        serde_json::from_slice(&frame).map_err(|error| ClientError::Protocol(error.to_string()))
+    }
+
+    fn answer(&mut self, id: u64) -> Result<Reply, ClientError> {
+        loop {
+            match self.hear()? {
+                Told::Reply {
+                    reply: Reply::Refused { code, detail },
+                    to,
+                } if to == id || to == 0 => return Err(ClientError::Refused { code, detail }),
+                Told::Reply { to, reply } if to == id => return Ok(reply),
+                Told::Reply { .. } => {}
+                Told::Event(event) => self.later.push_back(event),
+            }
+        }
+    }
+}
+
+fn unexpected(reply: &Reply) -> ClientError {
+    ClientError::Protocol(format!("{reply:?} answers nothing that was asked"))
+}

@@ -1,0 +1,210 @@
+//! Ends: told at once, swept up afterwards.
+
+use std::io;
+use std::time::Duration;
+
+use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+use stead_model::{Exit, Signal};
+
+use super::{FIRST_WAIT, Keeper};
+use crate::instance::{Fate, Instance, Phase, peek, reap};
+use crate::logs::{AgentLog, Pumped, Stream};
+use crate::record::Line;
+use crate::wire::{End, Event};
+use crate::{cgroup, clock, sys};
+
+/// How long the kernel is given to tell how another's child ended: until its parent has reaped it.
+const UNDETERMINED: Duration = Duration::from_millis(200);
+/// How much of the output of one ended instance is read in one turn.
+const LAST_READS: usize = 4;
+
+impl Keeper {
+    /// The main process of an instance may have ended.
+    pub(super) fn main_changed(&mut self, place: u32) {
+        match self.settle(place) {
+            Ok(Some(exit)) => self.ended(place, exit),
+            Ok(None) => {}
+            Err(error) => crate::note(&format!("wait for a main process: {error}")),
+        }
+    }
+
+    /// Finds out whether and how it ended, and reaps it. What shares its process group is killed before its pid is free.
+    fn settle(&mut self, place: u32) -> io::Result<Option<Exit>> {
+        let Some(known) = self.instance_mut(place) else {
+            return Ok(None);
+        };
+        let tree = known.tree.clone();
+        let Some(live) = known.live_mut() else { return Ok(None) };
+        if tree.cgroup.is_none() && live.identity.pid == tree.session && matches!(peek(&live.pidfd)?, Fate::Ended(_)) {
+            tree.kill_group_of_ended_leader();
+        }
+        match reap(&live.pidfd)? {
+            Fate::Runs => Ok(None),
+            Fate::Ended(exit) => {
+                let starved = |path: &std::path::PathBuf| cgroup::was_out_of_memory(path);
+                let killed = matches!(exit, Exit::Signal { signal, .. } if signal == Signal::KILL);
+                let by_kernel = killed && !live.killed && tree.cgroup.as_ref().is_some_and(starved);
+                Ok(Some(if by_kernel { Exit::OutOfMemory } else { exit }))
+            }
+            Fate::Undetermined => {
+                let now = clock::now();
+                if let Some(until) = live.undetermined {
+                    return Ok((now >= until).then_some(Exit::Unknown));
+                }
+                live.undetermined = Some(now + UNDETERMINED);
+                // The descriptor stays readable: it is asked again by the clock, not by the poller.
+                if let Some(live) = self.instance(place).and_then(Instance::live) {
+                    self.poller.remove(&live.pidfd);
+                }
+                self.closing.push(place);
+                self.chores.soon();
+                Ok(None)
+            }
+        }
+    }
+
+    fn ended(&mut self, place: u32, exit: Exit) {
+        // What it said before it ended is told before its end.
+        self.notified(place);
+        let Some(known) = self.instance_mut(place) else { return };
+        let instance = known.id();
+        let end = End {
+            exit,
+            swept: known.tree.sweep(),
+            at: clock::wall(),
+        };
+        let ended = Phase::Ended {
+            end,
+            acknowledged: false,
+            swept: false,
+        };
+        let socket = known.ordered.socket.clone();
+        let before = std::mem::replace(&mut known.phase, ended);
+        self.happened(Event::Exited { instance, end });
+        self.write_down(instance, &Line::Ended(end));
+        if let Phase::Live(live) = before {
+            self.mains.remove(&live.identity.pid);
+            self.poller.remove(&live.pidfd);
+            self.poller.remove(&live.notify);
+        }
+        // Somebody may have removed it.
+        let _absent = std::fs::remove_file(socket);
+        if !self.closing.contains(&place) {
+            self.closing.push(place);
+        }
+        self.chores.soon();
+    }
+
+    /// Reaps every child that ended: main processes with their instance, orphans that came to us without.
+    pub(super) fn reap_children(&mut self) {
+        while let Some(pid) = sys::ended_child() {
+            if let Some(place) = self.mains.get(&pid).copied() {
+                self.main_changed(place);
+            }
+            let Some(pid) = Pid::from_raw(pid) else { return };
+            // Reaped above already if it was a main process.
+            let _reaped = waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
+            if !self.closing.is_empty() {
+                self.chores.wait = FIRST_WAIT;
+            }
+        }
+    }
+
+    /// Does what ends leave to be done, as far as it can be done now.
+    pub(super) fn tidy(&mut self) {
+        let due = self.chores.due.is_none_or(|due| due <= clock::now());
+        if !due {
+            return;
+        }
+        self.chores.due = None;
+        let before = self.closing.len() + self.stalled.len();
+        self.retry_stalled();
+        for place in std::mem::take(&mut self.closing) {
+            if self.instance(place).is_some_and(|known| known.live().is_some()) {
+                self.main_changed(place);
+                let waits = self.instance(place).and_then(Instance::live).is_some();
+                if waits && !self.closing.contains(&place) {
+                    self.closing.push(place);
+                }
+            } else if !self.close_down(place) {
+                self.closing.push(place);
+            }
+        }
+        let after = self.closing.len() + self.stalled.len();
+        if after > 0 && self.chores.due.is_none() {
+            if after < before {
+                self.chores.soon()
+            } else {
+                self.chores.later()
+            }
+        }
+    }
+
+    /// Sweeps, reads the last output, frees what the instance had. True once nothing is left to do.
+    fn close_down(&mut self, place: u32) -> bool {
+        let Some(known) = self.instance_mut(place) else {
+            return true;
+        };
+        let Phase::Ended { swept, .. } = &known.phase else {
+            return true;
+        };
+        if !*swept {
+            if known.tree.sweep() > 0 || !known.tree.cgroup.as_deref().is_none_or(cgroup::remove) {
+                return false;
+            }
+            if let Phase::Ended { swept, .. } = &mut known.phase {
+                *swept = true;
+            }
+        }
+        if !self.read_last_output(place) {
+            return false;
+        }
+        let Some(known) = self.instance(place) else { return true };
+        match known.phase {
+            Phase::Ended { acknowledged: true, .. } => self.forget(place),
+            Phase::Ended {
+                acknowledged: false, ..
+            }
+            | Phase::Live(_) => {}
+        }
+        true
+    }
+
+    /// Nothing writes to the streams any more: once they are empty, they are closed and their last lines written.
+    fn read_last_output(&mut self, place: u32) -> bool {
+        let at = clock::wall().to_string();
+        for stream in Stream::BOTH {
+            for _ in 0..LAST_READS {
+                match self.try_pump(place, stream, &at) {
+                    Ok(Pumped::Empty) => break,
+                    Ok(Pumped::Some) => {}
+                    Err(_full) => return false,
+                }
+            }
+        }
+        let Some(known) = self.instance(place) else { return true };
+        if known.fifos.is_none() {
+            return true;
+        }
+        let unread = Stream::BOTH.iter().filter_map(|stream| known.fifo(*stream));
+        if unread
+            .map(rustix::io::ioctl_fionread)
+            .any(|left| left.is_ok_and(|left| left > 0))
+        {
+            self.chores.soon();
+            return false;
+        }
+        let (id, spec) = (known.id(), known.ordered.logs.clone());
+        let finished = self
+            .log_of(id.agent, &spec)
+            .and_then(|log| AgentLog::finish(log, id.incarnation, &at));
+        if let Err(error) = finished {
+            crate::note(&format!("last output of {id}: {error}"));
+            return false;
+        }
+        if let Some(known) = self.instance_mut(place) {
+            known.fifos = None;
+        }
+        true
+    }
+}

@@ -1,0 +1,269 @@
+//! Starting an instance: its files, its environment, its process. Nothing is left of a spawn that failed.
+
+use std::ffi::{CString, OsString};
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::{chown, fchown};
+use std::os::unix::net::UnixDatagram;
+use std::path::PathBuf;
+
+use rustix::fs::OFlags;
+use stead_model::{Epoch, SpawnFailure, SpawnFailureKind};
+
+use crate::cgroup;
+use crate::dir::{StateDir, make_dir};
+use crate::logs::{Stream, fifo_path, make_fifo, open_fifo};
+use crate::notify;
+use crate::prepare::{Base, Prepared, failure};
+use crate::record::{self, Ordered};
+use crate::sys::{self, Child, Stack, Step};
+use crate::wire::SpawnOrder;
+
+/// What all spawns of a keeper share.
+#[derive(Debug)]
+pub(crate) struct Spawner {
+    pub(crate) base: Base,
+    pub(crate) cgroups: Option<cgroup::Root>,
+    null: OwnedFd,
+    stack: Stack,
+}
+
+/// An instance that runs.
+#[derive(Debug)]
+pub(crate) struct Running {
+    pub(crate) child: Child,
+    pub(crate) ordered: Ordered,
+    pub(crate) fifos: [OwnedFd; 2],
+    pub(crate) notify: UnixDatagram,
+}
+
+impl Spawner {
+    pub(crate) fn new(base: Base, cgroups: Option<cgroup::Root>) -> io::Result<Self> {
+        Ok(Self {
+            base,
+            cgroups,
+            null: rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, rustix::fs::Mode::empty())?,
+            stack: Stack::new(),
+        })
+    }
+
+    /// Starts what is ordered.
+    pub(crate) fn spawn(&mut self, dir: &StateDir, epoch: Epoch, order: &SpawnOrder) -> Result<Running, SpawnFailure> {
+        let mut prepared = self.base.prepare(&order.spec)?;
+        let uid = prepared.account.as_ref().map(|account| account.uid);
+        let agent = dir.agent(order.instance.agent);
+        let home = make_home(&agent, &prepared).map_err(|error| shortage("prepare the agent's directory", &error))?;
+        let mark = dir.mark_of(order.instance);
+        let (notify, socket) =
+            notify::bind(dir.path(), &mark, uid).map_err(|error| shortage("make its notify socket", &error))?;
+        let mut debris = Debris {
+            files: vec![socket.clone(), dir.record(order.instance)],
+            cgroup: None,
+        };
+        let (ours, theirs) = self
+            .streams(&agent, order, uid, &mut debris)
+            .map_err(|error| shortage("make its pipes", &error))?;
+        debris.cgroup = self.cgroup(order);
+        add_environment(&mut prepared, order, epoch, [&mark, &home, &socket.to_string_lossy()]);
+        let ordered = Ordered {
+            version: record::VERSION,
+            instance: order.instance,
+            name: order.name.clone(),
+            namespace: order.namespace.clone(),
+            epoch,
+            logs: order.spec.logs.clone(),
+            socket,
+            cgroup: debris.cgroup.clone(),
+        };
+        // A full disk must not keep agents down: without a record the process is found by its mark.
+        if let Err(error) = record::create(&dir.record(order.instance), &ordered) {
+            crate::note(&format!("no record of {}: {error}", order.instance));
+        }
+        let child = self.clone_into(&prepared, &theirs, &mut debris)?;
+        let ordered = Ordered {
+            cgroup: debris.cgroup.clone(),
+            ..ordered
+        };
+        debris.keep();
+        Ok(Running {
+            child,
+            ordered,
+            fifos: ours,
+            notify,
+        })
+    }
+
+    /// Makes both FIFOs and opens each end of them: ours never waits, theirs may.
+    fn streams(
+        &self,
+        agent: &std::path::Path,
+        order: &SpawnOrder,
+        uid: Option<u32>,
+        debris: &mut Debris,
+    ) -> io::Result<([OwnedFd; 2], [OwnedFd; 2])> {
+        let mut open = |stream| {
+            let path = fifo_path(agent, order.instance.incarnation, stream);
+            debris.files.push(path.clone());
+            make_fifo(&path)?;
+            let theirs = open_fifo(&path, OFlags::empty())?;
+            if let Some(uid) = uid {
+                // Programs that open /dev/stdout anew need the right to.
+                fchown(&theirs, Some(uid), None)?;
+            }
+            Ok::<_, io::Error>((open_fifo(&path, OFlags::NONBLOCK)?, theirs))
+        };
+        let [(out, their_out), (err, their_err)] = [open(Stream::Out)?, open(Stream::Err)?];
+        Ok(([out, err], [their_out, their_err]))
+    }
+
+    fn cgroup(&self, order: &SpawnOrder) -> Option<PathBuf> {
+        let root = self.cgroups.as_ref()?;
+        match root.create(&order.instance.to_string()) {
+            Ok(path) => Some(path),
+            Err(error) => {
+                crate::note(&format!("no cgroup for {}: {error}", order.instance));
+                None
+            }
+        }
+    }
+
+    fn clone_into(
+        &mut self,
+        prepared: &Prepared,
+        theirs: &[OwnedFd; 2],
+        debris: &mut Debris,
+    ) -> Result<Child, SpawnFailure> {
+        let env = prepared.envp()?;
+        let (argv, envp) = (pointers(&prepared.argv), pointers(&env));
+        let [out, err] = theirs;
+        let plan = sys::Plan {
+            program: &prepared.program,
+            argv: &argv,
+            envp: &envp,
+            dir: &prepared.dir,
+            stdio: [self.null.as_raw_fd(), out.as_raw_fd(), err.as_raw_fd()],
+            limits: &prepared.limits,
+            user: prepared.account.as_ref().map(|account| sys::User {
+                uid: account.uid,
+                gid: account.gid,
+                groups: &account.groups,
+            }),
+            parent: i32::try_from(std::process::id()).unwrap_or(0),
+        };
+        let cgroup = debris.cgroup.as_deref().and_then(|path| cgroup::open(path).ok());
+        let mut result = sys::spawn(&plan, cgroup.as_ref().map(AsFd::as_fd), &mut self.stack);
+        if let (Err((Step::Clone, error)), Some(_)) = (&result, &cgroup) {
+            // Some systems let us make cgroups but not be born into them: the process still runs, without one.
+            crate::note(&format!("no birth into a cgroup: {error}"));
+            if let Some(path) = debris.cgroup.take() {
+                cgroup::remove(&path);
+            }
+            result = sys::spawn(&plan, None, &mut self.stack);
+        }
+        result.map_err(|(step, error)| explain(step, &error, prepared))
+    }
+}
+
+/// What a spawn made so far; removed again unless the instance runs.
+#[derive(Debug)]
+struct Debris {
+    files: Vec<PathBuf>,
+    cgroup: Option<PathBuf>,
+}
+
+impl Debris {
+    fn keep(mut self) {
+        self.files.clear();
+        self.cgroup = None;
+    }
+}
+
+impl Drop for Debris {
+    fn drop(&mut self) {
+        for file in &self.files {
+            // It may not have been made yet.
+            let _absent = fs::remove_file(file);
+        }
+        if let Some(path) = &self.cgroup {
+            cgroup::remove(path);
+        }
+    }
+}
+
+fn make_home(agent: &std::path::Path, prepared: &Prepared) -> io::Result<String> {
+    let home = agent.join("home");
+    if !home.is_dir() {
+        make_dir(agent, 0o711)?;
+        make_dir(&home, 0o700)?;
+    }
+    if let Some(account) = &prepared.account {
+        chown(&home, Some(account.uid), Some(account.gid))?;
+    }
+    Ok(home.to_string_lossy().into_owned())
+}
+
+fn add_environment(prepared: &mut Prepared, order: &SpawnOrder, epoch: Epoch, [mark, home, socket]: [&str; 3]) {
+    let mut set = |name: &str, value: String| {
+        prepared.env.insert(OsString::from(name), OsString::from(value));
+    };
+    for (name, value) in &order.env {
+        set(name, value.clone());
+    }
+    set("STEAD_AGENT", order.name.to_string());
+    set("STEAD_NAMESPACE", order.namespace.to_string());
+    set("STEAD_INSTANCE", mark.to_owned());
+    set("STEAD_INCARNATION", order.instance.incarnation.to_string());
+    set("STEAD_EPOCH", epoch.to_string());
+    set("STEAD_AGENT_DIR", home.to_owned());
+    set("NOTIFY_SOCKET", socket.to_owned());
+    if let Some(watchdog) = order.spec.watchdog {
+        // WATCHDOG_PID is left out: the pid is not known before the birth, and its absence means "for anyone".
+        set("WATCHDOG_USEC", watchdog.0.as_micros().to_string());
+    }
+}
+
+fn pointers(texts: &[CString]) -> Vec<*const libc::c_char> {
+    let texts = texts.iter().map(|text| text.as_ptr());
+    texts.chain([std::ptr::null()]).collect()
+}
+
+fn shortage(what: &str, error: &io::Error) -> SpawnFailure {
+    failure(SpawnFailureKind::Resources, format!("cannot {what}: {error}"))
+}
+
+fn explain(step: Step, error: &io::Error, prepared: &Prepared) -> SpawnFailure {
+    let program = prepared.program.to_string_lossy();
+    let (kind, what) = match step {
+        Step::Clone => (SpawnFailureKind::Resources, String::from("cannot make a process")),
+        Step::Session | Step::Stdio => (SpawnFailureKind::Setting, String::from("cannot set up the process")),
+        Step::Limit => (
+            SpawnFailureKind::Setting,
+            String::from("limits: cannot be put in force"),
+        ),
+        Step::User => (SpawnFailureKind::User, String::from("user: cannot be taken on")),
+        Step::Directory => (
+            SpawnFailureKind::Directory,
+            format!("dir: {}", prepared.dir.to_string_lossy()),
+        ),
+        Step::Orphaned => (
+            SpawnFailureKind::Resources,
+            String::from("the keeper was replaced meanwhile"),
+        ),
+        Step::Exec => match error.raw_os_error() {
+            Some(libc::ENOENT) => (
+                SpawnFailureKind::NotFound,
+                format!("{program}: the interpreter that its first line names, or its loader, does not exist"),
+            ),
+            Some(libc::EAGAIN | libc::ENOMEM | libc::EMFILE | libc::ENFILE) => {
+                (SpawnFailureKind::Resources, program.into())
+            }
+            Some(libc::E2BIG) => (
+                SpawnFailureKind::Setting,
+                format!("{program}: arguments and environment are too long"),
+            ),
+            _ => (SpawnFailureKind::NotExecutable, program.into()),
+        },
+    };
+    failure(kind, format!("{what}: {error}"))
+}

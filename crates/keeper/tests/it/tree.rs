@@ -1,0 +1,140 @@
+//! The whole tree of an instance is owned.
+
+use stead_keeper::wire::{InstanceState, Request, Target};
+use stead_model::{Exit, Signal};
+
+use crate::home::{Home, Shorthand, instance, lives, number_in, shell, until};
+
+#[test]
+fn grandchildren_are_swept_when_the_leader_dies() {
+    let mut home = Home::new();
+    let mut session = home.session();
+    let agent = instance(1, 1);
+    let dir = home.path().to_owned();
+    let script = format!(
+        "cd {}; sh -c 'echo $$ > own; trap \"\" TERM HUP; sleep 1000; sleep 1000' & \
+         setsid sh -c 'echo $$ > apart; sleep 1000; sleep 1000' & \
+         while ! [ -s own ] || ! [ -s apart ]; do sleep 0.01; done; exit 7",
+        dir.display()
+    );
+    session.spawn(agent, shell(&script));
+    let end = session.end(agent);
+    assert_eq!(end.exit, Exit::Code { code: 7 });
+    assert!(end.swept >= 2, "{end:?}");
+    for file in ["own", "apart"] {
+        let pid = number_in(&dir.join(file));
+        until("the grandchild is gone", || !lives(pid));
+    }
+}
+
+#[test]
+fn a_child_that_ignores_sigterm_ends_by_sigkill() {
+    let mut home = Home::new();
+    let mut session = home.session();
+    let agent = instance(1, 1);
+    let ready = home.path().join("ready");
+    let script = format!(
+        "trap '' TERM; echo 1 > {}; while :; do sleep 1000; done",
+        ready.display()
+    );
+    session.spawn(agent, shell(&script));
+    number_in(&ready);
+    let signal = |signal, target| Request::Signal {
+        instance: agent,
+        signal,
+        target,
+    };
+    session.done(signal(Signal::TERM, Target::Leader));
+    assert!(matches!(session.view(agent).unwrap().state, InstanceState::Live { .. }));
+    session.done(signal(Signal::KILL, Target::Tree));
+    let signal = Signal::KILL;
+    assert_eq!(session.end(agent).exit, Exit::Signal { signal, core: false });
+}
+
+#[test]
+fn a_signal_reaches_the_whole_tree_or_the_leader_alone() {
+    let mut home = Home::new();
+    let mut session = home.session();
+    let agent = instance(1, 1);
+    let dir = home.path().to_owned();
+    let script = format!(
+        "cd {}; sh -c 'trap \"echo 2 > child\" USR1; echo 1 > inner; while :; do sleep 0.01; done' & \
+         trap 'echo 2 > leader' USR1; echo 1 > outer; while :; do sleep 0.01; done",
+        dir.display()
+    );
+    session.spawn(agent, shell(&script));
+    number_in(&dir.join("inner"));
+    number_in(&dir.join("outer"));
+    let usr1 = |target| Request::Signal {
+        instance: agent,
+        signal: "USR1".parse().unwrap(),
+        target,
+    };
+    session.done(usr1(Target::Leader));
+    number_in(&dir.join("leader"));
+    assert!(!dir.join("child").exists());
+    session.done(usr1(Target::Tree));
+    number_in(&dir.join("child"));
+}
+
+#[test]
+fn a_frozen_tree_stands_still_until_it_is_thawed() {
+    let mut home = Home::new();
+    let mut session = home.session();
+    let agent = instance(1, 1);
+    let count = home.path().join("count");
+    let script = format!(
+        "(i=0; while :; do i=$((i+1)); echo $i > {0}.new; mv {0}.new {0}; done) & wait",
+        count.display()
+    );
+    session.spawn(agent, shell(&script));
+    number_in(&count);
+    session.done(Request::Freeze { instance: agent });
+    let frozen = |state| matches!(state, InstanceState::Live { frozen: true, .. });
+    assert!(frozen(session.view(agent).unwrap().state));
+    // It may take a moment until all stand still; then nothing moves any more.
+    let mut last = 0;
+    let mut same = 0;
+    until("it stands still", || {
+        let now = number_in(&count);
+        same = if now == last { same + 1 } else { 0 };
+        last = now;
+        same > 30
+    });
+    session.done(Request::Thaw { instance: agent });
+    until("it goes on", || number_in(&count) > last);
+    assert!(!frozen(session.view(agent).unwrap().state));
+}
+
+#[test]
+fn a_frozen_tree_can_be_killed() {
+    let mut home = Home::new();
+    let mut session = home.session();
+    let agent = instance(1, 1);
+    session.spawn(agent, shell("sleep 1000 & wait"));
+    session.done(Request::Freeze { instance: agent });
+    session.done(Request::KillTree { instance: agent });
+    assert!(matches!(session.end(agent).exit, Exit::Signal { .. }));
+}
+
+#[test]
+fn nothing_of_an_instance_is_left_once_its_end_is_acknowledged() {
+    let mut home = Home::new();
+    let mut session = home.session();
+    let agent = instance(1, 1);
+    session.spawn(agent, shell("sleep 1000 & echo $!; exit 0"));
+    session.end(agent);
+    session.acknowledge(agent).unwrap();
+    let names = |dir: &std::path::Path| -> Vec<String> {
+        let entries = std::fs::read_dir(dir).unwrap();
+        let mut names: Vec<_> = entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    };
+    until("files are gone", || names(&home.path().join("instances")).is_empty());
+    assert!(names(&home.path().join("n")).is_empty());
+    assert_eq!(names(&home.agent_dir(agent)), ["cursor", "home", "log"]);
+    assert_eq!(home.printed(agent).len(), 1);
+}
