@@ -34,24 +34,34 @@ pub(super) fn open(path: &Path, migrations: &[Migration], now: Wall) -> Result<C
         path: path.to_owned(),
         source,
     };
-    let connection = connect(path).map_err(|error| failed(store_error(&error)))?;
+    let connection = connect(path).map_err(failed)?;
     migrate(&connection, path, migrations, now)?;
     checkpoint_whole(&connection).map_err(failed)?;
     Ok(connection)
 }
 
 /// A connection that writes; it syncs only where it is told to.
-pub(super) fn connect(path: &Path) -> rusqlite::Result<Connection> {
+pub(super) fn connect(path: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)?;
+    let connection = Connection::open_with_flags(path, flags).map_err(|error| store_error(&error))?;
+    match set_up(&connection).map_err(|error| store_error(&error))?.as_str() {
+        "wal" => Ok(connection),
+        other => Err(StoreError::Down {
+            detail: format!("its file system allows no write-ahead log, only `{other}`; use a local disk"),
+        }),
+    }
+}
+
+/// Sets what every writer needs; returns the journal mode that was reached.
+fn set_up(connection: &Connection) -> rusqlite::Result<String> {
     connection.busy_timeout(PATIENCE)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
-    connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+    let mode = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
     // Checkpoints that SQLite makes by itself hide their errors.
     connection.pragma_update_and_check(None, "wal_autocheckpoint", 0, |_| Ok(()))?;
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
-    Ok(connection)
+    Ok(mode)
 }
 
 /// Copies the whole log into the database, syncs both, and empties the log.

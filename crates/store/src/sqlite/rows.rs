@@ -81,23 +81,32 @@ pub(super) fn put_append(connection: &Connection, append: &Append, numbers: &mut
 }
 
 fn put_agent(connection: &Connection, row: &AgentRow) -> Result<(), Fault> {
+    let body = encode(row)?;
+    // The common case touches no index: an agent that keeps its name.
     let mut statement = connection.prepare_cached(
-        "INSERT INTO agents (id, namespace, name, phase, intent, revision, spec_revision, removed, body)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (id) DO UPDATE SET namespace = excluded.namespace,
-         name = excluded.name, phase = excluded.phase, intent = excluded.intent, revision = excluded.revision,
-         spec_revision = excluded.spec_revision, removed = excluded.removed, body = excluded.body",
+        "UPDATE agents SET phase = ?5, intent = ?6, revision = ?7, spec_revision = ?8, body = ?9
+         WHERE id = ?1 AND namespace = ?2 AND name = ?3 AND removed = ?4",
     )?;
-    statement.execute(params![
+    let values = params![
         key(row.id),
         row.namespace.as_str(),
         row.name.as_str(),
+        row.removed,
         row.phase,
         row.intent.wanted.as_str(),
         row.revision.0.cast_signed(),
         row.spec_revision,
-        row.removed,
-        encode(row)?,
-    ])?;
+        body,
+    ];
+    if statement.execute(values)? == 0 {
+        let mut statement = connection.prepare_cached(
+            "INSERT INTO agents (id, namespace, name, removed, phase, intent, revision, spec_revision, body)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (id) DO UPDATE SET namespace = excluded.namespace,
+             name = excluded.name, removed = excluded.removed, phase = excluded.phase, intent = excluded.intent,
+             revision = excluded.revision, spec_revision = excluded.spec_revision, body = excluded.body",
+        )?;
+        statement.execute(values)?;
+    }
     Ok(())
 }
 

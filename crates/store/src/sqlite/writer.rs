@@ -69,7 +69,10 @@ impl Writer {
                 self.note(Self::checkpoint);
             }
         }
-        self.note(|writer| migrate::checkpoint_whole(&writer.connection));
+        self.note(|writer| {
+            writer.recover()?;
+            migrate::checkpoint_whole(&writer.connection)
+        });
     }
 
     fn work(&mut self, jobs: VecDeque<Job>) {
@@ -269,7 +272,9 @@ impl Writer {
     /// After a fault: reopens the file, and writes and syncs all of the log anew, since pages that failed to be synced may count as clean.
     fn recover(&mut self) -> Result<(), StoreError> {
         if self.suspect {
-            let connection = migrate::connect(&self.path).map_err(|error| store_error(&error))?;
+            // The old one goes first, with whatever it still holds. Nothing reaches what stands in for it: `suspect` stays set.
+            self.connection = Connection::open_in_memory().map_err(|error| store_error(&error))?;
+            let connection = migrate::connect(&self.path)?;
             migrate::checkpoint_whole(&connection)?;
             self.numbers = Numbers::of(&connection).map_err(|error| store_error(&error))?;
             self.connection = connection;
@@ -307,6 +312,7 @@ impl Writer {
 
     /// Copies the log into the database as far as readers let it, so that the log can begin anew.
     fn checkpoint(&mut self) -> Result<(), StoreError> {
+        self.recover()?;
         self.logged = 0;
         let copied = self
             .connection

@@ -97,7 +97,7 @@ fn whatever_was_acknowledged_before_a_kill_is_there() {
         println!("STEAD_SEED={seed}");
         let mut dice = Dice::new(seed);
         let scratch = tempfile::tempdir().unwrap();
-        let mut promised = BTreeMap::new();
+        let mut promised: BTreeMap<u16, u64> = (0..SLOTS).map(|number| (number, 0)).collect();
         // The second life writes on after the first one's death.
         for life in 1..=2 {
             let mut child = start(scratch.path());
@@ -126,7 +126,7 @@ fn note(line: &str, promised: &mut BTreeMap<u16, u64>) -> bool {
     let (Ok(slot), Ok(position)) = (slot.parse(), position.parse::<u64>()) else {
         return false;
     };
-    let last = promised.entry(slot).or_insert(0);
+    let last = promised.get_mut(&slot).unwrap();
     assert_eq!(position, *last + 1, "receipts of slot {slot} come in order");
     *last = position;
     true

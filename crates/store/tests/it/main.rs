@@ -13,6 +13,8 @@ mod full;
 #[cfg(test)]
 mod kill;
 #[cfg(test)]
+mod line;
+#[cfg(test)]
 mod model;
 #[cfg(test)]
 mod power;
