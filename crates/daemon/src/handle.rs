@@ -26,7 +26,11 @@ pub enum Ask {
     /// Where an agent may go from its state.
     Lifecycle(Namespace, AgentRef, oneshot::Sender<Result<LifecycleView, Problem>>),
     /// What an agent is told to be.
-    Spec(Namespace, AgentRef, oneshot::Sender<Result<(AgentId, u32, Arc<AgentSpec>), Problem>>),
+    Spec(
+        Namespace,
+        AgentRef,
+        oneshot::Sender<Result<(AgentId, u32, Arc<AgentSpec>), Problem>>,
+    ),
 }
 
 /// A handle on the running daemon; cheap to clone.
@@ -55,7 +59,13 @@ impl Handle {
         committed: watch::Receiver<u64>,
         status: Arc<Status>,
     ) -> Self {
-        Self { asks, views, store, committed, status }
+        Self {
+            asks,
+            views,
+            store,
+            committed,
+            status,
+        }
     }
 
     /// Asks the engine for a change; returns once the change, or the refusal, is durable.
@@ -127,14 +137,18 @@ impl Handle {
         let (back, answer) = oneshot::channel();
         match self.asks.try_send(make(back)) {
             Ok(()) => answer.await.unwrap_or_else(|_dropped| Err(gone())),
-            Err(mpsc::error::TrySendError::Full(_)) => {
-                Err(Problem::new(ProblemCode::Busy, format!("{QUEUE} requests are waiting already; try again in a moment")))
-            }
+            Err(mpsc::error::TrySendError::Full(_)) => Err(Problem::new(
+                ProblemCode::Busy,
+                format!("{QUEUE} requests are waiting already; try again in a moment"),
+            )),
             Err(mpsc::error::TrySendError::Closed(_)) => Err(gone()),
         }
     }
 }
 
 fn gone() -> Problem {
-    Problem::new(ProblemCode::ShuttingDown, "the daemon is going down; ask again when it is back")
+    Problem::new(
+        ProblemCode::ShuttingDown,
+        "the daemon is going down; ask again when it is back",
+    )
 }

@@ -44,13 +44,21 @@ impl StatusReport {
     /// Whether everything works.
     #[must_use]
     pub fn ready(&self) -> bool {
-        [&self.store, &self.keeper, &self.adopted].iter().all(|part| **part == Part::Up)
+        [&self.store, &self.keeper, &self.adopted]
+            .iter()
+            .all(|part| **part == Part::Up)
     }
 }
 
 impl Default for Status {
     fn default() -> Self {
-        Self { report: Mutex::new(StatusReport { store: Part::Starting, keeper: Part::Starting, adopted: Part::Starting }) }
+        Self {
+            report: Mutex::new(StatusReport {
+                store: Part::Starting,
+                keeper: Part::Starting,
+                adopted: Part::Starting,
+            }),
+        }
     }
 }
 

@@ -59,7 +59,11 @@ impl Views {
     ) -> (Vec<Arc<AgentView>>, bool) {
         let tables = self.tables.read().unwrap_or_else(PoisonError::into_inner);
         let start = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let mut fitting = tables.by_name.range((start, Bound::Unbounded)).filter(|(_, view)| fits(view)).map(|(_, view)| view);
+        let mut fitting = tables
+            .by_name
+            .range((start, Bound::Unbounded))
+            .filter(|(_, view)| fits(view))
+            .map(|(_, view)| view);
         let page: Vec<_> = fitting.by_ref().take(limit).map(Arc::clone).collect();
         let more = fitting.next().is_some();
         (page, more)

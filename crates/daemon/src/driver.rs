@@ -1,0 +1,39 @@
+//! What carries out the engine's orders.
+
+use stead_model::{Action, Epoch, Exit, InstanceId, LiveInstance, Observation};
+
+/// Carries out orders. Nothing here waits: outcomes come back as [`Driven`].
+pub trait Driver: Send {
+    /// Carries out one order, once it is written down. Carrying it out twice is carrying it out once.
+    fn execute(&mut self, action: Action);
+
+    /// Finds out everything that lives and everything that ended unacknowledged; answered by [`Driven::Surveyed`].
+    fn survey(&mut self);
+
+    /// Says under which ownership orders come from now on; older ones are fenced.
+    fn fence(&mut self, epoch: Epoch);
+
+    /// Lets go of what keeps the processes: nothing is left to keep.
+    fn dismiss(&mut self);
+}
+
+/// What comes back from a driver.
+#[derive(Debug)]
+pub enum Driven {
+    /// Something was seen.
+    Observed(Observation),
+    /// What a survey found.
+    Surveyed {
+        /// What lives.
+        live: Vec<LiveInstance>,
+        /// What ended and was not acknowledged.
+        exited: Vec<(InstanceId, Exit)>,
+    },
+    /// The driver lost its hands: processes live on, orders are lost until it is back.
+    Lost {
+        /// What is wrong.
+        detail: String,
+    },
+    /// It is back; a survey is needed.
+    Back,
+}

@@ -1,0 +1,342 @@
+//! The heart: takes every input through the engine's one door, writes what it decides, and acts once it is written.
+//!
+//! One task on a thread of its own owns the engine. It never waits for the store or a process: batches wait here, in order, for their
+//! receipts, while it steps on.
+
+mod outage;
+mod waiting;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use stead_engine::{Batch, Engine, Input, Message, NotOwned, Released};
+use stead_model::journal::Receipt;
+use stead_model::{AgentRef, Answer, Command, Inventory, Namespace, Observation, Problem, ProblemCode, Report, Slot};
+use stead_store::{Completion, Store};
+use tokio::sync::{mpsc, oneshot, watch};
+use tracing::{debug, error, info, warn};
+
+use crate::clock::Clock;
+use crate::driver::{Driven, Driver};
+use crate::handle::Ask;
+use crate::status::{Part, Status};
+use crate::views::Views;
+use outage::Outage;
+use waiting::{Waiter, Waiting};
+
+/// Everything that reaches the pump beside requests.
+#[derive(Debug)]
+pub(crate) enum Incoming {
+    /// The store finished an append.
+    Completed(Completion),
+    /// The driver has something to tell.
+    Driven(Driven),
+    /// A probe was made.
+    Probed(Observation),
+    /// Whether the store works again.
+    StoreProbed(Result<Vec<stead_model::journal::SlotState>, String>),
+    /// Stop: what waits is given up, agents live on.
+    Stop {
+        /// No agent is left, so that the keeper may go too.
+        dismiss: bool,
+    },
+}
+
+/// How many appends may be under way before requests are refused as busy. Observations go on.
+const MOST_UNDER_WAY: usize = 8192;
+
+/// How often a store that is away is tried.
+const TRY_STORE: Duration = Duration::from_secs(1);
+
+/// The pump, ready to run.
+pub(crate) struct Pump {
+    engine: Engine,
+    clock: Clock,
+    store: Arc<dyn Store>,
+    driver: Box<dyn Driver>,
+    views: Arc<Views>,
+    status: Arc<Status>,
+    /// Counts commits, for readers who wait for new events.
+    committed: watch::Sender<u64>,
+    incoming: mpsc::UnboundedReceiver<Incoming>,
+    /// The way back to itself, for helpers that wait elsewhere.
+    back: mpsc::UnboundedSender<Incoming>,
+    asks: mpsc::Receiver<Ask>,
+    waiting: Waiting,
+    outage: Option<Outage>,
+    messages: VecDeque<Message>,
+}
+
+/// What a pump is made of.
+pub(crate) struct Parts {
+    pub(crate) clock: Clock,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) driver: Box<dyn Driver>,
+    pub(crate) views: Arc<Views>,
+    pub(crate) status: Arc<Status>,
+    pub(crate) committed: watch::Sender<u64>,
+    pub(crate) incoming: (mpsc::UnboundedSender<Incoming>, mpsc::UnboundedReceiver<Incoming>),
+    pub(crate) asks: mpsc::Receiver<Ask>,
+}
+
+impl std::fmt::Debug for Pump {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pump").finish_non_exhaustive()
+    }
+}
+
+impl Pump {
+    /// Puts a pump together; it owns no slot yet.
+    pub(crate) fn new(parts: Parts) -> Self {
+        let Parts {
+            clock,
+            store,
+            driver,
+            views,
+            status,
+            committed,
+            incoming: (back, incoming),
+            asks,
+        } = parts;
+        Self {
+            engine: Engine::new(clock.boot()),
+            clock,
+            store,
+            driver,
+            views,
+            status,
+            committed,
+            incoming,
+            back,
+            asks,
+            waiting: Waiting::default(),
+            outage: None,
+            messages: VecDeque::new(),
+        }
+    }
+
+    /// Runs until [`Incoming::Stop`] or until nobody can ask any more.
+    pub(crate) async fn run(mut self) {
+        loop {
+            self.deliver_messages();
+            let wake = self.wake_in();
+            tokio::select! {
+                biased;
+                incoming = self.incoming.recv() => match incoming {
+                    Some(Incoming::Stop { dismiss }) => {
+                        if dismiss {
+                            self.driver.dismiss();
+                        }
+                        break;
+                    }
+                    None => break,
+                    Some(incoming) => self.on_incoming(incoming),
+                },
+                ask = self.asks.recv() => match ask {
+                    Some(ask) => self.on_ask(ask),
+                    None => break,
+                },
+                () = tokio::time::sleep(wake.unwrap_or(Duration::MAX)), if wake.is_some() => self.tick(),
+            }
+        }
+        self.waiting.give_up_all(&Problem::new(
+            ProblemCode::ShuttingDown,
+            "the daemon went down before this was written",
+        ));
+        info!("the pump stopped; agents live on");
+    }
+
+    /// Takes over a slot that was loaded.
+    pub(crate) fn adopt(&mut self, state: stead_model::journal::SlotState) -> Result<(), stead_engine::Unthawable> {
+        let receipt = state.receipt();
+        self.waiting.cover(&receipt);
+        let batch = self.engine.thaw(self.clock.now(), state)?;
+        self.accept(batch, Waiter::Nobody);
+        Ok(())
+    }
+
+    fn wake_in(&self) -> Option<Duration> {
+        let due = self.engine.next_deadline()?;
+        Some(due.since(self.clock.now().moment))
+    }
+
+    fn on_incoming(&mut self, incoming: Incoming) {
+        match incoming {
+            Incoming::Completed(Completion::Committed(receipt)) => self.on_receipt(&receipt),
+            Incoming::Completed(Completion::Failed { append, error }) => self.on_failed(append, &error),
+            Incoming::Driven(driven) => self.on_driven(driven),
+            Incoming::Probed(observation) => self.step(Input::Observed(observation), Waiter::Nobody),
+            Incoming::StoreProbed(outcome) => self.on_store_probed(outcome),
+            Incoming::Stop { .. } => {}
+        }
+    }
+
+    fn on_driven(&mut self, driven: Driven) {
+        match driven {
+            Driven::Observed(observation) => self.step(Input::Observed(observation), Waiter::Nobody),
+            Driven::Surveyed { live, exited } => {
+                let mut found: std::collections::BTreeMap<Slot, Inventory> = std::collections::BTreeMap::new();
+                for live in live {
+                    found.entry(live.instance.agent.slot()).or_default().live.push(live);
+                }
+                for (instance, exit) in exited {
+                    found
+                        .entry(instance.agent.slot())
+                        .or_default()
+                        .exited
+                        .push((instance, exit));
+                }
+                for slot in Slot::all() {
+                    self.step(
+                        Input::Inventory(slot, found.remove(&slot).unwrap_or_default()),
+                        Waiter::Nobody,
+                    );
+                }
+                self.status.update(|report| {
+                    report.keeper = Part::Up;
+                    report.adopted = Part::Up;
+                });
+            }
+            Driven::Lost { detail } => {
+                error!(
+                    detail,
+                    "the keeper is away; agents live on, none is started until it is back"
+                );
+                let since = self.clock.now().wall;
+                self.status
+                    .update(|report| report.keeper = Part::Away { since, detail });
+            }
+            Driven::Back => self.driver.survey(),
+        }
+    }
+
+    fn on_ask(&mut self, ask: Ask) {
+        let now = self.clock.now();
+        match ask {
+            Ask::Command(command, back) => match self.refuses_changes() {
+                Some(problem) => answer(back, Err(problem)),
+                None => self.command(*command, back),
+            },
+            Ask::Report(namespace, agent, report, back) => answer(back, self.report(&namespace, &agent, report)),
+            Ask::Explain(namespace, agent, back) => answer(
+                back,
+                self.engine.explain(now, &namespace, &agent).map_err(Problem::from),
+            ),
+            Ask::Lifecycle(namespace, agent, back) => {
+                answer(back, self.engine.lifecycle(&namespace, &agent).map_err(Problem::from))
+            }
+            Ask::Spec(namespace, agent, back) => {
+                answer(back, self.engine.spec(&namespace, &agent).map_err(Problem::from))
+            }
+        }
+    }
+
+    fn command(&mut self, command: Command, back: oneshot::Sender<Result<Answer, Problem>>) {
+        debug!(agent = %command.agent, verb = command.request.verb(), actor = command.origin.actor, "command");
+        self.step(Input::Command(Box::new(command)), Waiter::Asker(back));
+    }
+
+    fn report(&mut self, namespace: &Namespace, agent: &AgentRef, report: Report) -> Result<(), Problem> {
+        let (agent, _, _) = self.engine.spec(namespace, agent).map_err(Problem::from)?;
+        self.step(Input::Observed(Observation::Reported { agent, report }), Waiter::Nobody);
+        Ok(())
+    }
+
+    fn refuses_changes(&self) -> Option<Problem> {
+        if let Some(outage) = &self.outage {
+            return Some(outage.refusal());
+        }
+        (self.waiting.under_way() >= MOST_UNDER_WAY).then(|| {
+            Problem::new(
+                ProblemCode::Busy,
+                format!("{MOST_UNDER_WAY} changes are being written; try again in a moment"),
+            )
+        })
+    }
+
+    /// Handles every wait that is over.
+    fn tick(&mut self) {
+        let now = self.clock.now();
+        while self.engine.next_deadline().is_some_and(|due| due <= now.moment) {
+            self.step(Input::Tick, Waiter::Nobody);
+        }
+    }
+
+    fn deliver_messages(&mut self) {
+        while let Some(message) = self.messages.pop_front() {
+            self.step(Input::Message(message), Waiter::Nobody);
+        }
+    }
+
+    fn step(&mut self, input: Input, waiter: Waiter) {
+        match self.engine.step(self.clock.now(), input) {
+            Ok(batch) => self.accept(batch, waiter),
+            Err(NotOwned(slot)) => waiter.refuse(Problem::new(
+                ProblemCode::Internal,
+                format!("slot {slot} is not owned by this daemon"),
+            )),
+        }
+    }
+
+    /// Sends what a batch decided to the store, and has the rest wait for its receipt.
+    fn accept(&mut self, mut batch: Batch, waiter: Waiter) {
+        if batch.is_empty() {
+            return;
+        }
+        let slot = batch.slot();
+        let append = batch.take_append();
+        self.waiting.push(batch, waiter, append.is_some());
+        if let Some(append) = append {
+            match &mut self.outage {
+                None => self.store.submit(append),
+                Some(outage) => {
+                    if let Some(receipt) = outage.shelve(append) {
+                        self.waiting.cover(&receipt);
+                    }
+                }
+            }
+        }
+        self.release(slot);
+    }
+
+    fn on_receipt(&mut self, receipt: &Receipt) {
+        self.waiting.cover(receipt);
+        self.release(receipt.slot());
+        self.committed.send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    /// Does what the batches of a slot held back, as far as they are covered.
+    fn release(&mut self, slot: Slot) {
+        while let Some((released, waiter)) = self.waiting.pop(slot) {
+            self.perform(released, waiter);
+        }
+    }
+
+    fn perform(&mut self, released: Released, waiter: Waiter) {
+        for view in released.views {
+            self.views.publish(view);
+        }
+        for id in released.removed {
+            self.views.withdraw(id);
+        }
+        for action in released.actions {
+            self.driver.execute(action);
+        }
+        self.messages.extend(released.messages);
+        if let Some(reply) = released.reply {
+            if let Err(refusal) = &reply {
+                warn!(%refusal, "refused");
+            }
+            waiter.answer(reply.map_err(Problem::from));
+        }
+    }
+}
+
+/// Sends an answer; an asker who left needs none.
+fn answer<T>(back: oneshot::Sender<Result<T, Problem>>, result: Result<T, Problem>) {
+    let _ = back.send(result);
+}
+
+#[cfg(test)]
+mod tests;

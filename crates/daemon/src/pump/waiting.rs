@@ -1,0 +1,111 @@
+//! Batches that wait for their receipts, in order, per slot.
+
+use std::collections::{HashMap, VecDeque};
+
+use stead_engine::{Batch, Released};
+use stead_model::journal::{Durability, Receipt};
+use stead_model::{Answer, Problem, Slot};
+use tokio::sync::oneshot;
+
+/// Who waits for a batch's answer.
+#[derive(Debug)]
+pub(crate) enum Waiter {
+    /// Nobody: it came from an observation.
+    Nobody,
+    /// A client.
+    Asker(oneshot::Sender<Result<Answer, Problem>>),
+}
+
+impl Waiter {
+    /// Gives the answer. One who left needs none.
+    pub(crate) fn answer(self, result: Result<Answer, Problem>) {
+        match self {
+            Self::Nobody => {}
+            Self::Asker(back) => {
+                let _ = back.send(result);
+            }
+        }
+    }
+
+    pub(crate) fn refuse(self, problem: Problem) {
+        self.answer(Err(problem));
+    }
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Waiting {
+    lanes: HashMap<Slot, Lane>,
+    under_way: usize,
+}
+
+#[derive(Debug, Default)]
+struct Lane {
+    batches: VecDeque<Held>,
+    written: Option<Receipt>,
+    flushed: Option<Receipt>,
+}
+
+#[derive(Debug)]
+struct Held {
+    batch: Batch,
+    waiter: Waiter,
+    writes: bool,
+}
+
+impl Waiting {
+    pub(crate) fn push(&mut self, batch: Batch, waiter: Waiter, writes: bool) {
+        self.under_way += usize::from(writes);
+        self.lanes
+            .entry(batch.slot())
+            .or_default()
+            .batches
+            .push_back(Held { batch, waiter, writes });
+    }
+
+    /// Notes that a slot is durable up to a position.
+    pub(crate) fn cover(&mut self, receipt: &Receipt) {
+        let lane = self.lanes.entry(receipt.slot()).or_default();
+        match receipt.durability() {
+            Durability::Written => lane.written = Some(*receipt),
+            Durability::Flushed => {
+                lane.flushed = Some(*receipt);
+                lane.written = Some(*receipt);
+            }
+        }
+    }
+
+    /// Gives what the first batch of a slot held back, if it is covered.
+    pub(crate) fn pop(&mut self, slot: Slot) -> Option<(Released, Waiter)> {
+        let lane = self.lanes.get_mut(&slot)?;
+        let first = lane.batches.front()?;
+        let receipt = [lane.written, lane.flushed]
+            .into_iter()
+            .flatten()
+            .find(|receipt| first.batch.is_covered_by(receipt))?;
+        let Held { batch, waiter, writes } = lane.batches.pop_front()?;
+        self.under_way -= usize::from(writes);
+        match batch.release(&receipt) {
+            Ok(released) => Some((released, waiter)),
+            // Covered was just asked, and the append was taken before the batch came here.
+            Err(_wrong) => None,
+        }
+    }
+
+    /// How many batches wait for a write.
+    pub(crate) const fn under_way(&self) -> usize {
+        self.under_way
+    }
+
+    /// Answers everybody who waits with a problem; what their batches decided still waits for its write.
+    pub(crate) fn give_up_all(&mut self, problem: &Problem) {
+        #[expect(
+            clippy::iter_over_hash_type,
+            reason = "each gets the same answer, in no order that anybody could see"
+        )]
+        for lane in self.lanes.values_mut() {
+            for held in &mut lane.batches {
+                std::mem::replace(&mut held.waiter, Waiter::Nobody).refuse(problem.clone());
+            }
+        }
+    }
+}
