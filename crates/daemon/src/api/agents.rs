@@ -1,0 +1,464 @@
+//! `agents` and `components`: making them known, listing, showing, changing and deleting them.
+
+use std::str::FromStr;
+use std::sync::Arc;
+
+use axum::http::header::IF_NONE_MATCH;
+use axum::http::{HeaderMap, Method};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use stead_model::spec::{EnvValue, SpecForm};
+use stead_model::{
+    AgentName, AgentRef, AgentSpec, AgentView, Answer, Class, Command, Driver, Health, Namespace, ProblemCode, Request,
+    Revision, Selector, Wanted,
+};
+
+use super::extract::{Change, Json, Limit, MergePatch, Read, Text, Ticket};
+use super::find::views;
+use super::operation::{About, Table};
+use super::problem::Failure;
+use super::reply::{Accepted, Agent, Created, Done, List, Shown};
+use super::{Api, BASE};
+
+/// Which of the two collections a route belongs to. Each agent is in one of their lists, and is found by name in both.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Kind {
+    Agent,
+    Component,
+}
+
+impl Kind {
+    pub(super) const fn tag(self) -> &'static str {
+        match self {
+            Self::Agent => "agents",
+            Self::Component => "components",
+        }
+    }
+
+    /// A path below one agent, or of the collection itself.
+    pub(super) fn path(self, rest: &str) -> String {
+        format!("{BASE}/{}{rest}", self.tag())
+    }
+
+    /// An operation's id with `Agent` in it made one of this kind.
+    pub(super) fn id(self, id: &str) -> String {
+        match self {
+            Self::Agent => id.to_owned(),
+            Self::Component => id.replacen("Agent", "Component", 1),
+        }
+    }
+
+    const fn profile(self) -> &'static str {
+        match self {
+            Self::Agent => "agent",
+            Self::Component => "component",
+        }
+    }
+
+    fn lists(self, view: &AgentView) -> bool {
+        (self == Self::Component) == (view.profile == "component")
+    }
+}
+
+pub(super) fn mount(table: &mut Table, kind: Kind) {
+    use ProblemCode::{
+        AgentGone, Busy, DuplicateName, IdempotencyKeyReused, InvalidSpec, LimitReached, OutcomeUnknown, ShuttingDown,
+        StaleRevision, StoreUnavailable, UnknownAgent,
+    };
+    let about = |id: &str, summary| About::new(kind.id(id), kind.tag(), summary);
+    let create = about("createAgent", "Makes one known, and starts it where that is wanted").may(&[
+        DuplicateName,
+        InvalidSpec,
+        IdempotencyKeyReused,
+        LimitReached,
+        Busy,
+        StoreUnavailable,
+        OutcomeUnknown,
+        ShuttingDown,
+    ]);
+    table.add(Method::POST, kind.path(""), create, move |api, change| {
+        create_one(kind, api, change)
+    });
+    let list = about("listAgents", "Lists those that fit, by namespace and name");
+    table.add(Method::GET, kind.path(""), list, move |api, read| {
+        list_page(kind, api, read)
+    });
+    let show = about("getAgent", "Shows one with its evidence and what happens next")
+        .may(&[UnknownAgent, AgentGone])
+        .headers(&[(
+            "If-None-Match",
+            "The `ETag` that the asker has: 304 if it still is that.",
+        )]);
+    table.add(Method::GET, kind.path("/{agent}"), show, show_one);
+    let changes: &[ProblemCode] = &[
+        UnknownAgent,
+        AgentGone,
+        StaleRevision,
+        InvalidSpec,
+        IdempotencyKeyReused,
+        LimitReached,
+        Busy,
+        StoreUnavailable,
+        OutcomeUnknown,
+        ShuttingDown,
+    ];
+    let replace = about("replaceAgentSpec", "Replaces its spec; in force at its next start").may(changes);
+    table.add(Method::PUT, kind.path("/{agent}"), replace, move |api, change| {
+        replace_spec(kind, api, change)
+    });
+    let patch = about(
+        "patchAgentSpec",
+        "Changes parts of its spec by a JSON merge patch; in force at its next start",
+    )
+    .may(changes);
+    table.add(Method::PATCH, kind.path("/{agent}"), patch, patch_spec);
+    let delete = about("deleteAgent", "Stops and forgets it; its history stays").may(changes);
+    table.add(Method::DELETE, kind.path("/{agent}"), delete, delete_one);
+    let spec = about("getAgentSpec", "Shows what it is told to be; secrets are `***`").may(&[
+        UnknownAgent,
+        AgentGone,
+        Busy,
+        ShuttingDown,
+    ]);
+    table.add(Method::GET, kind.path("/{agent}/spec"), spec, show_spec);
+}
+
+/// What to make known.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct NewAgent {
+    /// Its name, unique in its namespace.
+    name: AgentName,
+    /// What it is told to be. Default: nothing runs it, it only reports.
+    #[serde(default)]
+    spec: Option<SpecForm>,
+    /// What is wanted of it at first. Default `stopped`.
+    #[serde(default)]
+    intent: FirstIntent,
+    /// Why, for its history.
+    #[serde(default)]
+    reason: Option<Text<1024>>,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum FirstIntent {
+    /// It is started at once.
+    Running,
+    /// It is started when somebody asks for it.
+    #[default]
+    Stopped,
+}
+
+/// Another spec.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct NewSpec {
+    /// What it is told to be.
+    spec: SpecForm,
+    /// Why, for its history.
+    #[serde(default)]
+    reason: Option<Text<1024>>,
+}
+
+/// What an agent is told to be.
+#[derive(Debug, Serialize, JsonSchema)]
+struct SpecView {
+    /// Number of the spec.
+    revision: u32,
+    /// The spec; secrets are `***`.
+    spec: AgentSpec,
+}
+
+/// Which namespace is meant.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct InNamespace {
+    /// The agent's namespace. Default: `default`, or that of the agent where it is named by its id.
+    pub(super) namespace: Option<Namespace>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct DeleteQuery {
+    /// The agent's namespace. Default: `default`, or that of the agent where it is named by its id.
+    namespace: Option<Namespace>,
+    /// Why, for its history.
+    reason: Option<Text<1024>>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ListQuery {
+    /// Those of this namespace. Default: of all.
+    namespace: Option<Namespace>,
+    /// Those whose labels fit, as in Kubernetes: `team=a,tier!=b,role in (x,y),!flag`.
+    #[serde(default)]
+    selector: Selector,
+    /// Those in this phase.
+    phase: Option<String>,
+    /// Those of this health.
+    health: Option<Health>,
+    /// Those whose phase is in this class.
+    class: Option<Class>,
+    /// Those of this lifecycle profile.
+    profile: Option<String>,
+    /// Those of whom this is wanted.
+    intent: Option<Wanted>,
+    /// How many at most.
+    #[serde(default)]
+    limit: Limit,
+    /// Where an earlier page ended: its `next_cursor`.
+    #[schemars(with = "Option<String>")]
+    cursor: Option<AgentCursor>,
+}
+
+impl Ticket {
+    /// Asks the engine; returns once what it answers is durable.
+    pub(super) async fn send(
+        self,
+        api: &Api,
+        namespace: Namespace,
+        agent: AgentRef,
+        reason: Option<Text<1024>>,
+        request: Request,
+    ) -> Result<Answer, Failure> {
+        let Self {
+            origin,
+            expected,
+            idempotency,
+        } = self;
+        let reason = reason.map(|Text(reason)| reason);
+        let command = Command {
+            origin,
+            namespace,
+            agent,
+            expected,
+            idempotency,
+            reason,
+            request,
+        };
+        Ok(api.state.handle.command(command).await?)
+    }
+}
+
+async fn create_one(kind: Kind, api: Api, change: Change<(), InNamespace, Json<NewAgent>>) -> Result<Created, Failure> {
+    let Json(NewAgent {
+        name,
+        spec,
+        intent,
+        reason,
+    }) = change.body;
+    let spec = match spec {
+        Some(form) => checked(kind, form)?,
+        None => AgentSpec::reporting(kind.profile()),
+    };
+    let wanted = match intent {
+        FirstIntent::Running => Wanted::Running,
+        FirstIntent::Stopped => Wanted::Stopped,
+    };
+    let request = Request::Register {
+        spec: Box::new(spec),
+        wanted,
+    };
+    let namespace = change.query.namespace.unwrap_or_default();
+    change
+        .ticket
+        .send(&api, namespace, AgentRef::Name(name), reason, request)
+        .await
+        .map(Created)
+}
+
+async fn list_page(kind: Kind, api: Api, read: Read<(), ListQuery>) -> Result<Shown<List<Arc<AgentView>>>, Failure> {
+    let asked = read.query;
+    api.check_phase(asked.phase.as_deref())?;
+    api.check_profile(asked.profile.as_deref())?;
+    let fits = |view: &AgentView| {
+        kind.lists(view)
+            && asked
+                .namespace
+                .as_ref()
+                .is_none_or(|namespace| *namespace == view.namespace)
+            && asked.phase.as_ref().is_none_or(|phase| *phase == view.phase)
+            && asked.health.is_none_or(|health| health == view.health)
+            && asked.profile.as_ref().is_none_or(|profile| *profile == view.profile)
+            && asked.intent.is_none_or(|wanted| wanted == view.intent)
+            && asked.class.is_none_or(|class| api.is(view, class))
+            && asked.selector.matches(&view.labels)
+    };
+    let after = asked.cursor.as_ref().map(|AgentCursor(place)| place);
+    let (page, more) = views(&api).page(after, asked.limit.0, fits);
+    let next_cursor = page.last().filter(|_| more).map(|last| AgentCursor::text(last));
+    Ok(Shown(List {
+        items: page,
+        next_cursor,
+    }))
+}
+
+async fn show_one(api: Api, read: Read<AgentRef, InNamespace>) -> Result<Agent, Failure> {
+    let view = api.view(read.query.namespace, &read.path).await?;
+    if has(&read.headers, view.revision) {
+        return Ok(Agent::NotModified(view.revision));
+    }
+    Ok(Agent::Shown(view))
+}
+
+async fn replace_spec(
+    kind: Kind,
+    api: Api,
+    change: Change<AgentRef, InNamespace, Json<NewSpec>>,
+) -> Result<Done, Failure> {
+    let Json(NewSpec { spec, reason }) = change.body;
+    let spec = Box::new(checked(kind, spec)?);
+    let namespace = api.namespace(change.query.namespace, &change.path);
+    change
+        .ticket
+        .send(&api, namespace, change.path, reason, Request::Respec { spec })
+        .await
+        .map(Done)
+}
+
+/// Changes the spec as it is now: where the asker names no revision, it is read and changed anew if it was changed meanwhile.
+async fn patch_spec(api: Api, change: Change<AgentRef, InNamespace, MergePatch>) -> Result<Done, Failure> {
+    let MergePatch(patch) = change.body;
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let view = api.view(change.query.namespace.clone(), &change.path).await?;
+        let agent = AgentRef::Id(view.id);
+        let (_, _, spec) = api.state.handle.spec(view.namespace.clone(), agent.clone()).await?;
+        let spec = Box::new(patched(&spec, &patch)?);
+        let mut ticket = change.ticket.clone();
+        let given = ticket.expected.is_some();
+        ticket.expected.get_or_insert(view.revision);
+        match ticket
+            .send(&api, view.namespace.clone(), agent, None, Request::Respec { spec })
+            .await
+        {
+            Err(stale) if stale.is(ProblemCode::StaleRevision) && !given && tries < TRIES => {}
+            answered => return answered.map(Done),
+        }
+    }
+}
+
+async fn delete_one(api: Api, change: Change<AgentRef, DeleteQuery, ()>) -> Result<Accepted, Failure> {
+    let namespace = api.namespace(change.query.namespace, &change.path);
+    let request = Request::Want(Wanted::Deleted);
+    change
+        .ticket
+        .send(&api, namespace, change.path, change.query.reason, request)
+        .await
+        .map(Accepted)
+}
+
+async fn show_spec(api: Api, read: Read<AgentRef, InNamespace>) -> Result<Shown<SpecView>, Failure> {
+    let namespace = api.namespace(read.query.namespace, &read.path);
+    let (_, revision, spec) = api.state.handle.spec(namespace, read.path).await?;
+    Ok(Shown(SpecView {
+        revision,
+        spec: spec.redacted(),
+    }))
+}
+
+/// Makes a spec of a form, with the profile that the collection stands for.
+fn checked(kind: Kind, mut form: SpecForm) -> Result<AgentSpec, Failure> {
+    if form.profile == Kind::Agent.profile() {
+        kind.profile().clone_into(&mut form.profile);
+    }
+    spec(form)
+}
+
+fn spec(form: SpecForm) -> Result<AgentSpec, Failure> {
+    let spec =
+        AgentSpec::try_from(form).map_err(|invalid| Failure::new(ProblemCode::InvalidSpec, invalid.to_string()))?;
+    let masked = |value: &EnvValue| matches!(value, EnvValue::Secret { secret } if secret == "***");
+    if let Driver::Process(process) = &spec.driver
+        && let Some((name, _)) = process.env.iter().find(|(_, value)| masked(value))
+    {
+        let detail = format!(
+            "`env.{name}` is `***`, which is how a secret is shown; give its value, or patch the spec without it"
+        );
+        return Err(Failure::new(ProblemCode::InvalidSpec, detail));
+    }
+    Ok(spec)
+}
+
+fn patched(before: &AgentSpec, patch: &serde_json::Value) -> Result<AgentSpec, Failure> {
+    let unfit = |error: serde_json::Error| Failure::invalid(format!("the patched spec cannot be read: {error}"));
+    let mut form = serde_json::to_value(before).map_err(unfit)?;
+    merge(&mut form, patch);
+    spec(serde_json::from_value(form).map_err(unfit)?)
+}
+
+/// Applies a JSON merge patch (RFC 7396).
+fn merge(target: &mut serde_json::Value, patch: &serde_json::Value) {
+    let serde_json::Value::Object(patch) = patch else {
+        target.clone_from(patch);
+        return;
+    };
+    if !target.is_object() {
+        *target = serde_json::json!({});
+    }
+    for (field, value) in patch {
+        if value.is_null() {
+            if let Some(object) = target.as_object_mut() {
+                object.remove(field);
+            }
+        } else {
+            merge(&mut target[field], value);
+        }
+    }
+}
+
+/// Whether `If-None-Match` names the revision. Weak comparison, as RFC 9110 has it.
+fn has(headers: &HeaderMap, revision: Revision) -> bool {
+    let etag = format!("\"{revision}\"");
+    headers
+        .get_all(IF_NONE_MATCH)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|one| {
+            let one = one.trim();
+            one == "*" || one.strip_prefix("W/").unwrap_or(one) == etag
+        })
+}
+
+/// The last agent of a page. Opaque to clients.
+#[derive(Debug)]
+struct AgentCursor((Namespace, AgentName));
+
+impl AgentCursor {
+    fn text(view: &AgentView) -> String {
+        format!("{}/{}", view.namespace, view.name)
+            .bytes()
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
+    }
+}
+
+impl FromStr for AgentCursor {
+    type Err = stead_store::InvalidCursor;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let digits = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+        let bytes: Option<Vec<u8>> = text.as_bytes().chunks(2).map(digits).collect();
+        let place = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
+        place
+            .as_deref()
+            .and_then(|place| place.split_once('/'))
+            .and_then(|(namespace, name)| Some(Self((namespace.parse().ok()?, name.parse().ok()?))))
+            .ok_or(stead_store::InvalidCursor)
+    }
+}
+
+impl<'de> Deserialize<'de> for AgentCursor {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(serde::de::Error::custom)
+    }
+}
+
+/// How often a patch is applied anew to an agent that changes all the while.
+const TRIES: u32 = 5;

@@ -1,0 +1,230 @@
+//! `events`: everything that happens, live and resumable, as server-sent events.
+//!
+//! History and presence are one: a stream reads the store behind its cursor and waits for the next commit only when it found
+//! nothing there. So nothing is lost or doubled between the two, and a slow reader costs one page of memory.
+
+use std::convert::Infallible;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderMap, HeaderName, Method};
+use futures_util::stream;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use stead_model::{AgentRef, Event, Namespace, ProblemCode, Selector};
+use stead_store::{EventCursor, EventFilter, ReadError};
+use tokio::sync::watch;
+
+use super::extract::{Read, suggest};
+use super::find::views;
+use super::history::agent_ref;
+use super::operation::{About, Table};
+use super::problem::Failure;
+use super::reply::Events;
+use super::{Api, BASE};
+
+pub(super) fn mount(table: &mut Table) {
+    let about = About::new("streamEvents", "history", "Streams what happens, from now on or from a cursor")
+        .more(
+            "Each event has its cursor as `id`; an `id` alone, without data, is sent where others were passed over. Who comes back \
+             with the last one misses nothing. Where events behind it are no longer kept, the first one is of type `gap`, without \
+             agent, and the oldest kept follow. A comment every 15 s shows that the stream lives.",
+        )
+        .may(&[ProblemCode::UnknownAgent, ProblemCode::StoreUnavailable])
+        .headers(&[("Last-Event-ID", "The cursor to go on behind; goes before `after`.")]);
+    table.add(Method::GET, format!("{BASE}/events"), about, open);
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct EventsQuery {
+    /// Those of this namespace. Default: of all; where an agent is named, `default`.
+    namespace: Option<Namespace>,
+    /// Those of this agent: its name or id.
+    #[schemars(with = "Option<String>")]
+    #[serde(default, deserialize_with = "agent_ref")]
+    agent: Option<AgentRef>,
+    /// Those of these types, separated by commas.
+    r#type: Option<String>,
+    /// Those of agents whose labels fit now.
+    #[serde(default)]
+    selector: Selector,
+    /// Those behind this cursor. Default: from now on.
+    after: Option<String>,
+}
+
+async fn open(api: Api, read: Read<(), EventsQuery>) -> Result<Events, Failure> {
+    let asked = read.query;
+    let types: Vec<String> = asked.r#type.as_deref().map(types).transpose()?.unwrap_or_default();
+    let agent = match &asked.agent {
+        Some(agent) => Some(api.id(asked.namespace.clone(), agent).await?),
+        None => None,
+    };
+    let cursor = match last_seen(&read.headers, asked.after)? {
+        Some(cursor) => Some(cursor),
+        None => api.read(|store| store.last_event()).await?,
+    };
+    let feed = Feed {
+        committed: api.state.handle.committed(),
+        filter: EventFilter {
+            namespace: asked.namespace,
+            agent,
+            types,
+        },
+        selector: asked.selector,
+        cursor,
+        greeted: false,
+        api,
+    };
+    let frames = stream::unfold(feed, |mut feed| async move {
+        let frames = feed.next().await?;
+        Some((Ok::<_, Infallible>(frames), feed))
+    });
+    Ok(Events(Body::from_stream(frames)))
+}
+
+/// One client's place in the events.
+struct Feed {
+    api: Api,
+    committed: watch::Receiver<u64>,
+    filter: EventFilter,
+    selector: Selector,
+    /// Behind which event to go on; `None` is before the oldest.
+    cursor: Option<EventCursor>,
+    greeted: bool,
+}
+
+impl Feed {
+    /// The next frames, as soon as there are any; `None` is the end.
+    async fn next(&mut self) -> Option<Bytes> {
+        if !std::mem::replace(&mut self.greeted, true) {
+            return Some(format!(": stead\nretry: 2000\n{}", self.place()).into());
+        }
+        loop {
+            // Marked as seen before reading: what is committed meanwhile wakes the wait below.
+            self.committed.borrow_and_update();
+            let (after, filter) = (self.cursor, self.filter.clone());
+            let store = self.api.state.handle.store();
+            let page = tokio::task::spawn_blocking(move || store.events(after, &filter, PAGE)).await;
+            match page {
+                Ok(Ok(page)) => {
+                    let advanced = page.next.is_some() && page.next != self.cursor;
+                    let frames = self.frames(&page.items);
+                    self.cursor = page.next.or(self.cursor);
+                    match (frames.is_empty(), advanced) {
+                        (false, _) => return Some(frames.into()),
+                        (true, true) => {}
+                        (true, false) => return self.wait().await,
+                    }
+                }
+                Ok(Err(ReadError::Gone)) => {
+                    self.cursor = None;
+                    return Some(GAP.into());
+                }
+                // The client comes back with its cursor and is told what is wrong.
+                Ok(Err(ReadError::Cursor | ReadError::Store(_))) | Err(_) => return None,
+            }
+        }
+    }
+
+    /// Waits for a commit, or sends a sign of life.
+    async fn wait(&mut self) -> Option<Bytes> {
+        tokio::select! {
+            () = self.api.state.closing.cancelled() => None,
+            committed = self.committed.changed() => committed.ok().map(|()| Bytes::new()),
+            () = tokio::time::sleep(KEEP_ALIVE) => Some(format!(": alive\n{}", self.place()).into()),
+        }
+    }
+
+    /// Tells the client where it is without an event.
+    fn place(&self) -> String {
+        self.cursor
+            .map_or_else(|| "\n".to_owned(), |cursor| format!("id: {cursor}\n\n"))
+    }
+
+    fn frames(&self, events: &[(EventCursor, Event)]) -> String {
+        let mut frames = String::new();
+        for (cursor, event) in events.iter().filter(|(_, event)| self.fits(event)) {
+            // An event is strings and numbers: it always is JSON, of one line.
+            let data = serde_json::to_string(event).unwrap_or_default();
+            let _never = write!(frames, "id: {cursor}\nevent: {}\ndata: {data}\n\n", event.what.kind());
+        }
+        frames
+    }
+
+    fn fits(&self, event: &Event) -> bool {
+        let labels_fit = || {
+            let view = views(&self.api).get(&event.namespace, &AgentRef::Id(event.agent));
+            view.is_some_and(|view| self.selector.matches(&view.labels))
+        };
+        self.selector.is_empty() || labels_fit()
+    }
+}
+
+fn last_seen(headers: &HeaderMap, after: Option<String>) -> Result<Option<EventCursor>, Failure> {
+    let header = headers.get(&LAST_EVENT_ID).filter(|id| !id.is_empty());
+    let (place, text) = match (header, after) {
+        (Some(id), _) => ("Last-Event-ID", id.to_str().unwrap_or_default().to_owned()),
+        (None, Some(after)) => ("in the query: after", after),
+        (None, None) => return Ok(None),
+    };
+    text.parse()
+        .map(Some)
+        .map_err(|invalid| Failure::invalid(format!("{place}: {invalid}")))
+}
+
+fn types(list: &str) -> Result<Vec<String>, Failure> {
+    let known = |kind: &str| {
+        if KINDS.contains(&kind) {
+            return Ok(kind.to_owned());
+        }
+        let all: Vec<_> = KINDS.iter().map(|kind| format!("`{kind}`")).collect();
+        let said = format!("unknown variant `{kind}`, expected one of {}", all.join(", "));
+        Err(Failure::invalid(format!("in the query: type: {}", suggest(&said))))
+    };
+    list.split(',').map(str::trim).map(known).collect()
+}
+
+/// Every type of event.
+const KINDS: &[&str] = &[
+    "agent_registered",
+    "phase_changed",
+    "health_changed",
+    "readiness_changed",
+    "intent_changed",
+    "condition_raised",
+    "condition_cleared",
+    "spec_changed",
+    "restart_scheduled",
+    "task_assigned",
+    "task_completed",
+    "gap",
+];
+
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+
+/// What a client gets whose cursor points at what is no longer kept.
+const GAP: &str = "event: gap\ndata: {\"type\":\"gap\",\"detail\":\"events behind the cursor are no longer kept; the oldest kept follow\"}\n\n";
+
+/// Events that are read at once: the bound of what one client's stream holds.
+const PAGE: usize = 256;
+
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_type_of_event_can_be_asked_for() {
+        let schema = schemars::schema_for!(stead_model::Happening).to_value();
+        let known: Vec<_> = schema["oneOf"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|kind| kind["properties"]["type"]["const"].as_str().unwrap())
+            .collect();
+        assert_eq!(known, KINDS);
+    }
+}

@@ -1,0 +1,192 @@
+//! Words and numbers of requests that are valid once they exist.
+
+use std::fmt;
+use std::str::FromStr;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer};
+use stead_model::{Span, Wall};
+
+/// Text of 1 to `MOST` bytes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(in crate::api) struct Text<const MOST: usize>(pub(in crate::api) String);
+
+impl<'de, const MOST: usize> Deserialize<'de> for Text<MOST> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if (1..=MOST).contains(&text.len()) {
+            Ok(Self(text))
+        } else {
+            Err(serde::de::Error::custom(format!(
+                "must be 1 to {MOST} bytes long, not {}",
+                text.len()
+            )))
+        }
+    }
+}
+
+impl<const MOST: usize> JsonSchema for Text<MOST> {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        format!("Text{MOST}").into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "minLength": 1, "maxLength": MOST })
+    }
+}
+
+/// How many items a page has at most: 1 to 1,000, 100 unless given.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(try_from = "usize")]
+pub(in crate::api) struct Limit(pub(in crate::api) usize);
+
+impl TryFrom<usize> for Limit {
+    type Error = &'static str;
+
+    fn try_from(limit: usize) -> Result<Self, &'static str> {
+        if (1..=1000).contains(&limit) {
+            Ok(Self(limit))
+        } else {
+            Err("must be from 1 to 1000")
+        }
+    }
+}
+
+impl Default for Limit {
+    fn default() -> Self {
+        Self(100)
+    }
+}
+
+impl JsonSchema for Limit {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Limit".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "integer", "minimum": 1, "maximum": 1000, "default": 100 })
+    }
+}
+
+/// A time, or how long ago it was.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::api) enum When {
+    At(Wall),
+    Ago(Span),
+}
+
+impl When {
+    pub(in crate::api) fn resolve(self, now: Wall) -> Wall {
+        match self {
+            Self::At(at) => at,
+            Self::Ago(Span(ago)) => {
+                let ago = i64::try_from(ago.as_millis()).unwrap_or(i64::MAX);
+                Wall::from_unix_millis(now.unix_millis().saturating_sub(ago))
+            }
+        }
+    }
+}
+
+impl FromStr for When {
+    type Err = InvalidWhen;
+
+    fn from_str(text: &str) -> Result<Self, InvalidWhen> {
+        // In a query a `+` that was not escaped arrives as a space: `…T12:00:00 02:00`.
+        let at = || text.replace(' ', "+").parse().map(Self::At);
+        text.parse()
+            .map(Self::Ago)
+            .or_else(|_no_span| at())
+            .map_err(|_no_time| InvalidWhen(text.to_owned()))
+    }
+}
+
+impl<'de> Deserialize<'de> for When {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(serde::de::Error::custom)
+    }
+}
+
+impl JsonSchema for When {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "When".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "examples": ["2026-01-31T12:00:00Z", "15m"] })
+    }
+}
+
+/// What was no time.
+#[derive(Debug)]
+pub(in crate::api) struct InvalidWhen(String);
+
+impl fmt::Display for InvalidWhen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "`{}` is no time: write 2026-01-31T12:00:00Z, or how long ago it was, such as 15m",
+            self.0
+        )
+    }
+}
+
+/// Adds to what a deserializer said of an unknown field or variant which known one is close to it.
+pub(in crate::api) fn suggest(said: &str) -> String {
+    let mut quoted = said.split('`').skip(1).step_by(2);
+    let unknown = said.contains("unknown field") || said.contains("unknown variant");
+    let nearest = quoted
+        .next()
+        .filter(|word| unknown && word.len() <= 64)
+        .and_then(|word| {
+            let distance = |known: &&str| strsim::osa_distance(word, known);
+            quoted
+                .filter(|known| distance(known) <= (word.len() / 3).max(1))
+                .min_by_key(distance)
+        });
+    match nearest {
+        Some(nearest) => format!("{said}; did you mean `{nearest}`?"),
+        None => said.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_rfc_3339_or_how_long_ago() {
+        let now = "2026-11-22T12:00:00Z".parse().unwrap();
+        for (text, at) in [
+            ("15m", "2026-11-22T11:45:00.000Z"),
+            ("1h 30m", "2026-11-22T10:30:00.000Z"),
+            ("2026-11-22T11:00:00Z", "2026-11-22T11:00:00.000Z"),
+            ("2026-11-22T11:00:00 01:00", "2026-11-22T10:00:00.000Z"),
+        ] {
+            assert_eq!(text.parse::<When>().unwrap().resolve(now).to_string(), at, "{text}");
+        }
+        for text in ["", "yesterday", "-5m", "12"] {
+            assert!(
+                text.parse::<When>().unwrap_err().to_string().contains("such as 15m"),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_known_word_that_is_close_is_suggested() {
+        let said = "unknown field `comand`, expected one of `command`, `dir`";
+        assert_eq!(suggest(said), format!("{said}; did you mean `command`?"));
+        let said = "unknown field `replicas`, expected one of `command`, `dir`";
+        assert_eq!(suggest(said), said);
+        let said = "missing field `name`";
+        assert_eq!(suggest(said), said);
+    }
+}

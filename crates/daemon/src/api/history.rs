@@ -1,0 +1,165 @@
+//! What happened, why agents are as they are, and counts over all of them.
+
+use axum::http::Method;
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer};
+use stead_model::{AgentRef, Class, Explanation, Namespace, ProblemCode, Reason, Summary, Transition};
+use stead_store::{PageCursor, TransitionQuery};
+
+use super::agents::{InNamespace, Kind};
+use super::extract::{Limit, Read, When};
+use super::find::views;
+use super::operation::{About, Table};
+use super::problem::Failure;
+use super::reply::{List, Shown};
+use super::{Api, BASE};
+
+/// What is told of one agent.
+pub(super) fn mount_of(table: &mut Table, kind: Kind) {
+    use ProblemCode::{AgentGone, Busy, CursorGone, ShuttingDown, StoreUnavailable, UnknownAgent};
+    let about = |id: &str, summary| About::new(kind.id(id), "history", summary);
+    let why = about(
+        "explainAgent",
+        "Explains why it is as it is, what happens next, and what would clear what is wrong",
+    )
+    .may(&[UnknownAgent, AgentGone, Busy, ShuttingDown]);
+    table.add(Method::GET, kind.path("/{agent}/why"), why, explain);
+    let rows = about("listAgentTransitions", "Lists its transitions, newest first")
+        .more("By name also of one that was deleted, if no other one has its name now.")
+        .may(&[UnknownAgent, CursorGone, StoreUnavailable]);
+    table.add(Method::GET, kind.path("/{agent}/transitions"), rows, transitions_of);
+}
+
+/// What is told over all.
+pub(super) fn mount(table: &mut Table) {
+    use ProblemCode::{CursorGone, StoreUnavailable, UnknownAgent};
+    let rows = About::new(
+        "listTransitions",
+        "history",
+        "Lists transitions of all agents and components, newest first",
+    )
+    .may(&[UnknownAgent, CursorGone, StoreUnavailable]);
+    table.add(Method::GET, format!("{BASE}/transitions"), rows, transitions);
+    let summary = About::new(
+        "summarize",
+        "history",
+        "Counts agents by what state they are in; components are left out",
+    );
+    table.add(Method::GET, format!("{BASE}/analytics/summary"), summary, summarize);
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct RowsQuery {
+    /// Those of this namespace. Default: of all; where an agent is named, `default`.
+    namespace: Option<Namespace>,
+    /// Those of this agent: its name or id. Its history alone, where the path names one.
+    #[schemars(with = "Option<String>")]
+    #[serde(default, deserialize_with = "agent_ref")]
+    agent: Option<AgentRef>,
+    /// Those into this phase.
+    state: Option<String>,
+    /// Those for this reason, such as `failure.crash`.
+    reason: Option<Reason>,
+    /// Those from this time on: RFC 3339, or how long ago.
+    since: Option<When>,
+    /// Those before this time: RFC 3339, or how long ago.
+    until: Option<When>,
+    /// How many at most.
+    #[serde(default)]
+    limit: Limit,
+    /// Where an earlier page of the same query ended: its `next_cursor`.
+    cursor: Option<String>,
+}
+
+async fn explain(api: Api, read: Read<AgentRef, InNamespace>) -> Result<Shown<Explanation>, Failure> {
+    let namespace = api.namespace(read.query.namespace, &read.path);
+    Ok(Shown(api.state.handle.explain(namespace, read.path).await?))
+}
+
+async fn transitions_of(api: Api, read: Read<AgentRef, RowsQuery>) -> Result<Shown<List<Transition>>, Failure> {
+    if read.query.agent.is_some() {
+        return Err(Failure::invalid(
+            "in the query: agent: the path names one already; use /transitions",
+        ));
+    }
+    page(
+        &api,
+        RowsQuery {
+            agent: Some(read.path),
+            ..read.query
+        },
+    )
+    .await
+}
+
+async fn transitions(api: Api, read: Read<(), RowsQuery>) -> Result<Shown<List<Transition>>, Failure> {
+    page(&api, read.query).await
+}
+
+async fn page(api: &Api, asked: RowsQuery) -> Result<Shown<List<Transition>>, Failure> {
+    api.check_phase(asked.state.as_deref())?;
+    let now = api.state.ports.host.now();
+    let cursor: Option<PageCursor> = asked
+        .cursor
+        .map(|text| {
+            text.parse()
+                .map_err(|invalid| Failure::invalid(format!("in the query: cursor: {invalid}")))
+        })
+        .transpose()?;
+    let agent = match &asked.agent {
+        Some(agent) => Some(api.id(asked.namespace.clone(), agent).await?),
+        None => None,
+    };
+    let query = TransitionQuery {
+        namespace: asked.namespace,
+        agent,
+        to: asked.state,
+        reason: asked.reason,
+        from: asked.since.map(|since| since.resolve(now)),
+        until: asked.until.map(|until| until.resolve(now)),
+        cursor,
+        limit: asked.limit.0,
+    };
+    let page = api.read(move |store| store.transitions(&query)).await?;
+    Ok(Shown(List {
+        items: page.items,
+        next_cursor: page.next.map(|next| next.to_string()),
+    }))
+}
+
+async fn summarize(api: Api, read: Read<(), InNamespace>) -> Result<Shown<Summary>, Failure> {
+    let mut summary = Summary::default();
+    views(&api).each(|view| {
+        if view.profile == "component"
+            || read
+                .query
+                .namespace
+                .as_ref()
+                .is_some_and(|wanted| *wanted != view.namespace)
+        {
+            return;
+        }
+        summary.total_agents += 1;
+        *summary
+            .state_distribution
+            .entry(view.phase.clone().into_owned())
+            .or_default() += 1;
+        for (class, count) in [
+            (Class::Operational, &mut summary.operational_agents),
+            (Class::Available, &mut summary.available_agents),
+            (Class::Error, &mut summary.error_agents),
+            (Class::Maintenance, &mut summary.maintenance_agents),
+        ] {
+            *count += u64::from(api.is(view, class));
+        }
+    });
+    Ok(Shown(summary))
+}
+
+pub(super) fn agent_ref<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<AgentRef>, D::Error> {
+    String::deserialize(deserializer)?
+        .parse()
+        .map(Some)
+        .map_err(serde::de::Error::custom)
+}
