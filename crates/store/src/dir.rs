@@ -97,6 +97,14 @@ impl StateDir {
     }
 }
 
+impl Drop for StateDir {
+    fn drop(&mut self) {
+        // A child between fork and exec has a copy of the descriptor, which would keep the lock for as long. Should this fail, closing
+        // the last copy still ends it.
+        let _ended = flock(&self.lock, FlockOperation::Unlock);
+    }
+}
+
 /// Why a state directory could not be locked.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {

@@ -25,6 +25,7 @@ use stead_model::{AgentId, AgentName, Epoch, Namespace, Slot, Wall};
 use self::queue::{Job, Queue};
 use self::readers::Readers;
 use self::writer::Writer;
+use crate::retention::ROWS_PER_AGENT;
 use crate::{
     Completion, EventCursor, EventFilter, EventPage, Lease, OpenError, Owner, Page, Pruned, ReadError, Retention, Sink,
     StateDir, Store, StoreError, TransitionQuery,
@@ -36,12 +37,15 @@ use crate::{
 /// |---|---|
 /// | `opened_at` | 1970 |
 /// | `queue` | 16,384 appends |
+/// | `rows_per_agent` | 1,000 |
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Options {
     /// The time at opening; stamps migrations.
     pub opened_at: Wall,
     /// How many appends may wait to be written; more are refused as `Busy`. Too few, and bursts are refused; too many, and they wait long.
     pub queue: usize,
+    /// How many rows of history each agent keeps, and up to 63 more; too few, and `why` cannot look back.
+    pub rows_per_agent: u32,
 }
 
 impl Default for Options {
@@ -49,6 +53,7 @@ impl Default for Options {
         Self {
             opened_at: Wall::default(),
             queue: 16_384,
+            rows_per_agent: ROWS_PER_AGENT,
         }
     }
 }
@@ -78,7 +83,8 @@ impl SqliteStore {
         };
         let sink = Arc::new(sink);
         let queue = Arc::new(Queue::new(options.queue));
-        let writer = Writer::start(path.clone(), connection, Arc::clone(&sink)).map_err(opened)?;
+        let writer =
+            Writer::start(path.clone(), connection, Arc::clone(&sink), options.rows_per_agent).map_err(opened)?;
         let readers = Readers::new(path.clone());
         readers.with(read::look).map_err(opened)?;
         let jobs = Arc::clone(&queue);

@@ -1,6 +1,6 @@
 use std::sync::{Arc, Mutex};
 
-use stead_model::Position;
+use stead_model::{Event, Happening, Position, Revision};
 
 use super::*;
 
@@ -137,6 +137,51 @@ fn trouble_stops_writing_until_it_is_over_and_a_full_store_still_loads() {
     bench.submit(1, Durability::Flushed);
     bench.store.pump();
     assert_eq!(bench.told(), vec![Ok(Position(1))]);
+}
+
+#[test]
+fn a_cursor_of_an_event_that_a_power_cut_took_is_gone_though_its_number_is_given_again() {
+    let bench = bench();
+    let happens = |position, epoch| {
+        bench.store.submit(Append {
+            slot: slot(),
+            epoch,
+            position: Position(position),
+            durability: Durability::Written,
+            changes: Vec::new(),
+            transitions: Vec::new(),
+            events: vec![event()],
+        });
+        bench.store.pump();
+        bench.store.last_event().unwrap()
+    };
+    let kept = happens(1, bench.epoch);
+    bench.store.flush();
+    let lost = happens(2, bench.epoch);
+    bench.store.power_cut(0);
+    let lease = Lease::unending(Wall::default());
+    let epoch = bench.store.take(&[slot()], &Owner::new("me"), lease).unwrap()[0].1;
+    let new = happens(2, epoch);
+    assert_ne!(lost, new);
+    let all = EventFilter::default();
+    assert_eq!(bench.store.events(lost, &all, 10), Err(ReadError::Gone));
+    assert_eq!(bench.store.events(kept, &all, 10).unwrap().items.len(), 1);
+}
+
+fn event() -> Event {
+    Event {
+        at: Wall::default(),
+        namespace: Namespace::default(),
+        agent: AgentId::new(slot(), 1),
+        name: "web".parse().unwrap(),
+        revision: Revision(1),
+        actor: "tester".into(),
+        correlation_id: "c-1".into(),
+        trace_id: None,
+        what: Happening::AgentRegistered {
+            profile: "agent".into(),
+        },
+    }
 }
 
 #[test]

@@ -146,8 +146,9 @@ impl Queue {
         self.wake(line);
     }
 
-    fn wake(&self, line: MutexGuard<'_, Line>) {
-        let idle = line.idle;
+    fn wake(&self, mut line: MutexGuard<'_, Line>) {
+        // One call is enough; who comes before it is awake need not call again.
+        let idle = std::mem::take(&mut line.idle);
         drop(line);
         if idle {
             self.came.notify_one();

@@ -8,7 +8,7 @@ use stead_model::{AgentId, Epoch, Event, Incarnation, Position, Reason, Sequence
 use super::fault::Fault;
 use crate::lease::Head;
 use crate::record::encode;
-use crate::retention::{ROWS_PER_AGENT, history_cut};
+use crate::retention::history_cut;
 use crate::{Owner, StoreError};
 
 /// The numbers that the next rows of history and events get.
@@ -59,7 +59,12 @@ pub(super) fn put_head(connection: &Connection, slot: Slot, head: &Head) -> rusq
 }
 
 /// Writes an admitted append. After an error the transaction must be rolled back.
-pub(super) fn put_append(connection: &Connection, append: &Append, numbers: &mut Numbers) -> Result<(), Fault> {
+pub(super) fn put_append(
+    connection: &Connection,
+    append: &Append,
+    numbers: &mut Numbers,
+    history: u32,
+) -> Result<(), Fault> {
     let mut statement = connection.prepare_cached("UPDATE slots SET position = ?2 WHERE slot = ?1")?;
     statement.execute(params![append.slot.number(), append.position.0.cast_signed()])?;
     for change in &append.changes {
@@ -70,7 +75,7 @@ pub(super) fn put_append(connection: &Connection, append: &Append, numbers: &mut
         }
     }
     for row in &append.transitions {
-        put_transition(connection, row, numbers.transition)?;
+        put_transition(connection, row, numbers.transition, history)?;
         numbers.transition += 1;
     }
     for event in &append.events {
@@ -142,7 +147,7 @@ fn put_answer(connection: &Connection, slot: Slot, row: &AnswerRow) -> Result<()
     Ok(())
 }
 
-fn put_transition(connection: &Connection, row: &Transition, id: i64) -> Result<(), Fault> {
+fn put_transition(connection: &Connection, row: &Transition, id: i64, history: u32) -> Result<(), Fault> {
     let mut statement = connection.prepare_cached(
         "INSERT INTO transitions (id, agent, sequence, namespace, name, incarnation, from_phase, to_phase, at, reason, description,
          triggered_by, via, correlation_id, trace_id, metadata)
@@ -170,7 +175,7 @@ fn put_transition(connection: &Connection, row: &Transition, id: i64) -> Result<
         row.trace_id,
         metadata,
     ])?;
-    if let Some(cut) = history_cut(row.sequence, ROWS_PER_AGENT) {
+    if let Some(cut) = history_cut(row.sequence, history) {
         let mut statement = connection.prepare_cached("DELETE FROM transitions WHERE agent = ?1 AND sequence <= ?2")?;
         statement.execute(params![key(row.agent), cut.0.cast_signed()])?;
     }

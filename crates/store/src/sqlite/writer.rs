@@ -1,28 +1,30 @@
 //! The one thread that writes.
 
+mod upkeep;
+
 use std::collections::{BTreeSet, VecDeque};
-use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, params};
+use rusqlite::Connection;
 use stead_model::journal::{Append, Durability};
-use stead_model::{Epoch, Slot, Wall};
+use stead_model::{Epoch, Slot};
 
 use super::fault::{Fault, commit_error, store_error};
+use super::migrate;
 use super::queue::{Job, Queue, Round};
 use super::rows::{self, Numbers};
-use super::{log_of, migrate};
 use crate::lease::Head;
-use crate::retention::{PRUNE_ROWS, before};
-use crate::{Completion, Pruned, Retention, Sink, StoreError};
+use crate::{Completion, Sink, StoreError};
 
 pub(super) struct Writer {
     path: PathBuf,
     connection: Connection,
     sink: Arc<Sink>,
     numbers: Numbers,
+    /// Rows of history that each agent keeps.
+    history: u32,
     /// How the connection commits at present.
     mode: Durability,
     /// Slots with a failed append, until they are loaded.
@@ -36,13 +38,19 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn start(path: PathBuf, connection: Connection, sink: Arc<Sink>) -> Result<Self, StoreError> {
+    pub(super) fn start(
+        path: PathBuf,
+        connection: Connection,
+        sink: Arc<Sink>,
+        history: u32,
+    ) -> Result<Self, StoreError> {
         let numbers = Numbers::of(&connection).map_err(|error| store_error(&error))?;
         Ok(Self {
             path,
             connection,
             sink,
             numbers,
+            history,
             mode: Durability::Written,
             broken: BTreeSet::new(),
             unsynced: None,
@@ -164,6 +172,7 @@ impl Writer {
         let needs = group.iter().map(|append| append.durability).max();
         let mut outcomes = Vec::with_capacity(group.len());
         let mut newly_broken = BTreeSet::new();
+        let history = self.history;
         self.transact(needs.unwrap_or(Durability::Written), |connection, broken, numbers| {
             let mut rows = 0;
             for append in group {
@@ -173,7 +182,7 @@ impl Writer {
                     rows::head(connection, append.slot)?.admit(append)
                 };
                 if outcome.is_ok() {
-                    rows::put_append(connection, append, numbers)?;
+                    rows::put_append(connection, append, numbers, history)?;
                     rows += 1 + append.changes.len() + append.transitions.len() + append.events.len();
                 } else {
                     newly_broken.insert(append.slot);
@@ -268,113 +277,6 @@ impl Writer {
         }
         Ok(())
     }
-
-    /// After a fault: reopens the file, and writes and syncs all of the log anew, since pages that failed to be synced may count as clean.
-    fn recover(&mut self) -> Result<(), StoreError> {
-        if self.suspect {
-            // The old one goes first, with whatever it still holds. Nothing reaches what stands in for it: `suspect` stays set.
-            self.connection = Connection::open_in_memory().map_err(|error| store_error(&error))?;
-            let connection = migrate::connect(&self.path)?;
-            migrate::checkpoint_whole(&connection)?;
-            self.numbers = Numbers::of(&connection).map_err(|error| store_error(&error))?;
-            self.connection = connection;
-            self.mode = Durability::Written;
-            self.unsynced = None;
-            self.logged = 0;
-            self.suspect = false;
-        }
-        Ok(())
-    }
-
-    /// Makes all that was written durable.
-    fn sync(&mut self) -> Result<(), StoreError> {
-        self.recover()?;
-        if self.unsynced.is_some() {
-            let synced = File::open(log_of(&self.path)).and_then(|log| log.sync_data());
-            if let Err(error) = synced {
-                self.suspect = true;
-                return Err(StoreError::Unknown {
-                    detail: format!("its log cannot be synced: {error}"),
-                });
-            }
-            self.unsynced = None;
-        }
-        Ok(())
-    }
-
-    fn settle(&mut self, slots: &[Slot]) -> Result<(), StoreError> {
-        self.sync()?;
-        for slot in slots {
-            self.broken.remove(slot);
-        }
-        Ok(())
-    }
-
-    /// Copies the log into the database as far as readers let it, so that the log can begin anew.
-    fn checkpoint(&mut self) -> Result<(), StoreError> {
-        self.recover()?;
-        self.logged = 0;
-        let copied = self
-            .connection
-            .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
-        match copied.map_err(|error| store_error(&error)) {
-            // The log grows on until there is space.
-            Ok(()) | Err(StoreError::Full) => Ok(()),
-            Err(error) => {
-                self.suspect = true;
-                Err(error)
-            }
-        }
-    }
-
-    /// Does something between jobs. What fails here left `suspect` behind: the next job tries again and tells its caller.
-    fn note(&mut self, upkeep: impl FnOnce(&mut Self) -> Result<(), StoreError>) {
-        if upkeep(self).is_err() {
-            self.unsynced = self.unsynced.map(|_| Instant::now());
-        }
-    }
-
-    fn prune(&mut self, retention: &Retention, now: Wall) -> Result<Pruned, StoreError> {
-        let pruned = self.transact(Durability::Written, |connection, _, _| {
-            let transitions = connection
-                .prepare_cached(
-                    "DELETE FROM transitions WHERE id IN (SELECT id FROM transitions WHERE at < ?1 ORDER BY at, id LIMIT ?2)",
-                )?
-                .execute(params![before(now, retention.transitions).unix_millis(), PRUNE_ROWS])?;
-            let young: Option<i64> = connection
-                .prepare_cached("SELECT (SELECT id FROM events WHERE at >= ?1 ORDER BY id LIMIT 1)")?
-                .query_row([before(now, retention.events).unix_millis()], |row| row.get(0))?;
-            let newest: i64 = connection.query_row("SELECT coalesce(max(id), 0) FROM events", [], |row| row.get(0))?;
-            let kept = i64::try_from(retention.event_rows.max(1)).unwrap_or(i64::MAX);
-            let until = young.unwrap_or(newest).max(newest.saturating_sub(kept) + 1).min(newest);
-            let events = connection
-                .prepare_cached("DELETE FROM events WHERE id IN (SELECT id FROM events WHERE id < ?1 ORDER BY id LIMIT ?2)")?
-                .execute(params![until, PRUNE_ROWS])?;
-            let answers = connection
-                .prepare_cached(
-                    "DELETE FROM answers WHERE (namespace, key) IN
-                     (SELECT namespace, key FROM answers WHERE at < ?1 ORDER BY at LIMIT ?2)",
-                )?
-                .execute(params![before(now, retention.answers).unix_millis(), PRUNE_ROWS])?;
-            let pruned = Pruned {
-                transitions: transitions as u64,
-                events: events as u64,
-                answers: answers as u64,
-                more: [transitions, events, answers].contains(&(PRUNE_ROWS as usize)),
-            };
-            Ok((pruned, transitions + events + answers))
-        });
-        pruned.map_err(plain)
-    }
-
-    fn probe(&mut self) -> Result<(), StoreError> {
-        let probed = self.transact(Durability::Flushed, |connection, _, _| {
-            let sql = "INSERT INTO meta VALUES ('probe', zeroblob(?1)) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
-            connection.prepare_cached(sql)?.execute([PROBE_BYTES])?;
-            Ok(((), 1))
-        });
-        probed.map_err(plain)
-    }
 }
 
 struct CloseOnDrop<'a>(&'a Queue);
@@ -400,5 +302,3 @@ const GROUP: usize = 1_024;
 /// Rows in the log at which it is copied into the database when nothing else is to do, and at which it is in any case.
 const LOG_ROWS_IDLE: usize = 1_000;
 const LOG_ROWS: usize = 8_000;
-/// How much the probe writes: a few appends' worth.
-const PROBE_BYTES: u32 = 65_536;

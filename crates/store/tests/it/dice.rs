@@ -17,10 +17,12 @@ impl Dice {
     }
 }
 
-/// The seeds to try: the one in `STEAD_SEED`, else the first `count`. Each is printed, so that a failed one can be tried again.
+/// The seeds to try: the one in `STEAD_SEED`, else as many as `STEAD_TRIES` says, else `count`. Each is printed, so that a failed one can
+/// be tried again.
 pub(crate) fn seeds(count: u64) -> Vec<u64> {
-    match std::env::var("STEAD_SEED") {
-        Ok(seed) => vec![seed.parse().unwrap()],
-        Err(_) => (1..=count).collect(),
+    let given = |name| std::env::var(name).ok().map(|number| number.parse().unwrap());
+    match given("STEAD_SEED") {
+        Some(seed) => vec![seed],
+        None => (1..=given("STEAD_TRIES").unwrap_or(count)).collect(),
     }
 }

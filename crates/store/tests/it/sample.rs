@@ -101,6 +101,7 @@ pub(crate) fn row(id: AgentId, name: &str) -> AgentRow {
             correlation_id: "c-1".into(),
         },
         health: Health::Unknown,
+        claim: None,
         health_since: at(1),
         ready: false,
         conditions: Vec::new(),

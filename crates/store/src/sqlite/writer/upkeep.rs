@@ -1,0 +1,126 @@
+//! What the writer does besides committing appends: recover, sync, copy the log, forget, and say how it is.
+
+use std::fs::File;
+use std::time::Instant;
+
+use rusqlite::{Connection, params};
+use stead_model::Wall;
+use stead_model::journal::Durability;
+
+use super::{Numbers, Slot, Writer, plain};
+use crate::retention::{PRUNE_ROWS, before};
+use crate::sqlite::fault::store_error;
+use crate::sqlite::{log_of, migrate};
+use crate::{Pruned, Retention, StoreError};
+
+impl Writer {
+    /// After a fault: reopens the file, and writes and syncs all of the log anew, since pages that failed to be synced may count as clean.
+    pub(super) fn recover(&mut self) -> Result<(), StoreError> {
+        if self.suspect {
+            // The old one goes first, with whatever it still holds. Nothing reaches what stands in for it: `suspect` stays set.
+            self.connection = Connection::open_in_memory().map_err(|error| store_error(&error))?;
+            let connection = migrate::connect(&self.path)?;
+            migrate::checkpoint_whole(&connection)?;
+            self.numbers = Numbers::of(&connection).map_err(|error| store_error(&error))?;
+            self.connection = connection;
+            self.mode = Durability::Written;
+            self.unsynced = None;
+            self.logged = 0;
+            self.suspect = false;
+        }
+        Ok(())
+    }
+
+    /// Makes all that was written durable.
+    pub(super) fn sync(&mut self) -> Result<(), StoreError> {
+        self.recover()?;
+        if self.unsynced.is_some() {
+            let synced = File::open(log_of(&self.path)).and_then(|log| log.sync_data());
+            if let Err(error) = synced {
+                self.suspect = true;
+                return Err(StoreError::Unknown {
+                    detail: format!("its log cannot be synced: {error}"),
+                });
+            }
+            self.unsynced = None;
+        }
+        Ok(())
+    }
+
+    pub(super) fn settle(&mut self, slots: &[Slot]) -> Result<(), StoreError> {
+        self.sync()?;
+        for slot in slots {
+            self.broken.remove(slot);
+        }
+        Ok(())
+    }
+
+    /// Copies the log into the database as far as readers let it, so that the log can begin anew.
+    pub(super) fn checkpoint(&mut self) -> Result<(), StoreError> {
+        self.recover()?;
+        self.logged = 0;
+        let copied = self
+            .connection
+            .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+        match copied.map_err(|error| store_error(&error)) {
+            // The log grows on until there is space.
+            Ok(()) | Err(StoreError::Full) => Ok(()),
+            Err(error) => {
+                self.suspect = true;
+                Err(error)
+            }
+        }
+    }
+
+    /// Does something between jobs. What fails here left `suspect` behind: the next job tries again and tells its caller.
+    pub(super) fn note(&mut self, upkeep: impl FnOnce(&mut Self) -> Result<(), StoreError>) {
+        if upkeep(self).is_err() {
+            self.unsynced = self.unsynced.map(|_| Instant::now());
+        }
+    }
+
+    pub(super) fn prune(&mut self, retention: &Retention, now: Wall) -> Result<Pruned, StoreError> {
+        let pruned = self.transact(Durability::Written, |connection, _, _| {
+            let transitions = connection
+                .prepare_cached(
+                    "DELETE FROM transitions WHERE id IN (SELECT id FROM transitions WHERE at < ?1 ORDER BY at, id LIMIT ?2)",
+                )?
+                .execute(params![before(now, retention.transitions).unix_millis(), PRUNE_ROWS])?;
+            let young: Option<i64> = connection
+                .prepare_cached("SELECT (SELECT id FROM events WHERE at >= ?1 ORDER BY id LIMIT 1)")?
+                .query_row([before(now, retention.events).unix_millis()], |row| row.get(0))?;
+            let newest: i64 = connection.query_row("SELECT coalesce(max(id), 0) FROM events", [], |row| row.get(0))?;
+            let kept = i64::try_from(retention.event_rows.max(1)).unwrap_or(i64::MAX);
+            let until = young.unwrap_or(newest).max(newest.saturating_sub(kept) + 1).min(newest);
+            let events = connection
+                .prepare_cached("DELETE FROM events WHERE id IN (SELECT id FROM events WHERE id < ?1 ORDER BY id LIMIT ?2)")?
+                .execute(params![until, PRUNE_ROWS])?;
+            let answers = connection
+                .prepare_cached(
+                    "DELETE FROM answers WHERE (namespace, key) IN
+                     (SELECT namespace, key FROM answers WHERE at < ?1 ORDER BY at LIMIT ?2)",
+                )?
+                .execute(params![before(now, retention.answers).unix_millis(), PRUNE_ROWS])?;
+            let pruned = Pruned {
+                transitions: transitions as u64,
+                events: events as u64,
+                answers: answers as u64,
+                more: [transitions, events, answers].contains(&(PRUNE_ROWS as usize)),
+            };
+            Ok((pruned, transitions + events + answers))
+        });
+        pruned.map_err(plain)
+    }
+
+    pub(super) fn probe(&mut self) -> Result<(), StoreError> {
+        let probed = self.transact(Durability::Flushed, |connection, _, _| {
+            let sql = "INSERT INTO meta VALUES ('probe', zeroblob(?1)) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+            connection.prepare_cached(sql)?.execute([PROBE_BYTES])?;
+            Ok(((), 1))
+        });
+        probed.map_err(plain)
+    }
+}
+
+/// How much the probe writes: a few appends' worth.
+const PROBE_BYTES: u32 = 65_536;
