@@ -149,7 +149,7 @@ pub enum DriverName {
     Process,
 }
 
-/// The flat form of [`AgentSpec`] in TOML and JSON.
+/// What is wanted of one agent or component, as TOML and JSON have it.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SpecForm {

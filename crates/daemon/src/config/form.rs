@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
 use stead_model::spec::SpecForm;
 use stead_model::{AgentName, Namespace};
 
@@ -60,25 +61,59 @@ pub struct DaemonSettings {
 
 /// The JSON Schema of a fleet file, as editors and other programs take it.
 #[must_use]
-pub fn fleet_schema() -> serde_json::Value {
+pub fn fleet_schema() -> Json {
     let mut schema = schemars::schema_for!(FleetForm).to_value();
-    let Some(defaults) = schema.pointer("/$defs/SpecForm").cloned() else {
-        return schema;
-    };
-    if let Some(known) = schema.pointer_mut("/$defs").and_then(serde_json::Value::as_object_mut) {
+    let defaults = schema
+        .pointer("/$defs/SpecForm")
+        .cloned()
+        .map(without_own)
+        .unwrap_or_default();
+    if let Some(Json::Object(known)) = schema.pointer_mut("/$defs") {
         known.insert("Defaults".to_owned(), defaults);
     }
-    for own in OWN {
-        if let Some(keys) = schema.pointer_mut("/$defs/Defaults/properties") {
-            keys.as_object_mut().and_then(|keys| keys.remove(own));
-        }
-    }
-    if let Some(property) = schema
-        .pointer_mut("/properties/defaults")
-        .and_then(serde_json::Value::as_object_mut)
-    {
+    if let Some(Json::Object(property)) = schema.pointer_mut("/properties/defaults") {
         property.remove("anyOf");
         property.insert("$ref".to_owned(), "#/$defs/Defaults".into());
     }
+    if let Some(Json::Object(properties)) = schema.pointer_mut("/properties") {
+        // What is absent is absent: TOML has no word for nothing.
+        for property in properties.values_mut().filter_map(Json::as_object_mut) {
+            property.remove("default");
+        }
+    }
+    let_references(&mut schema);
     schema
+}
+
+/// The shape of an agent without what each has for itself.
+fn without_own(mut shape: Json) -> Json {
+    if let Some(Json::Object(keys)) = shape.pointer_mut("/properties") {
+        keys.retain(|key, _| !OWN.contains(&key.as_str()));
+    }
+    shape
+}
+
+/// Lets a reference to the environment stand wherever a number, a truth or a text of a certain form is wanted.
+fn let_references(schema: &mut Json) {
+    const REFERENCE: &str = r"\$\{";
+    match schema {
+        Json::Object(members) => {
+            let kinds: Vec<Json> = match members.get("type") {
+                Some(Json::Array(kinds)) => kinds.clone(),
+                Some(kind) => vec![kind.clone()],
+                None => Vec::new(),
+            };
+            let is = |words: &[&str]| kinds.iter().any(|kind| words.iter().any(|word| kind == word));
+            if is(&["integer", "number", "boolean"]) && !is(&["string"]) {
+                let or_text: Vec<Json> = kinds.into_iter().chain(["string".into()]).collect();
+                members.insert("type".to_owned(), or_text.into());
+                members.insert("pattern".to_owned(), REFERENCE.into());
+            } else if let Some(Json::String(pattern)) = members.get_mut("pattern") {
+                *pattern = format!("{pattern}|{REFERENCE}");
+            }
+            members.values_mut().for_each(let_references);
+        }
+        Json::Array(items) => items.iter_mut().for_each(let_references),
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => {}
+    }
 }

@@ -1,3 +1,6 @@
+mod examples;
+mod schema;
+
 use std::path::PathBuf;
 
 use proptest::prelude::*;

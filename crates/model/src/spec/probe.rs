@@ -137,7 +137,7 @@ pub struct GrpcAction {
     pub service: Option<String>,
 }
 
-/// The flat form of [`Probe`].
+/// One probe: exactly one of `http_get`, `tcp_socket`, `exec` and `grpc`, how often, and how many results count.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ProbeForm {
