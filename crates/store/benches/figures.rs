@@ -1,4 +1,5 @@
-//! What the embedded store reaches on this machine: `cargo bench -p stead-store`. Set `STEAD_BENCH_DIR` to choose the disk.
+//! What the embedded store reaches on this machine: `cargo bench -p stead-store`. Set `STEAD_BENCH_DIR` to choose the disk,
+//! `STEAD_BENCH_AGENTS` to load more.
 #![expect(clippy::print_stdout, reason = "its output is its purpose")]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a benchmark that fails shall stop")]
 
@@ -30,7 +31,8 @@ fn main() {
         in_parallel(&scratch.path().join("parallel"), Durability::Flushed, in_flight, 20_000);
         in_parallel(&scratch.path().join("parallel"), Durability::Written, in_flight, 20_000);
     }
-    loading(&scratch.path().join("loading"), 100_000);
+    let agents = std::env::var("STEAD_BENCH_AGENTS").map_or(100_000, |number| number.parse().unwrap());
+    loading(&scratch.path().join("loading"), agents);
 }
 
 struct Bench {
@@ -147,9 +149,7 @@ fn loading(directory: &Path, agents: u64) {
         bench.completions.recv().unwrap();
     }
     drop(bench);
-    let start = Instant::now();
     let bench = Bench::open(directory);
-    let opened = start.elapsed();
     let start = Instant::now();
     let slots: Vec<Slot> = Slot::all().collect();
     let mut found = 0;

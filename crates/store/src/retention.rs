@@ -35,7 +35,7 @@ impl Default for Retention {
     }
 }
 
-/// What a call of [`Store::prune`] forgot.
+/// What a call of [`Store::prune`](crate::Store::prune) forgot.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Pruned {
     /// Rows of history.
