@@ -157,10 +157,7 @@ fn loading(directory: &Path, agents: u64) {
         .store
         .load_all(&slots, &mut |state| found += state.agents.len())
         .unwrap();
-    println!(
-        "open, take and load {found} agents: {opened:?}; of it loading {:?}",
-        start.elapsed()
-    );
+    println!("load {found} agents with their specs: {:?}", start.elapsed());
 }
 
 fn moving(slot: Slot, epoch: Epoch, position: u64, durability: Durability) -> Append {
