@@ -1,0 +1,71 @@
+//! What every command has at hand: the daemon, the namespace, the output.
+
+use stead_client::{AgentFilter, Client, Registry, Settings, Target};
+use stead_model::{AgentRef, AgentView, Namespace, Selector};
+
+use crate::args::{Global, Scope};
+use crate::failure::{Exit, Failure};
+use crate::render::Out;
+
+/// One run of the command line.
+pub(crate) struct App<'a> {
+    pub(crate) client: Client,
+    pub(crate) namespace: Namespace,
+    pub(crate) out: &'a mut Out,
+}
+
+impl<'a> App<'a> {
+    pub(crate) fn new(global: &Global, out: &'a mut Out) -> Result<Self, Failure> {
+        Ok(Self {
+            client: Client::new(&settings(global)?)?,
+            namespace: global.namespace.clone(),
+            out,
+        })
+    }
+
+    pub(crate) fn target(&self, agent: &AgentRef) -> Target {
+        Target::new(self.namespace.clone(), agent.clone())
+    }
+
+    /// The agents and the components of a scope, by namespace and name.
+    pub(crate) async fn list(&self, scope: &Scope, filter: AgentFilter) -> Result<Vec<AgentView>, Failure> {
+        let filter = AgentFilter {
+            namespace: (!scope.all_namespaces).then(|| self.namespace.clone()),
+            ..filter
+        };
+        let mut all = self.client.list_all(Registry::Agents, &filter).await?;
+        all.extend(self.client.list_all(Registry::Components, &filter).await?);
+        all.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
+        Ok(all)
+    }
+
+    /// Those who are named, or all whom a selector takes; at least one.
+    pub(crate) async fn pick(&self, names: &[AgentRef], selector: Option<&Selector>) -> Result<Vec<Target>, Failure> {
+        let Some(selector) = selector else {
+            return Ok(names.iter().map(|agent| self.target(agent)).collect());
+        };
+        let filter = AgentFilter {
+            selector: Some(selector.to_string()),
+            ..AgentFilter::default()
+        };
+        let chosen = self.list(&Scope::default(), filter).await?;
+        if chosen.is_empty() {
+            let message = format!("no agent in namespace {} has labels like `{selector}`", self.namespace);
+            return Err(Failure::with(Exit::NotFound, message).help("`stead ps -o wide` shows labels"));
+        }
+        let target = |agent: AgentView| Target::new(agent.namespace, AgentRef::Name(agent.name));
+        Ok(chosen.into_iter().map(target).collect())
+    }
+}
+
+/// Where the daemon is: what the command line says, else what the environment says.
+pub(crate) fn settings(global: &Global) -> Result<Settings, Failure> {
+    let mut settings = Settings::from_env()?;
+    if let Some(url) = &global.url {
+        settings.url.clone_from(url);
+    }
+    if let Some(token) = &global.token {
+        settings.token = Some(token.clone());
+    }
+    Ok(settings)
+}

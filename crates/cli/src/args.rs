@@ -1,0 +1,182 @@
+//! What can be asked on the command line.
+
+mod verbs;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use stead_model::{AgentRef, Namespace};
+
+pub(crate) use verbs::{
+    Act, Apply, Completions, Doctor, Down, Events, Goal, History, Logs, Ps, Report, StreamName, Top, Validate, Wait,
+};
+
+/// Keeps agents steady: runs them, watches them, heals them, and says why they are as they are.
+#[derive(Parser, Debug)]
+#[command(name = "stead", version, max_term_width = 100, after_help = EXIT_CODES, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What holds for every command.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct Global {
+    /// How to show the answer
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_enum,
+        default_value = "table",
+        hide_possible_values = true,
+        value_name = "table|wide|json|yaml"
+    )]
+    pub(crate) output: Format,
+    /// Where the daemon is [default: http://127.0.0.1:7878]
+    #[arg(long, global = true, env = "STEAD_URL", hide_env_values = true, value_name = "URL")]
+    pub(crate) url: Option<String>,
+    /// The daemon's token [default: the file `token` of its state directory]
+    #[arg(long, global = true, env = "STEAD_TOKEN", hide_env_values = true)]
+    pub(crate) token: Option<String>,
+    /// Namespace of the agents
+    #[arg(
+        short,
+        long,
+        global = true,
+        env = "STEAD_NAMESPACE",
+        hide_env_values = true,
+        default_value = "default"
+    )]
+    pub(crate) namespace: Namespace,
+    /// When to use colours; NO_COLOR is honoured
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value = "auto",
+        hide_possible_values = true,
+        value_name = "auto|always|never"
+    )]
+    pub(crate) color: Color,
+}
+
+/// How answers are shown.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    Table,
+    /// For people with wide windows.
+    Wide,
+    /// For programs.
+    Json,
+    /// For both.
+    Yaml,
+}
+
+/// When colours are used.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum Color {
+    /// On terminals.
+    Auto,
+    /// Everywhere.
+    Always,
+    /// Nowhere.
+    Never,
+}
+
+/// Which namespaces.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub(crate) struct Scope {
+    /// Agents of every namespace
+    #[arg(short = 'A', long)]
+    pub(crate) all_namespaces: bool,
+}
+
+/// One agent.
+#[derive(Args, Debug)]
+pub(crate) struct One {
+    /// Name or id of the agent
+    pub(crate) agent: AgentRef,
+}
+
+/// The verbs.
+#[derive(Subcommand, Debug)]
+pub(crate) enum Command {
+    /// Stop the daemon and its agents
+    Down(Down),
+    /// List agents and components
+    Ps(Ps),
+    /// Show one agent and the evidence for its state
+    Get(One),
+    /// Show everything about one agent: state, spec, lifecycle, history
+    Describe(One),
+    /// Explain why an agent is as it is, and what happens next
+    Why(One),
+    /// Show the transitions of an agent, newest first
+    History(History),
+    /// Have agents work
+    Start(Act),
+    /// Have agents down; they may be started again
+    Stop(Act),
+    /// Have agents up without taking work
+    Pause(Act),
+    /// Have paused agents work again
+    Resume(Act),
+    /// Stop and start agents, once
+    Restart(Act),
+    /// Leave agents alone while people work on them
+    Maintenance(Act),
+    /// Make sure that agents can run, without starting them
+    Deploy(Act),
+    /// Forget the failures of agents: counters, quarantine and holds
+    Reset(Act),
+    /// Have agents down for good, their records kept
+    Terminate(Act),
+    /// Have agents stopped and gone
+    Delete(Act),
+    /// Show what an agent prints
+    Logs(Logs),
+    /// Show what happens, as it happens
+    Events(Events),
+    /// Show agents and counts, refreshed
+    Top(Top),
+    /// Wait until agents are as wanted
+    Wait(Wait),
+    /// Put a fleet file in force
+    Apply(Apply),
+    /// Say whether a fleet file could be put in force
+    Validate(Validate),
+    /// Say how an agent does, on its behalf
+    Report(Report),
+    /// Check the daemon and this machine, and say what to do
+    Doctor(Doctor),
+    /// Print completions for a shell
+    Completions(Completions),
+}
+
+/// The exit codes, for `--help`.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    done
+  1    failed
+  2    the command line cannot be understood
+  3    no daemon answers
+  4    there is no such agent, or it is gone
+  5    refused: the state of things does not permit it
+  6    what was waited for did not come in time
+  7    the daemon cannot do it now; try again
+  130  ended by Ctrl-C while following";
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_holds_together() {
+        Cli::command().debug_assert();
+    }
+}

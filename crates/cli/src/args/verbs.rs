@@ -1,0 +1,298 @@
+//! What each verb takes.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::{Args, ValueEnum};
+use clap_complete::Shell;
+use stead_model::{AgentRef, Health, Incarnation, Selector, Span, Wanted};
+
+use super::Scope;
+
+/// `stead down`.
+#[derive(Args, Debug)]
+pub(crate) struct Down {
+    /// Let the agents live on; the next daemon adopts them
+    #[arg(long)]
+    pub(crate) leave_agents: bool,
+    /// Why, for the history
+    #[arg(long)]
+    pub(crate) reason: Option<String>,
+    /// How long to wait until it is down
+    #[arg(long, default_value = "60s")]
+    pub(crate) timeout: Span,
+}
+
+/// `stead ps`.
+#[derive(Args, Debug)]
+pub(crate) struct Ps {
+    #[command(flatten)]
+    pub(crate) scope: Scope,
+    /// Only those with such labels: team=a,tier!=b,role in (x,y),!flag
+    #[arg(short = 'l', long)]
+    pub(crate) selector: Option<Selector>,
+    /// Only those in this phase
+    #[arg(long)]
+    pub(crate) phase: Option<String>,
+    /// Only those of this health
+    #[arg(long)]
+    pub(crate) health: Option<String>,
+    /// Only those whose phase is in this class: operational, available, error, maintenance, …
+    #[arg(long)]
+    pub(crate) class: Option<String>,
+    /// Only those of which this is wanted: running, stopped, …
+    #[arg(long)]
+    pub(crate) intent: Option<String>,
+    /// Only those with this lifecycle profile: agent, component
+    #[arg(long)]
+    pub(crate) profile: Option<String>,
+}
+
+/// The verbs that change agents.
+#[derive(Args, Debug)]
+pub(crate) struct Act {
+    /// Names or ids of agents
+    #[arg(required_unless_present = "selector", conflicts_with = "selector")]
+    pub(crate) agent: Vec<AgentRef>,
+    /// All with such labels
+    #[arg(short = 'l', long)]
+    pub(crate) selector: Option<Selector>,
+    /// Why, for the history
+    #[arg(long)]
+    pub(crate) reason: Option<String>,
+    /// Wait until it is done
+    #[arg(long)]
+    pub(crate) wait: bool,
+    /// How long to wait at most
+    #[arg(long, default_value = "2m", requires = "wait")]
+    pub(crate) timeout: Span,
+}
+
+/// `stead history`.
+#[derive(Args, Debug)]
+pub(crate) struct History {
+    /// Name or id of the agent
+    pub(crate) agent: AgentRef,
+    /// At most this many
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) limit: u32,
+    /// Not older than a time (RFC 3339) or a span (10m)
+    #[arg(long)]
+    pub(crate) since: Option<String>,
+    /// Only into this phase
+    #[arg(long)]
+    pub(crate) state: Option<String>,
+    /// Only for this reason, such as failure.crash
+    #[arg(long = "reason")]
+    pub(crate) code: Option<String>,
+}
+
+/// `stead logs`.
+#[derive(Args, Debug)]
+pub(crate) struct Logs {
+    /// Name or id of the agent
+    pub(crate) agent: AgentRef,
+    /// Go on with what is printed from now on
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// At most this many of the latest lines
+    #[arg(long, default_value_t = 100)]
+    pub(crate) tail: u64,
+    /// Not older than a time (RFC 3339) or a span (10m)
+    #[arg(long)]
+    pub(crate) since: Option<String>,
+    /// Only one stream
+    #[arg(long, value_enum)]
+    pub(crate) stream: Option<StreamName>,
+    /// Put the time before each line
+    #[arg(short, long)]
+    pub(crate) timestamps: bool,
+}
+
+/// A standard stream.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum StreamName {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// `stead events`.
+#[derive(Args, Debug)]
+pub(crate) struct Events {
+    #[command(flatten)]
+    pub(crate) scope: Scope,
+    /// Only of this agent
+    pub(crate) agent: Option<AgentRef>,
+    /// Go on until Ctrl-C; so it does anyway unless --limit is given
+    #[arg(short, long, conflicts_with = "limit")]
+    pub(crate) follow: bool,
+    /// End after this many
+    #[arg(long)]
+    pub(crate) limit: Option<u64>,
+    /// Begin behind this cursor, as `-o json` showed it; else with what happens from now on
+    #[arg(long, value_name = "CURSOR")]
+    pub(crate) after: Option<String>,
+    /// Only of these types, such as phase_changed,health_changed
+    #[arg(long = "type", value_delimiter = ',', value_name = "TYPE")]
+    pub(crate) types: Vec<String>,
+    /// Only of agents with such labels
+    #[arg(short = 'l', long)]
+    pub(crate) selector: Option<Selector>,
+}
+
+/// `stead top`.
+#[derive(Args, Debug)]
+pub(crate) struct Top {
+    #[command(flatten)]
+    pub(crate) scope: Scope,
+    /// Only those with such labels
+    #[arg(short = 'l', long)]
+    pub(crate) selector: Option<Selector>,
+    /// How often it is refreshed
+    #[arg(short, long, default_value = "2s")]
+    pub(crate) interval: Span,
+    /// Show it once and end
+    #[arg(long)]
+    pub(crate) once: bool,
+}
+
+/// `stead wait`.
+#[derive(Args, Debug)]
+pub(crate) struct Wait {
+    /// Names or ids of agents
+    #[arg(required_unless_present = "selector", conflicts_with = "selector")]
+    pub(crate) agent: Vec<AgentRef>,
+    /// All with such labels
+    #[arg(short = 'l', long)]
+    pub(crate) selector: Option<Selector>,
+    /// phase=NAME, health=NAME, intent=NAME, ready or deleted
+    #[arg(long = "for", value_name = "CONDITION")]
+    pub(crate) goal: Goal,
+    /// How long to wait at most
+    #[arg(long, default_value = "2m")]
+    pub(crate) timeout: Span,
+}
+
+/// What `stead wait` waits for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Goal {
+    /// It is in this phase.
+    Phase(String),
+    /// It is of this health.
+    Health(Health),
+    /// This is wanted of it.
+    Intent(Wanted),
+    /// It takes work.
+    Ready,
+    /// It is gone.
+    Deleted,
+}
+
+impl FromStr for Goal {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('=') {
+            None if text == "ready" => Ok(Self::Ready),
+            None if text == "deleted" => Ok(Self::Deleted),
+            Some(("phase", phase)) if !phase.is_empty() => Ok(Self::Phase(phase.to_owned())),
+            Some(("health", wanted)) => health(wanted).map(Self::Health),
+            Some(("intent", wanted)) => word("intent", Wanted::ALL, Wanted::as_str, wanted).map(Self::Intent),
+            Some(_) | None => Err("write phase=NAME, health=NAME, intent=NAME, ready or deleted".to_owned()),
+        }
+    }
+}
+
+/// `stead apply`.
+#[derive(Args, Debug)]
+pub(crate) struct Apply {
+    /// The fleet file; - reads standard input
+    pub(crate) file: PathBuf,
+    /// Say what would change, and change nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Wait until all that was added or changed is up
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(crate) wait: bool,
+    /// How long to wait at most
+    #[arg(long, default_value = "2m", requires = "wait")]
+    pub(crate) timeout: Span,
+}
+
+/// `stead validate`.
+#[derive(Args, Debug)]
+pub(crate) struct Validate {
+    /// The fleet file; - reads standard input
+    pub(crate) file: PathBuf,
+}
+
+/// `stead report`.
+#[derive(Args, Debug)]
+pub(crate) struct Report {
+    /// Name or id of the agent; inside an agent it is that agent
+    #[arg(env = "STEAD_AGENT", hide_env_values = true)]
+    pub(crate) agent: AgentRef,
+    /// How it says that it does
+    #[arg(long, value_parser = health)]
+    pub(crate) health: Option<Health>,
+    /// What it says beside
+    #[arg(long)]
+    pub(crate) detail: Option<String>,
+    /// The run that it is; reports of older ones are ignored
+    #[arg(long, env = "STEAD_INCARNATION", hide_env_values = true, value_parser = incarnation)]
+    pub(crate) incarnation: Option<Incarnation>,
+    /// Report an error that was seen of it, instead of a beat
+    #[arg(long, conflicts_with_all = ["health", "detail"], value_name = "DETAIL")]
+    pub(crate) error: Option<String>,
+}
+
+/// One of the words of an axis.
+fn word<T: Copy>(what: &str, all: &[T], name: impl Fn(T) -> &'static str, wanted: &str) -> Result<T, String> {
+    let found = all.iter().find(|value| name(**value) == wanted).copied();
+    found.ok_or_else(|| {
+        let words: Vec<_> = all.iter().map(|value| name(*value)).collect();
+        format!("{what} is one of {}", words.join(", "))
+    })
+}
+
+fn health(text: &str) -> Result<Health, String> {
+    word("health", Health::ALL, Health::as_str, text)
+}
+
+fn incarnation(text: &str) -> Result<Incarnation, std::num::ParseIntError> {
+    text.parse().map(Incarnation)
+}
+
+/// `stead doctor`.
+#[derive(Args, Debug)]
+pub(crate) struct Doctor {
+    /// How many agents this machine shall hold [default: as many as the daemon has, at least 100]
+    #[arg(long)]
+    pub(crate) agents: Option<u64>,
+}
+
+/// `stead completions`.
+#[derive(Args, Debug)]
+pub(crate) struct Completions {
+    /// For which shell
+    pub(crate) shell: Shell,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn goals_are_read_and_others_are_refused_with_what_there_is() {
+        assert_eq!("phase=online".parse(), Ok(Goal::Phase("online".into())));
+        assert_eq!("health=healthy".parse(), Ok(Goal::Health(Health::Healthy)));
+        assert_eq!("ready".parse(), Ok(Goal::Ready));
+        assert_eq!("deleted".parse(), Ok(Goal::Deleted));
+        assert!("health=fine".parse::<Goal>().unwrap_err().contains("degraded"));
+        for text in ["", "phase=", "up", "mood=good"] {
+            assert!(text.parse::<Goal>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! What starts and ends daemons.
+//!
+//! `up`, `run`, `serve` and the hidden `keeper` are described here.
+
+mod args;
+
+use stead_client::{AgentsOnShutdown, Change};
+
+use crate::app::App;
+use crate::args::Down;
+use crate::failure::Failure;
+use crate::settle;
+
+pub(super) async fn down(app: &mut App<'_>, down: &Down) -> Result<(), Failure> {
+    let agents = if down.leave_agents {
+        AgentsOnShutdown::Leave
+    } else {
+        AgentsOnShutdown::Stop
+    };
+    let change = Change {
+        reason: down.reason.clone(),
+        if_revision: None,
+    };
+    app.client.shutdown(agents, &change).await?;
+    let mut board = app.out.board();
+    settle::until_down(&app.client, &mut board, down.timeout).await
+}

@@ -1,0 +1,117 @@
+//! What the verbs take that start a daemon in this process.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use stead_model::AgentName;
+
+/// How the daemon of this process is run, whatever it runs.
+#[derive(Args, Debug)]
+pub(crate) struct Hosting {
+    /// Where the API listens; off loopback only with a token
+    #[arg(
+        long,
+        env = "STEAD_LISTEN",
+        hide_env_values = true,
+        default_value = "127.0.0.1:7878",
+        value_name = "ADDR"
+    )]
+    pub(crate) listen: SocketAddr,
+    /// Where state is kept [default: /var/lib/stead for root, else ~/.local/state/stead]
+    #[arg(long, env = "STEAD_STATE_DIR", hide_env_values = true, value_name = "DIR")]
+    pub(crate) state_dir: Option<PathBuf>,
+}
+
+/// `stead up`.
+#[derive(Args, Debug)]
+pub(crate) struct Up {
+    /// The fleet file
+    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) hosting: Hosting,
+    /// Go on in the background; returns once the fleet is up
+    #[arg(short, long)]
+    pub(crate) detach: bool,
+}
+
+/// `stead run`.
+#[derive(Args, Debug)]
+pub(crate) struct Run {
+    /// Name of the agent [default: the program's name]
+    #[arg(long)]
+    pub(crate) name: Option<AgentName>,
+    /// Which of its exits are answered by a start
+    #[arg(long, value_enum, default_value = "always")]
+    pub(crate) restart: Restart,
+    #[command(flatten)]
+    pub(crate) hosting: Hosting,
+    /// Program and arguments, behind --
+    #[arg(last = true, required = true, num_args = 1..)]
+    pub(crate) command: Vec<String>,
+}
+
+/// `stead serve`.
+#[derive(Args, Debug)]
+pub(crate) struct Serve {
+    #[command(flatten)]
+    pub(crate) hosting: Hosting,
+    /// Go on in the background; returns once it answers
+    #[arg(short, long)]
+    pub(crate) detach: bool,
+}
+
+/// Which exits of a command are answered by a start.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum Restart {
+    /// Every one.
+    Always,
+    /// Those with a code other than 0, by a signal, or unknown.
+    OnFailure,
+    /// None.
+    Never,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser, Debug)]
+    enum Line {
+        Up(Up),
+        Run(Run),
+        Serve(Serve),
+    }
+
+    fn parse(line: &str) -> Result<Line, clap::Error> {
+        Line::try_parse_from(format!("stead {line}").split_whitespace())
+    }
+
+    #[test]
+    fn a_fleet_is_brought_up_with_address_and_directory() {
+        let line = parse("up fleet.toml --listen 127.0.0.1:9 --state-dir /s --detach").unwrap();
+        let Line::Up(up) = line else { panic!("{line:?}") };
+        assert_eq!(up.file, PathBuf::from("fleet.toml"));
+        assert_eq!((up.hosting.listen.port(), up.hosting.state_dir), (9, Some("/s".into())));
+        assert!(up.detach);
+    }
+
+    #[test]
+    fn a_command_keeps_its_own_options() {
+        let line = parse("run --name web --restart on-failure -- sleep --help -x").unwrap();
+        let Line::Run(run) = line else { panic!("{line:?}") };
+        assert_eq!(run.command, ["sleep", "--help", "-x"]);
+        assert_eq!((run.name.unwrap().as_str(), run.restart), ("web", Restart::OnFailure));
+        assert!(run.hosting.listen.ip().is_loopback());
+        assert!(parse("run --name web").is_err());
+    }
+
+    #[test]
+    fn a_daemon_without_a_fleet_needs_nothing() {
+        let line = parse("serve").unwrap();
+        let Line::Serve(serve) = line else { panic!("{line:?}") };
+        assert!(!serve.detach && serve.hosting.listen.port() == 7878);
+    }
+}

@@ -1,0 +1,88 @@
+//! Checks of the daemon: is it there, and do its parts work.
+
+use std::net::{TcpListener, ToSocketAddrs};
+
+use stead_client::{Client, ClientError, DaemonView, PartState, StatusView};
+
+use super::{fine, warning, wrong};
+use crate::clock;
+use crate::render::Check;
+
+/// Looks at the daemon, and at what is in the place of one that is not there.
+pub(super) async fn checks(client: &Client, checks: &mut Vec<Check>) -> Option<DaemonView> {
+    let view = match client.daemon().await {
+        Ok(view) => view,
+        Err(error) => {
+            unreachable(client, &error, checks);
+            return None;
+        }
+    };
+    checks.push(fine(
+        "daemon",
+        format!("version {} at {}, pid {}", view.version, view.listen, view.pid),
+    ));
+    if view.version != env!("CARGO_PKG_VERSION") {
+        let here = env!("CARGO_PKG_VERSION");
+        let help = "restart the daemon with this program; its agents live on (`stead down --leave-agents`)";
+        checks.push(warning(
+            "version",
+            format!("the daemon is {}, this program {here}", view.version),
+            help,
+        ));
+    }
+    parts(&view.status, checks);
+    if view.started_at > clock::now() {
+        let help = "set the clock; waits are not affected, but times in the history are";
+        checks.push(warning(
+            "clock",
+            format!("the daemon started in the future, at {}", view.started_at),
+            help,
+        ));
+    }
+    Some(view)
+}
+
+fn parts(status: &StatusView, checks: &mut Vec<Check>) {
+    let parts = [
+        ("store", &status.store),
+        ("keeper", &status.keeper),
+        ("adoption", &status.adopted),
+    ];
+    for (name, part) in parts {
+        checks.push(match part {
+            PartState::Up => fine(name, "works"),
+            PartState::Starting => warning(name, "not there yet", "look again in a moment"),
+            PartState::Away { since, detail } => wrong(
+                name,
+                format!("away since {since}: {detail}"),
+                "see the daemon's log; agents that run are left alone",
+            ),
+        });
+    }
+}
+
+fn unreachable(client: &Client, error: &ClientError, checks: &mut Vec<Check>) {
+    let help = error.help().unwrap_or_else(|| "see the daemon's log".to_owned());
+    checks.push(wrong("daemon", error.to_string(), help));
+    if !matches!(error, ClientError::Unreachable { .. }) {
+        return;
+    }
+    if let Some(free) = port_free(client.url()) {
+        checks.push(match free {
+            Ok(()) => fine("port", "free for a daemon to listen on"),
+            Err(error) => wrong(
+                "port",
+                format!("cannot be listened on: {error}"),
+                "choose another with --listen and STEAD_URL",
+            ),
+        });
+    }
+}
+
+/// Whether a daemon could listen where this client looks; nothing where that is another machine.
+fn port_free(url: &str) -> Option<std::io::Result<()>> {
+    let authority = url.strip_prefix("http://")?.split('/').next()?;
+    let mut addresses = authority.to_socket_addrs().ok()?;
+    let address = addresses.find(|address| address.ip().is_loopback())?;
+    Some(TcpListener::bind(address).map(drop))
+}

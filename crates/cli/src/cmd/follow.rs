@@ -1,0 +1,82 @@
+//! `stead logs` and `stead events`: what goes on until somebody has seen enough.
+
+use std::process::ExitCode;
+
+use serde_json::json;
+use stead_client::{EventFilter, EventItem, EventStream, LogItem, LogQuery, LogStream, Output};
+
+use crate::app::App;
+use crate::args::{Events, Logs, StreamName};
+use crate::failure::{Failure, INTERRUPTED};
+use crate::render::{self, Timestamps};
+
+pub(super) async fn logs(app: &mut App<'_>, logs: &Logs) -> Result<ExitCode, Failure> {
+    let query = LogQuery {
+        tail: Some(logs.tail),
+        since: logs.since.clone(),
+        stream: logs.stream.map(|stream| match stream {
+            StreamName::Stdout => Output::Stdout,
+            StreamName::Stderr => Output::Stderr,
+        }),
+        follow: logs.follow,
+    };
+    let timestamps = if logs.timestamps {
+        Timestamps::Shown
+    } else {
+        Timestamps::Hidden
+    };
+    let stream = app.client.logs(&app.target(&logs.agent), query).await?;
+    tokio::select! {
+        done = show_lines(app, stream, timestamps) => done.map(|()| ExitCode::SUCCESS),
+        _ = tokio::signal::ctrl_c() => Ok(ExitCode::from(INTERRUPTED)),
+    }
+}
+
+async fn show_lines(app: &mut App<'_>, mut stream: LogStream, timestamps: Timestamps) -> Result<(), Failure> {
+    while let Some(item) = stream.next().await? {
+        match item {
+            LogItem::Line(line) => app.out.show_next(&line, |line| render::log_line(line, timestamps))?,
+            LogItem::Interrupted { cause, retry_in } => app.out.note(&render::interrupted(&cause, retry_in))?,
+        }
+    }
+    Ok(())
+}
+
+pub(super) async fn events(app: &mut App<'_>, events: &Events) -> Result<ExitCode, Failure> {
+    let filter = EventFilter {
+        namespace: (!events.scope.all_namespaces).then(|| app.namespace.clone()),
+        agent: events.agent.clone(),
+        types: events.types.clone(),
+        selector: events.selector.as_ref().map(ToString::to_string),
+        after: events.after.clone(),
+    };
+    let stream = app.client.events(filter).await?;
+    let limit = events.limit.unwrap_or(u64::MAX);
+    tokio::select! {
+        done = show_events(app, stream, limit) => done.map(|()| ExitCode::SUCCESS),
+        _ = tokio::signal::ctrl_c() => Ok(ExitCode::from(INTERRUPTED)),
+    }
+}
+
+async fn show_events(app: &mut App<'_>, mut stream: EventStream, limit: u64) -> Result<(), Failure> {
+    let mut shown = 0;
+    while shown < limit {
+        match stream.next().await? {
+            EventItem::Event(event) => {
+                // Programs get the cursor with the event: `--after` takes it.
+                let mut value = json!(&*event);
+                if let (Some(fields), Some(cursor)) = (value.as_object_mut(), stream.cursor()) {
+                    fields.insert("cursor".to_owned(), json!(cursor));
+                }
+                app.out.show_next(&value, |_| render::event(&event))?;
+                shown += 1;
+            }
+            EventItem::Other { kind, data } => {
+                app.out.show_next(&data, |data| render::other_event(&kind, data))?;
+                shown += 1;
+            }
+            EventItem::Interrupted { cause, retry_in } => app.out.note(&render::interrupted(&cause, retry_in))?,
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,92 @@
+//! What happens, as it happens: events and lines of output.
+
+use std::time::Duration;
+
+use owo_colors::OwoColorize;
+use serde_json::Value;
+use stead_client::LogLine;
+use stead_model::{Event, Happening};
+
+use super::{age, paint};
+
+/// One event in one line.
+pub(crate) fn event(event: &Event) -> String {
+    let who = format!("{}/{}", event.namespace, event.name);
+    let by = if event.actor == "stead" {
+        String::new()
+    } else {
+        format!(" (by {})", event.actor)
+    };
+    format!("{} {} {}{by}\n", event.at.dimmed(), who.bold(), happening(&event.what))
+}
+
+fn happening(what: &Happening) -> String {
+    let because = |detail: &str| {
+        if detail.is_empty() {
+            String::new()
+        } else {
+            format!(": {detail}")
+        }
+    };
+    match what {
+        Happening::AgentRegistered { profile } => format!("registered with profile {profile}"),
+        Happening::PhaseChanged {
+            from,
+            to,
+            reason,
+            description,
+            via,
+            ..
+        } => {
+            let text = format!("{from} → {to}  {reason}{}", because(description));
+            if *via { text.dimmed().to_string() } else { text }
+        }
+        Happening::HealthChanged { from, to, detail } => {
+            format!("health {from} → {}{}", paint::health(*to).painted(0), because(detail))
+        }
+        Happening::ReadinessChanged { ready: true, detail } => format!("takes work{}", because(detail)),
+        Happening::ReadinessChanged { ready: false, detail } => format!("takes no work{}", because(detail)),
+        Happening::IntentChanged { from, to, reason } => {
+            format!("wanted {from} → {to}{}", because(reason.as_deref().unwrap_or_default()))
+        }
+        Happening::ConditionRaised { condition, detail } => format!("{}{}", condition.yellow(), because(detail)),
+        Happening::ConditionCleared { condition } => format!("no longer {condition}"),
+        Happening::SpecChanged { spec_revision } => format!("has spec {spec_revision}"),
+        Happening::RestartScheduled { attempt, due } => format!("restart {attempt} due at {due}"),
+        Happening::TaskAssigned { task, in_flight } => format!("got task {task}, {in_flight} in flight"),
+        Happening::TaskCompleted { task, in_flight } => format!("completed task {task}, {in_flight} in flight"),
+        Happening::Gap { detail } => format!("{}{}", "gap: things happened that were not kept".red(), because(detail)),
+    }
+}
+
+/// An event of a type that this version has no words for.
+pub(crate) fn other_event(kind: &str, data: &Value) -> String {
+    format!("{kind} {data}\n")
+}
+
+/// One line of output.
+pub(crate) fn log_line(line: &LogLine, timestamps: Timestamps) -> String {
+    match timestamps {
+        Timestamps::Shown => format!("{} {}\n", line.at.dimmed(), line.line),
+        Timestamps::Hidden => format!("{}\n", line.line),
+    }
+}
+
+/// Whether lines begin with their time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Timestamps {
+    /// They do.
+    Shown,
+    /// They do not.
+    Hidden,
+}
+
+/// A followed stream broke and goes on.
+pub(crate) fn interrupted(cause: &str, retry_in: Duration) -> String {
+    let wait = if retry_in < Duration::from_secs(1) {
+        "at once".to_owned()
+    } else {
+        format!("in {}", age::span(retry_in))
+    };
+    format!("{} {cause}; trying again {wait}", "interrupted:".yellow())
+}

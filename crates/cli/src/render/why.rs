@@ -1,0 +1,76 @@
+//! Why an agent is as it is: the answer first, then what it rests on.
+
+use stead_model::spec::RestartPolicy;
+use stead_model::{Explanation, Intent, RestartBudget, Wall};
+
+use super::age::{age, relative};
+use super::table::facts;
+use super::{agent, history, paint};
+
+/// The whole explanation.
+pub(crate) fn why(explanation: &Explanation, now: Wall) -> String {
+    let view = &explanation.agent;
+    let mut rows = vec![
+        ("Wanted", intent(&explanation.intent, now)),
+        (
+            "Phase",
+            vec![format!(
+                "{} for {}",
+                paint::phase(&view.profile, &view.phase).painted(0),
+                age(now, view.since)
+            )],
+        ),
+        ("Health", vec![agent::health_line(view.health, view.ready)]),
+        ("Run", vec![agent::run_line(view)]),
+    ];
+    if !view.conditions.is_empty() {
+        rows.push(("Conditions", agent::conditions(view, now)));
+    }
+    rows.push(("Evidence", agent::evidence(view, now)));
+    if let Some(last) = &explanation.last_exit {
+        let run = format!("run {} {}, {}", last.incarnation, last.exit, relative(now, last.at));
+        rows.push(("Last exit", vec![run]));
+    }
+    if !explanation.waiting_for.is_empty() {
+        rows.push(("Waits for", explanation.waiting_for.clone()));
+    }
+    let mut next: Vec<_> = explanation
+        .next
+        .iter()
+        .map(|step| agent::next_line(step, now))
+        .collect();
+    if next.is_empty() {
+        next.push("nothing by itself".to_owned());
+    }
+    rows.push(("Next", next));
+    rows.push(("Restarts", vec![budget(&explanation.restart_budget)]));
+    if !explanation.clears.is_empty() {
+        rows.push(("To clear", explanation.clears.clone()));
+    }
+    rows.push(("History", history::lines(&explanation.history, now)));
+    let summary = paint::heading(&explanation.summary);
+    format!("{summary}\n\n{}", facts(&rows))
+}
+
+fn intent(intent: &Intent, now: Wall) -> Vec<String> {
+    let mut lines = vec![format!(
+        "{}, by {} {}",
+        intent.wanted,
+        intent.actor,
+        relative(now, intent.at)
+    )];
+    lines.extend(intent.reason.iter().map(|reason| format!("“{reason}”")));
+    lines
+}
+
+fn budget(budget: &RestartBudget) -> String {
+    let policy = match budget.policy {
+        RestartPolicy::Always => "restarted always",
+        RestartPolicy::OnFailure => "restarted on failure",
+        RestartPolicy::Never => "never restarted",
+    };
+    format!(
+        "{} of {} used within {}; {policy}",
+        budget.used, budget.max, budget.period
+    )
+}
