@@ -1,6 +1,10 @@
 //! What carries out the engine's orders.
 
+mod process;
+
 use stead_model::{Action, Epoch, Exit, InstanceId, LiveInstance, Observation};
+
+pub use process::{KeeperInfo, KeeperSettings, ProcessDriver};
 
 /// Carries out orders. Nothing here waits: outcomes come back as [`Driven`].
 pub trait Driver: Send {

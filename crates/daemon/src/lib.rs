@@ -1,8 +1,13 @@
 //! The body of Stead: pump, clock, HTTP API, drivers and probes around the engine.
 
 mod api;
+mod app;
+mod clock;
 pub mod config;
+mod driver;
 mod handle;
+mod probe;
+mod pump;
 mod status;
 mod views;
 
@@ -11,6 +16,7 @@ pub use api::{
     InvalidToken, LogLine, LogReader, LogRequest, LogSource, LogStream, OpenListener, Ports, ShutdownOrder, Token,
     check_listener, openapi, router, serve,
 };
+pub use app::{App, DOWN, LimitsError, Settings, StartError, check_limits};
 pub use handle::{Ask, Handle, QUEUE};
 pub use status::{Part, Status, StatusReport};
 pub use views::Views;

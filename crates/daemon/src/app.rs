@@ -1,0 +1,378 @@
+//! The daemon put together: store, engine, keeper, API, in the order in which they may start and stop.
+
+mod apply;
+mod limits;
+mod logs;
+mod ports;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use stead_engine::Unthawable;
+use stead_keeper::ClientError;
+use stead_model::{Command, Namespace, Origin, Request, Slot, Wall, Wanted};
+use stead_store::{Holder, Lease, LockError, OpenError, Options, Owner, SqliteStore, StateDir, Store, StoreError};
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
+
+use crate::api::{self, ApiState, OpenListener, Ports, ShutdownOrder, Token, check_listener};
+use crate::clock::Clock;
+use crate::driver::{Driven, KeeperInfo, KeeperSettings, ProcessDriver};
+use crate::handle::{Handle, QUEUE};
+use crate::probe::Prober;
+use crate::pump::{Incoming, Parts, Pump};
+use crate::status::{Part, Status};
+use crate::views::Views;
+
+pub use apply::DOWN;
+pub use limits::{LimitsError, check_limits};
+
+/// What a daemon is started with.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where everything that survives lies. Made if it is not there.
+    pub state_dir: PathBuf,
+    /// Address and port of the API; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// What every request must show; needed off loopback.
+    pub token: Option<Token>,
+    /// The file that the token came from, for the environment of agents.
+    pub token_file: Option<PathBuf>,
+    /// The program that has the subcommand `keeper`: this one.
+    pub program: PathBuf,
+}
+
+/// Why a daemon did not start. Nothing that ran before was touched.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The listener would be open to everybody.
+    #[error(transparent)]
+    Open(#[from] OpenListener),
+    /// The state directory is another daemon's, or cannot be used.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The address is taken or cannot be had.
+    #[error("cannot listen on {addr}")]
+    Listen {
+        /// The address.
+        addr: SocketAddr,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// The store cannot be opened.
+    #[error("cannot open the store")]
+    Store(#[from] OpenError),
+    /// What is stored cannot be read.
+    #[error("cannot load what is stored")]
+    Load(#[from] StoreError),
+    /// What is stored is of a version that is not known here.
+    #[error(transparent)]
+    Unthawable(#[from] Unthawable),
+    /// There is no keeper and none can be started.
+    #[error("cannot start the keeper of the agents' processes")]
+    Keeper(#[from] ClientError),
+    /// A thread or another part of the process could not be had.
+    #[error("cannot start {what}")]
+    System {
+        /// What.
+        what: &'static str,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// A running daemon.
+#[derive(Debug)]
+pub struct App {
+    handle: Handle,
+    clock: Clock,
+    settings: Settings,
+    started_at: Wall,
+    keeper: KeeperInfo,
+    incoming: mpsc::UnboundedSender<Incoming>,
+    pump: JoinHandle<()>,
+    listener: TcpListener,
+    listen: SocketAddr,
+    closing: CancellationToken,
+    orders: (mpsc::Sender<ShutdownOrder>, mpsc::Receiver<ShutdownOrder>),
+    config: Arc<apply::Config>,
+}
+
+impl App {
+    /// Starts everything but the API; what ran before is adopted in the background. Call it within a tokio runtime.
+    ///
+    /// # Errors
+    /// See [`StartError`]; nothing of the daemon runs then, and agents that live are left alone.
+    pub fn start(settings: Settings) -> Result<Self, StartError> {
+        check_listener(settings.listen, settings.token.as_ref())?;
+        limits::raise_descriptors();
+        let clock = Clock::start();
+        let started_at = clock.now().wall;
+        let mut holder = Holder {
+            pid: std::process::id(),
+            listen: None,
+            started_at,
+        };
+        let mut dir = StateDir::lock(&settings.state_dir, &holder)?;
+        let (listener, listen) = bind(settings.listen)?;
+        holder.listen = Some(listen.to_string());
+        dir.announce(&holder).map_err(|source| LockError::Unusable {
+            path: settings.state_dir.clone(),
+            source,
+        })?;
+
+        let (incoming, from_world) = mpsc::unbounded_channel();
+        let completions = incoming.clone();
+        let sink = Box::new(move |completion| {
+            // The pump outlives the store; after it nobody waits for completions.
+            let _gone = completions.send(Incoming::Completed(completion));
+        });
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(
+            dir,
+            Options {
+                opened_at: started_at,
+                ..Options::default()
+            },
+            sink,
+        )?);
+        let slots: Vec<Slot> = Slot::all().collect();
+        let held = store.take(&slots, &Owner::new("local"), Lease::unending(started_at))?;
+        let epoch = held.iter().map(|(_, epoch)| *epoch).max().unwrap_or_default();
+
+        let (asks, asked) = mpsc::channel(QUEUE);
+        let (committed, commits) = watch::channel(0);
+        let (views, status) = (Arc::new(Views::default()), Arc::new(Status::default()));
+        let probes = incoming.clone();
+        let closing = CancellationToken::new();
+        let found = move |observation| {
+            let _gone = probes.send(Incoming::Probed(observation));
+        };
+        let prober = Prober::new(found, closing.clone(), TaskTracker::new());
+        let driven = incoming.clone();
+        let (driver, keeper) = ProcessDriver::start(
+            keeper_settings(&settings, listen),
+            epoch,
+            prober,
+            move |told: Driven| {
+                let _gone = driven.send(Incoming::Driven(told));
+            },
+        )
+        .map_err(|source| StartError::System {
+            what: "the thread of the keeper's session",
+            source,
+        })?;
+
+        let mut pump = Pump::new(Parts {
+            clock,
+            store: Arc::clone(&store),
+            driver: Box::new(driver),
+            views: Arc::clone(&views),
+            status: Arc::clone(&status),
+            committed,
+            incoming: (incoming.clone(), from_world),
+            asks: asked,
+        });
+        let mut loaded = Vec::with_capacity(slots.len());
+        store.load_all(&slots, &mut |state| loaded.push(state))?;
+        for state in loaded {
+            pump.adopt(state)?;
+        }
+        status.update(|report| report.store = Part::Up);
+        info!(agents = views.count(), %listen, state_dir = %settings.state_dir.display(), "state loaded");
+        let pump = spawn_pump(pump)?;
+
+        let handle = Handle::new(asks, views, store, commits, status);
+        let config = Arc::new(apply::Config::new(handle.clone(), clock));
+        Ok(Self {
+            handle,
+            clock,
+            settings,
+            started_at,
+            keeper,
+            incoming,
+            pump,
+            listener,
+            listen,
+            closing,
+            orders: mpsc::channel(1),
+            config,
+        })
+    }
+
+    /// A handle on the engine.
+    #[must_use]
+    pub const fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// Where the API listens.
+    #[must_use]
+    pub const fn listen(&self) -> SocketAddr {
+        self.listen
+    }
+
+    /// Applies a fleet: what is new is registered and started, what changed is told, what is no longer there is removed.
+    ///
+    /// # Errors
+    /// The first change that was refused; what was applied before it stays.
+    pub async fn apply(
+        &self,
+        fleet: crate::config::Fleet,
+        origin: Origin,
+    ) -> Result<api::ConfigApplied, stead_model::Problem> {
+        self.config.apply(fleet, api::ApplyMode::Apply, origin).await
+    }
+
+    /// Serves the API until somebody orders the daemon down or `leave` resolves; then stops, the agents first if they are to stop.
+    ///
+    /// # Errors
+    /// The listener broke.
+    pub async fn serve(self, leave: impl Future<Output = ShutdownOrder>) -> io::Result<()> {
+        let Self {
+            handle,
+            clock,
+            settings,
+            started_at,
+            keeper,
+            incoming,
+            pump,
+            listener,
+            listen,
+            closing,
+            orders,
+            config,
+        } = self;
+        let (order, mut ordered) = orders;
+        let host = ports::Process {
+            clock,
+            started_at,
+            listen,
+            state_dir: settings.state_dir.clone(),
+            keeper,
+            order,
+        };
+        let state = ApiState {
+            handle: handle.clone(),
+            ports: Ports {
+                host: Arc::new(host),
+                logs: Arc::new(logs::KeptLogs::new(settings.state_dir.clone())),
+                config,
+            },
+            token: settings.token,
+            listen,
+            hosts: Vec::new(),
+            closing: closing.clone(),
+        };
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        let mut serving = tokio::spawn(api::serve(listener, api::router(state), closing.clone()));
+        let order = tokio::select! {
+            order = leave => order,
+            Some(order) = ordered.recv() => order,
+            served = &mut serving => return served.map_err(io::Error::other)?,
+        };
+        let dismiss = match order.agents {
+            api::AgentsLeft::Stop => stop_agents(&handle, &order).await,
+            api::AgentsLeft::Leave => false,
+        };
+        closing.cancel();
+        let served = serving.await.map_err(io::Error::other)?;
+        let _gone = incoming.send(Incoming::Stop { dismiss });
+        let _joined = tokio::task::spawn_blocking(move || pump.join()).await;
+        served
+    }
+}
+
+/// Wants every running agent stopped and waits until none has a process; says whether that was reached.
+async fn stop_agents(handle: &Handle, order: &ShutdownOrder) -> bool {
+    let mut agents = Vec::new();
+    handle.views().each(|view| {
+        if !matches!(view.intent, Wanted::Stopped | Wanted::Terminated | Wanted::Deleted) {
+            agents.push((view.namespace.clone(), view.id));
+        }
+    });
+    let asked = agents
+        .into_iter()
+        .map(|(namespace, id)| stop(handle, order.origin.clone(), namespace, id));
+    futures_util::future::join_all(asked).await;
+    let mut commits = handle.committed();
+    let all_down = async {
+        loop {
+            let mut up = 0;
+            handle.views().each(|view| up += usize::from(view.pid.is_some()));
+            if up == 0 || commits.changed().await.is_err() {
+                return up == 0;
+            }
+        }
+    };
+    tokio::time::timeout(LONGEST_STOP, all_down)
+        .await
+        .unwrap_or_else(|_late| {
+            warn!(
+                "agents still run after {} s; the keeper stays with them",
+                LONGEST_STOP.as_secs()
+            );
+            false
+        })
+}
+
+async fn stop(handle: &Handle, origin: Origin, namespace: Namespace, id: stead_model::AgentId) {
+    let command = Command {
+        origin,
+        namespace,
+        agent: stead_model::AgentRef::Id(id),
+        expected: None,
+        idempotency: None,
+        reason: Some(DOWN.into()),
+        request: Request::Want(Wanted::Stopped),
+    };
+    if let Err(problem) = handle.command(command).await {
+        warn!(%id, %problem, "could not be stopped");
+    }
+}
+
+fn bind(addr: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let refused = |source| StartError::Listen { addr, source };
+    let listener = TcpListener::bind(addr).map_err(refused)?;
+    listener.set_nonblocking(true).map_err(refused)?;
+    let bound = listener.local_addr().map_err(refused)?;
+    Ok((listener, bound))
+}
+
+fn keeper_settings(settings: &Settings, listen: SocketAddr) -> KeeperSettings {
+    let mut env = BTreeMap::from([("STEAD_URL".to_owned(), format!("http://{listen}"))]);
+    if let Some(file) = &settings.token_file {
+        env.insert("STEAD_TOKEN_FILE".to_owned(), file.display().to_string());
+    }
+    KeeperSettings {
+        program: settings.program.clone(),
+        state_dir: settings.state_dir.clone(),
+        env,
+    }
+}
+
+fn spawn_pump(pump: Pump) -> Result<JoinHandle<()>, StartError> {
+    let system = |source| StartError::System {
+        what: "the engine's thread",
+        source,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .map_err(system)?;
+    std::thread::Builder::new()
+        .name("engine".into())
+        .spawn(move || runtime.block_on(pump.run()))
+        .map_err(system)
+}
+
+/// How long `stead down` waits for agents to go down: longer than any sensible grace.
+const LONGEST_STOP: Duration = Duration::from_secs(120);

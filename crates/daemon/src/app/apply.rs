@@ -1,0 +1,283 @@
+//! A fleet file against what is registered: new agents are registered, changed ones told, missing ones removed.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use futures_util::{FutureExt, StreamExt, TryStreamExt, future::BoxFuture, stream};
+use stead_model::{
+    AgentName, AgentRef, AgentSpec, Command, Namespace, Origin, Outcome, Problem, ProblemCode, Request, Wanted,
+};
+
+use super::check_limits;
+use crate::api::{ApplyMode, ConfigApplied, ConfigCheck, ConfigDoor, ConfigFault, ConfigView};
+use crate::clock::Clock;
+use crate::config::{Fleet, FleetAgent};
+use crate::handle::Handle;
+
+/// The reason that agents are stopped for when the whole fleet goes down; `up` starts those again, and no others.
+pub const DOWN: &str = "stead down";
+
+/// The label of agents that a fleet file owns; one that is no longer in the file is removed.
+const OWNED: (&str, &str) = ("stead/managed-by", "fleet-file");
+
+/// How many changes are asked for at once; they share commits.
+const AT_ONCE: usize = 64;
+
+/// The configuration in force and the way to change it.
+#[derive(Debug)]
+pub(super) struct Config {
+    handle: Handle,
+    clock: Clock,
+    view: ArcSwap<ConfigView>,
+    /// One change of the configuration at a time.
+    turn: tokio::sync::Mutex<()>,
+}
+
+/// What becomes of one agent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Fate {
+    Added,
+    Changed,
+    Unchanged,
+    Removed,
+}
+
+impl Config {
+    pub(super) fn new(handle: Handle, clock: Clock) -> Self {
+        Self {
+            handle,
+            clock,
+            view: ArcSwap::from_pointee(nothing()),
+            turn: tokio::sync::Mutex::default(),
+        }
+    }
+
+    pub(super) async fn apply(&self, fleet: Fleet, mode: ApplyMode, origin: Origin) -> Result<ConfigApplied, Problem> {
+        let processes = fleet
+            .agents
+            .iter()
+            .filter(|agent| matches!(agent.spec.driver, stead_model::Driver::Process(_)))
+            .count();
+        check_limits(processes).map_err(|error| Problem::new(ProblemCode::LimitReached, error.to_string()))?;
+        let _turn = self.turn.lock().await;
+        let named: BTreeSet<&AgentName> = fleet.agents.iter().map(|agent| &agent.name).collect();
+        let mut gone = Vec::new();
+        self.handle.views().each(|view| {
+            let owned = view.labels.get(OWNED.0).is_some_and(|owner| owner == OWNED.1);
+            if owned
+                && view.namespace == fleet.namespace
+                && view.intent != Wanted::Deleted
+                && !named.contains(&view.name)
+            {
+                gone.push(view.name.clone());
+            }
+        });
+        let namespace = &fleet.namespace;
+        let settle = |agent| self.settle(namespace, agent, mode, &origin).boxed();
+        let kept: Vec<_> = fleet.agents.iter().map(settle).collect();
+        let mut fates: Vec<(AgentName, Fate)> = stream::iter(kept).buffered(AT_ONCE).try_collect().await?;
+        for name in gone {
+            if mode == ApplyMode::Apply {
+                self.ask(
+                    namespace,
+                    &name,
+                    Request::Want(Wanted::Deleted),
+                    "no longer in the fleet file",
+                    &origin,
+                )
+                .await?;
+            }
+            fates.push((name, Fate::Removed));
+        }
+        if mode == ApplyMode::Apply {
+            self.view.store(Arc::new(ConfigView {
+                fleet_file: Some(fleet.file.display().to_string()),
+                namespace: namespace.clone(),
+                agents: fleet.agents.len(),
+                hash: fleet.hash.to_string(),
+                applied_at: Some(self.clock.now().wall),
+            }));
+        }
+        Ok(self.report(namespace, &fates))
+    }
+
+    /// Makes one agent what the file says.
+    async fn settle(
+        &self,
+        namespace: &Namespace,
+        agent: &FleetAgent,
+        mode: ApplyMode,
+        origin: &Origin,
+    ) -> Result<(AgentName, Fate), Problem> {
+        let mut spec = agent.spec.clone();
+        spec.labels.insert(OWNED.0.into(), OWNED.1.into());
+        let name = &agent.name;
+        let known = self.handle.spec(namespace.clone(), AgentRef::Name(name.clone())).await;
+        let fate = match known {
+            Err(problem) if problem.code == ProblemCode::UnknownAgent => {
+                if mode == ApplyMode::Apply {
+                    let request = Request::Register {
+                        spec: Box::new(spec),
+                        wanted: Wanted::Running,
+                    };
+                    self.ask(namespace, name, request, "in the fleet file", origin).await?;
+                }
+                Fate::Added
+            }
+            Err(problem) => return Err(problem),
+            Ok((_, _, present)) => self.change(namespace, name, &present, spec, mode, origin).await?,
+        };
+        Ok((name.clone(), fate))
+    }
+
+    async fn change(
+        &self,
+        namespace: &Namespace,
+        name: &AgentName,
+        present: &AgentSpec,
+        spec: AgentSpec,
+        mode: ApplyMode,
+        origin: &Origin,
+    ) -> Result<Fate, Problem> {
+        let fate = if *present == spec {
+            Fate::Unchanged
+        } else {
+            Fate::Changed
+        };
+        if mode == ApplyMode::DryRun {
+            return Ok(fate);
+        }
+        if fate == Fate::Changed {
+            self.ask(
+                namespace,
+                name,
+                Request::Respec { spec: Box::new(spec) },
+                "changed in the fleet file",
+                origin,
+            )
+            .await?;
+        }
+        let why = self
+            .handle
+            .explain(namespace.clone(), AgentRef::Name(name.clone()))
+            .await?;
+        if why.intent.wanted == Wanted::Stopped && why.intent.reason.as_deref() == Some(DOWN) {
+            self.ask(namespace, name, Request::Want(Wanted::Running), "stead up", origin)
+                .await?;
+        }
+        Ok(fate)
+    }
+
+    async fn ask(
+        &self,
+        namespace: &Namespace,
+        name: &AgentName,
+        request: Request,
+        why: &str,
+        origin: &Origin,
+    ) -> Result<Outcome, Problem> {
+        let command = Command {
+            origin: origin.clone(),
+            namespace: namespace.clone(),
+            agent: AgentRef::Name(name.clone()),
+            expected: None,
+            idempotency: None,
+            reason: Some(why.to_owned()),
+            request,
+        };
+        let answered = self.handle.command(command).await.map(|answer| answer.outcome);
+        answered.map_err(|problem| Problem {
+            detail: format!("{name}: {}", problem.detail),
+            ..problem
+        })
+    }
+
+    fn report(&self, namespace: &Namespace, fates: &[(AgentName, Fate)]) -> ConfigApplied {
+        let of = |wanted: Fate| {
+            fates
+                .iter()
+                .filter(|(_, fate)| *fate == wanted)
+                .map(|(name, _)| name.clone())
+                .collect::<Vec<_>>()
+        };
+        let pending = |name: &AgentName| {
+            let view = self.handle.views().get(namespace, &AgentRef::Name(name.clone()));
+            view.is_some_and(|view| view.restart_pending)
+        };
+        ConfigApplied {
+            added: of(Fate::Added),
+            changed: of(Fate::Changed),
+            removed: of(Fate::Removed),
+            unchanged: of(Fate::Unchanged),
+            pending_restart: fates
+                .iter()
+                .map(|(name, _)| name)
+                .filter(|name| pending(name))
+                .cloned()
+                .collect(),
+        }
+    }
+
+    /// Reads a fleet file's text as if it lay where the one in force does.
+    fn read(&self, toml: &str) -> Result<Fleet, Vec<ConfigFault>> {
+        let file = self
+            .view
+            .load()
+            .fleet_file
+            .clone()
+            .unwrap_or_else(|| "fleet.toml".into());
+        Fleet::parse(toml, file.as_ref(), &|name| std::env::var(name).ok()).map_err(|problems| {
+            problems
+                .into_iter()
+                .map(|problem| ConfigFault {
+                    line: problem.line,
+                    column: problem.column,
+                    message: problem.message,
+                    help: problem.help,
+                })
+                .collect()
+        })
+    }
+}
+
+/// Before any file was applied.
+fn nothing() -> ConfigView {
+    ConfigView {
+        fleet_file: None,
+        namespace: Namespace::default(),
+        agents: 0,
+        hash: String::new(),
+        applied_at: None,
+    }
+}
+
+impl ConfigDoor for Config {
+    fn view(&self) -> ConfigView {
+        ConfigView::clone(&self.view.load())
+    }
+
+    fn check(&self, toml: &str) -> ConfigCheck {
+        let problems = self.read(toml).err().unwrap_or_default();
+        ConfigCheck {
+            valid: problems.is_empty(),
+            problems,
+        }
+    }
+
+    fn apply(&self, toml: String, mode: ApplyMode, origin: Origin) -> BoxFuture<'_, Result<ConfigApplied, Problem>> {
+        Box::pin(async move {
+            let fleet = self.read(&toml).map_err(|faults| Problem {
+                errors: faults
+                    .iter()
+                    .map(|fault| format!("{}:{}: {}", fault.line, fault.column, fault.message))
+                    .collect(),
+                ..Problem::new(
+                    ProblemCode::InvalidConfig,
+                    "nothing was applied; mend what is listed and apply it again",
+                )
+            })?;
+            self.apply(fleet, mode, origin).await
+        })
+    }
+}

@@ -1,0 +1,319 @@
+//! Processes of this machine, by way of the keeper.
+//!
+//! The keeper outlives the daemon and may itself be replaced: a thread connects, reads, and connects again. Orders that were lost with a
+//! session need no code of their own; the survey after each connection shows what is still to be done.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use stead_keeper::wire::{Event, InstanceState, InstanceView, Reply, Request, SpawnOrder, Target, Told, Welcome};
+use stead_keeper::{ClientError, Receiver, Sender, Session, launch};
+use stead_model::{Action, AgentId, Epoch, LiveInstance, Notice, Observation, Order};
+use tracing::{info, warn};
+
+use super::{Driven, Driver};
+use crate::probe::{ExecContext, Prober};
+
+/// What a keeper is started with, and what agents are given.
+#[derive(Clone, Debug)]
+pub struct KeeperSettings {
+    /// The program that has the subcommand `keeper`: this one.
+    pub program: PathBuf,
+    /// Where its socket, logs and records lie.
+    pub state_dir: PathBuf,
+    /// Variables that every agent gets, such as `STEAD_URL`.
+    pub env: BTreeMap<String, String>,
+}
+
+/// Carries out orders about processes.
+#[derive(Debug)]
+pub struct ProcessDriver {
+    shared: Arc<Shared>,
+    prober: Prober,
+    env: BTreeMap<String, String>,
+}
+
+struct Shared {
+    settings: KeeperSettings,
+    epoch: Mutex<Epoch>,
+    session: Mutex<Option<Sender>>,
+    /// Which agent a preparation under way is for.
+    preparing: Mutex<HashMap<u64, AgentId>>,
+    welcome: Mutex<Option<Welcome>>,
+    sink: Box<dyn Fn(Driven) + Send + Sync>,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").finish_non_exhaustive()
+    }
+}
+
+impl ProcessDriver {
+    /// Starts the thread that keeps the session; what it learns goes to `sink`.
+    ///
+    /// # Errors
+    /// The thread could not be started.
+    pub fn start(
+        settings: KeeperSettings,
+        epoch: Epoch,
+        prober: Prober,
+        sink: impl Fn(Driven) + Send + Sync + 'static,
+    ) -> std::io::Result<(Self, KeeperInfo)> {
+        let env = settings.env.clone();
+        let shared = Arc::new(Shared {
+            settings,
+            epoch: Mutex::new(epoch),
+            session: Mutex::new(None),
+            preparing: Mutex::new(HashMap::new()),
+            welcome: Mutex::new(None),
+            sink: Box::new(sink),
+        });
+        let reader = Arc::clone(&shared);
+        std::thread::Builder::new()
+            .name("keeper-session".into())
+            .spawn(move || reader.keep_session())?;
+        let info = KeeperInfo(Arc::clone(&shared));
+        Ok((Self { shared, prober, env }, info))
+    }
+
+    fn ask(&self, request: Request) -> Option<u64> {
+        let session = lock(&self.shared.session);
+        // Without a session the order is lost; the survey that follows the next one shows what is still to be done.
+        session.as_ref().and_then(|sender| sender.send(request).ok())
+    }
+}
+
+/// What is known of the keeper, for people.
+#[derive(Clone, Debug)]
+pub struct KeeperInfo(Arc<Shared>);
+
+impl KeeperInfo {
+    /// The keeper's pid, once there was a session.
+    #[must_use]
+    pub fn pid(&self) -> Option<i32> {
+        lock(&self.0.welcome).as_ref().map(|welcome| welcome.pid)
+    }
+}
+
+impl Driver for ProcessDriver {
+    fn execute(&mut self, action: Action) {
+        match action.order {
+            Order::Prepare { agent, process } => {
+                let mut preparing = lock(&self.shared.preparing);
+                if let Some(id) = self.ask(Request::Prepare { spec: process }) {
+                    preparing.insert(id, agent);
+                }
+            }
+            Order::Spawn {
+                instance,
+                namespace,
+                name,
+                process,
+            } => {
+                let order = SpawnOrder {
+                    instance,
+                    name,
+                    namespace,
+                    spec: *process,
+                    env: self.env.clone(),
+                };
+                self.ask(Request::Spawn(Box::new(order)));
+            }
+            Order::Signal { instance, signal } => {
+                self.ask(Request::Signal {
+                    instance,
+                    signal,
+                    target: Target::Tree,
+                });
+            }
+            Order::Kill { instance } => {
+                self.prober.unwatch(instance);
+                self.ask(Request::KillTree { instance });
+            }
+            Order::Acknowledge { instance } => {
+                self.prober.unwatch(instance);
+                self.ask(Request::Acknowledge { instance });
+            }
+            Order::Probe {
+                instance,
+                probes,
+                process,
+            } => {
+                self.prober.watch(
+                    instance,
+                    *probes,
+                    ExecContext::of(&process, tokio::time::Instant::now()),
+                );
+            }
+        }
+    }
+
+    fn survey(&mut self) {
+        self.ask(Request::List);
+    }
+
+    fn fence(&mut self, epoch: Epoch) {
+        *lock(&self.shared.epoch) = epoch;
+    }
+
+    fn dismiss(&mut self) {
+        self.ask(Request::Shutdown);
+    }
+}
+
+impl Shared {
+    /// Connects, reads until the session ends, and connects again, for as long as the daemon lives.
+    fn keep_session(&self) {
+        let mut wait = FIRST_WAIT;
+        loop {
+            match self.open() {
+                Ok(session) => {
+                    let Welcome {
+                        pid, cgroups, capacity, ..
+                    } = session.welcome;
+                    info!(pid, cgroups, capacity, "keeper found");
+                    wait = FIRST_WAIT;
+                    *lock(&self.welcome) = Some(session.welcome.clone());
+                    let (sender, receiver) = session.split();
+                    *lock(&self.session) = Some(sender);
+                    (self.sink)(Driven::Back);
+                    let detail = self.read(receiver);
+                    *lock(&self.session) = None;
+                    lock(&self.preparing).clear();
+                    (self.sink)(Driven::Lost { detail });
+                }
+                Err(error) => {
+                    (self.sink)(Driven::Lost {
+                        detail: error.to_string(),
+                    });
+                    std::thread::sleep(wait);
+                    wait = (wait * 2).min(LONGEST_WAIT);
+                }
+            }
+        }
+    }
+
+    /// Opens a session, with a new keeper where none answers.
+    fn open(&self) -> Result<Session, ClientError> {
+        let KeeperSettings { program, state_dir, .. } = &self.settings;
+        launch(program, state_dir)?;
+        Session::open(state_dir, *lock(&self.epoch))
+    }
+
+    /// Reads a session to its end; says why it ended.
+    fn read(&self, mut receiver: Receiver) -> String {
+        let mut survey = Survey::default();
+        loop {
+            match receiver.hear() {
+                Ok(told) => self.told(told, &mut survey),
+                Err(error) => return format!("the session with the keeper ended: {error}"),
+            }
+        }
+    }
+
+    fn told(&self, told: Told, survey: &mut Survey) {
+        match told {
+            Told::Event(event) => self.event(event),
+            Told::Reply { to, reply } => self.reply(to, reply, survey),
+        }
+    }
+
+    fn event(&self, event: Event) {
+        match event {
+            Event::Exited { instance, end } => self.observed(Observation::Exited {
+                instance,
+                exit: end.exit,
+                swept: end.swept,
+            }),
+            Event::Notified { instance, notices } => {
+                for notice in notices.into_iter().filter_map(notice) {
+                    self.observed(Observation::Notified { instance, notice });
+                }
+            }
+            Event::Superseded { epoch } => warn!(%epoch, "another daemon took over the keeper"),
+        }
+    }
+
+    fn reply(&self, to: u64, reply: Reply, survey: &mut Survey) {
+        match reply {
+            Reply::Spawned { instance, identity } => self.observed(Observation::Spawned {
+                instance,
+                result: Ok(identity),
+            }),
+            Reply::SpawnFailed { instance, failure } => self.observed(Observation::Spawned {
+                instance,
+                result: Err(failure),
+            }),
+            Reply::Done => self.prepared(to, Ok(())),
+            Reply::Unfit { failure } => self.prepared(to, Err(failure)),
+            Reply::Instance(view) => survey.note(*view),
+            Reply::Listed { .. } => {
+                let Survey { live, exited } = std::mem::take(survey);
+                (self.sink)(Driven::Surveyed { live, exited });
+            }
+            Reply::Refused { code, detail } => warn!(?code, detail, "the keeper refused an order"),
+            Reply::Welcome(_) => {}
+        }
+    }
+
+    fn prepared(&self, to: u64, result: Result<(), stead_model::SpawnFailure>) {
+        let agent = lock(&self.preparing).remove(&to);
+        if let Some(agent) = agent {
+            self.observed(Observation::Prepared { agent, result });
+        }
+    }
+
+    fn observed(&self, observation: Observation) {
+        (self.sink)(Driven::Observed(observation));
+    }
+}
+
+/// What a list has shown so far.
+#[derive(Debug, Default)]
+struct Survey {
+    live: Vec<LiveInstance>,
+    exited: Vec<(stead_model::InstanceId, stead_model::Exit)>,
+}
+
+impl Survey {
+    fn note(&mut self, view: InstanceView) {
+        match view.state {
+            InstanceState::Live { identity, said, .. } => {
+                self.live.push(LiveInstance {
+                    instance: view.instance,
+                    process: identity,
+                    ready: said.ready,
+                });
+            }
+            InstanceState::Ended(end) => self.exited.push((view.instance, end.exit)),
+        }
+    }
+}
+
+/// Turns the keeper's word into ours. What only the keeper cares for is nothing.
+fn notice(told: stead_keeper::wire::Notice) -> Option<Notice> {
+    use stead_keeper::wire::Notice as Told;
+    match told {
+        Told::Ready => Some(Notice::Ready),
+        Told::Stopping => Some(Notice::Stopping),
+        Told::Reloading => Some(Notice::Reloading),
+        Told::Status(text) => Some(Notice::Status { text }),
+        Told::Watchdog => Some(Notice::Watchdog),
+        Told::WatchdogTrigger => Some(Notice::WatchdogTrigger),
+        Told::ExtendTimeout(micros) => Some(Notice::ExtendTimeout { micros }),
+        Told::Errno(number) => Some(Notice::Status {
+            text: format!("errno {number}"),
+        }),
+        Told::WatchdogInterval(_) | Told::MainProcess(_) | Told::Other => None,
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+const FIRST_WAIT: Duration = Duration::from_millis(50);
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
