@@ -5,6 +5,7 @@ mod verbs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use stead_model::{AgentRef, Namespace};
 
+pub(crate) use crate::cmd::{Keeper, Run, Serve, Up};
 pub(crate) use verbs::{
     Act, Apply, Completions, Doctor, Down, Events, Goal, History, Logs, Ps, Report, StreamName, Top, Validate, Wait,
 };
@@ -104,6 +105,15 @@ pub(crate) struct One {
 /// The verbs.
 #[derive(Subcommand, Debug)]
 pub(crate) enum Command {
+    /// Run a fleet on this machine, as its fleet file says
+    Up(Up),
+    /// Run one command and keep it running
+    Run(Run),
+    /// Run a daemon without a fleet file; agents come by the API
+    Serve(Serve),
+    /// Keep the processes of agents
+    #[command(hide = true)]
+    Keeper(Keeper),
     /// Stop the daemon and its agents
     Down(Down),
     /// List agents and components

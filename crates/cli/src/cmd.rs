@@ -17,6 +17,8 @@ use stead_client::Verb;
 
 use crate::app::App;
 use crate::args::{Cli, Command};
+pub(crate) use daemon::args::{Keeper, Run, Serve, Up};
+pub(crate) use daemon::keeper;
 use crate::failure::Failure;
 use crate::render::{self, Out};
 
@@ -24,6 +26,9 @@ use crate::render::{self, Out};
 pub(crate) async fn run(cli: Cli, out: &mut Out) -> Result<ExitCode, Failure> {
     let Cli { global, command } = cli;
     let mut app = match &command {
+        Command::Up(up) => return daemon::up(&global, up, out).await,
+        Command::Run(run) => return daemon::run(&global, run, out).await,
+        Command::Serve(serve) => return daemon::serve(&global, serve, out).await,
         Command::Completions(completions) => {
             render::completions(completions.shell, &mut Cli::command())?;
             return Ok(ExitCode::SUCCESS);
@@ -55,8 +60,8 @@ pub(crate) async fn run(cli: Cli, out: &mut Out) -> Result<ExitCode, Failure> {
         Command::Apply(apply) => fleet::apply(&mut app, &apply).await?,
         Command::Validate(validate) => return fleet::validate(&mut app, &validate).await,
         Command::Report(report) => report::report(&mut app, &report).await?,
-        // Served above: neither needs a daemon.
-        Command::Completions(_) | Command::Doctor(_) => {}
+        // Served above, or before: none of them asks a daemon.
+        Command::Up(_) | Command::Run(_) | Command::Serve(_) | Command::Keeper(_) | Command::Completions(_) | Command::Doctor(_) => {}
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -74,6 +74,23 @@ impl Failure {
     }
 }
 
+/// An error with all of its causes, in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut told = error.to_string();
+    let mut cause = error.source();
+    while let Some(source) = cause {
+        told = format!("{told}: {source}");
+        cause = source.source();
+    }
+    told
+}
+
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Self {
+        Self { problem: Some(Box::new(problem.clone())), ..Self::with(Exit::Refused, problem.to_string()) }
+    }
+}
+
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
         let help = error.help();

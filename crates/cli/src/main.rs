@@ -13,19 +13,29 @@ mod settle;
 use std::process::ExitCode;
 
 use clap::Parser;
+use tokio::runtime::Builder;
 
-use crate::args::Cli;
+use crate::args::{Cli, Command};
 use crate::failure::Failure;
 use crate::render::Out;
 
-// The keeper must be dispatched before anything else here: it must not inherit threads, and none exist up to the runtime.
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(usage) => return render::usage(&usage),
     };
     let mut out = Out::new(cli.global.output, cli.global.color);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    // Up to here there is one thread: the keeper must not inherit others.
+    if let Command::Keeper(keeper) = &cli.command {
+        return match cmd::keeper(keeper) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(failure) => out.failure(&failure),
+        };
+    }
+    // Those who host a daemon serve many; the others ask one.
+    let hosts = matches!(cli.command, Command::Up(_) | Command::Run(_) | Command::Serve(_));
+    let mut runtime = if hosts { Builder::new_multi_thread() } else { Builder::new_current_thread() };
+    let runtime = runtime.worker_threads(SERVERS).enable_all().build();
     let done = match runtime {
         Ok(runtime) => runtime.block_on(cmd::run(cli, &mut out)),
         Err(error) => Err(Failure::new(format!("no runtime can be made: {error}"))),
@@ -35,3 +45,6 @@ fn main() -> ExitCode {
         Err(failure) => out.failure(&failure),
     }
 }
+
+/// Threads that serve the API of a daemon in this process.
+const SERVERS: usize = 2;

@@ -84,7 +84,7 @@ impl Client {
         let request = self
             .http
             .get(self.endpoint(&target.path("")))
-            .query(&[("namespace", &target.namespace)])
+            .query(&target.query())
             .header(IF_NONE_MATCH, format!("\"{known}\""))
             .timeout(self.timeouts.request);
         let response = self.send(request).await?;
@@ -124,7 +124,7 @@ impl Client {
     /// As [`Client::agent`]; `cursor-gone` for a cursor into what is no longer kept.
     pub async fn history(&self, target: &Target, filter: &TransitionFilter) -> Result<Page<Transition>, ClientError> {
         let mut query = filter.query();
-        query.push(("namespace", target.namespace.to_string()));
+        query.extend(target.query());
         self.read(&target.path("/transitions"), &query).await
     }
 
@@ -219,13 +219,12 @@ impl Client {
     }
 
     async fn about<T: serde::de::DeserializeOwned>(&self, target: &Target, rest: &str) -> Result<T, ClientError> {
-        let query = vec![("namespace", target.namespace.to_string())];
-        self.read(&target.path(rest), &query).await
+        self.read(&target.path(rest), &target.query()).await
     }
 }
 
 fn on(target: &Target, method: Method, rest: &str) -> Mutation<'static> {
-    Mutation::new(method, target.path(rest)).query("namespace", &target.namespace)
+    Mutation::new(method, target.path(rest)).queries(target.query())
 }
 
 fn with_reason(mut body: Value, change: &Change) -> Value {

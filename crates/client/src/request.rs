@@ -207,6 +207,11 @@ impl<'a> Mutation<'a> {
         self
     }
 
+    pub(crate) fn queries(mut self, query: Query) -> Self {
+        self.query.extend(query);
+        self
+    }
+
     /// Sends `body` as JSON. Our own bodies always are JSON; one that were not would be sent as null and refused.
     pub(crate) fn json(mut self, body: &impl Serialize) -> Self {
         self.body = Body::Json(serde_json::to_value(body).unwrap_or_default());

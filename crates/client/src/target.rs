@@ -4,10 +4,12 @@ use std::str::FromStr;
 
 use stead_model::{AgentRef, InvalidId, Namespace, Revision};
 
+use crate::filter::Query;
+
 /// One agent or component: by name in a namespace, or by id.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Target {
-    /// Where it lives.
+    /// Where it lives; of no importance where the agent is named by its id.
     pub namespace: Namespace,
     /// Its name or id.
     pub agent: AgentRef,
@@ -31,6 +33,14 @@ impl Target {
             namespace,
             agent,
             registry: Registry::Agents,
+        }
+    }
+
+    /// Its namespace as a parameter. An id says enough by itself, and may be of any namespace.
+    pub(crate) fn query(&self) -> Query {
+        match &self.agent {
+            AgentRef::Name(_) => vec![("namespace", self.namespace.to_string())],
+            AgentRef::Id(_) => Vec::new(),
         }
     }
 

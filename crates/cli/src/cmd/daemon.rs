@@ -1,8 +1,10 @@
 //! What starts and ends daemons.
 //!
-//! `up`, `run`, `serve` and the hidden `keeper` are described here.
+//! `up`, `run` and `serve` are daemons of this very process; the hidden `keeper` is the parent of their agents' processes.
 
-mod args;
+pub(crate) mod args;
+mod background;
+mod host;
 
 use stead_client::{AgentsOnShutdown, Change};
 
@@ -10,6 +12,9 @@ use crate::app::App;
 use crate::args::Down;
 use crate::failure::Failure;
 use crate::settle;
+
+pub(crate) use host::keeper;
+pub(super) use host::{run, serve, up};
 
 pub(super) async fn down(app: &mut App<'_>, down: &Down) -> Result<(), Failure> {
     let agents = if down.leave_agents {

@@ -71,6 +71,10 @@ async fn show_events(app: &mut App<'_>, mut stream: EventStream, limit: u64) -> 
                 app.out.show_next(&value, |_| render::event(&event))?;
                 shown += 1;
             }
+            EventItem::Gap { detail } => {
+                let value = json!({ "type": "gap", "detail": detail });
+                app.out.show_next(&value, |_| render::gap(&detail))?;
+            }
             EventItem::Other { kind, data } => {
                 app.out.show_next(&data, |data| render::other_event(&kind, data))?;
                 shown += 1;

@@ -55,8 +55,13 @@ fn happening(what: &Happening) -> String {
         Happening::RestartScheduled { attempt, due } => format!("restart {attempt} due at {due}"),
         Happening::TaskAssigned { task, in_flight } => format!("got task {task}, {in_flight} in flight"),
         Happening::TaskCompleted { task, in_flight } => format!("completed task {task}, {in_flight} in flight"),
-        Happening::Gap { detail } => format!("{}{}", "gap: things happened that were not kept".red(), because(detail)),
+        Happening::Gap { detail } => format!("{} {detail}", "gap:".red()),
     }
+}
+
+/// Events that nobody can show any more.
+pub(crate) fn gap(detail: &str) -> String {
+    format!("{} {detail}\n", "gap:".red())
 }
 
 /// An event of a type that this version has no words for.

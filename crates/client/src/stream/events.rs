@@ -18,6 +18,11 @@ use crate::{Client, ClientError, EventFilter};
 pub enum EventItem {
     /// Something happened.
     Event(Box<Event>),
+    /// Things happened that are no longer kept; the oldest kept events follow.
+    Gap {
+        /// Why.
+        detail: String,
+    },
     /// Something happened that this version has no word for.
     Other {
         /// Its type.
@@ -137,7 +142,13 @@ impl EventStream {
         if let Ok(event) = serde_json::from_str(&data) {
             return Ok(Some(EventItem::Event(Box::new(event))));
         }
-        match serde_json::from_str(&data) {
+        match serde_json::from_str::<Value>(&data) {
+            Ok(data) if kind == "gap" => {
+                let detail = data.get("detail").and_then(Value::as_str).unwrap_or_default();
+                Ok(Some(EventItem::Gap {
+                    detail: detail.to_owned(),
+                }))
+            }
             Ok(data) => Ok(Some(EventItem::Other { kind, data })),
             Err(error) => Err(ClientError::protocol(
                 &self.client.url,

@@ -175,7 +175,7 @@ async fn open(client: &Client, target: &Target, query: &LogQuery) -> Result<Resp
     let request = client
         .http
         .get(client.endpoint(&target.path("/logs")))
-        .query(&[("namespace", &target.namespace)])
+        .query(&target.query())
         .query(&query.query());
     headers_in_time(client, request).await
 }

@@ -9,15 +9,9 @@ use stead_model::AgentName;
 /// How the daemon of this process is run, whatever it runs.
 #[derive(Args, Debug)]
 pub(crate) struct Hosting {
-    /// Where the API listens; off loopback only with a token
-    #[arg(
-        long,
-        env = "STEAD_LISTEN",
-        hide_env_values = true,
-        default_value = "127.0.0.1:7878",
-        value_name = "ADDR"
-    )]
-    pub(crate) listen: SocketAddr,
+    /// Where the API listens; off loopback only with a token [default: the fleet file's, else 127.0.0.1:7878]
+    #[arg(long, env = "STEAD_LISTEN", hide_env_values = true, value_name = "ADDR")]
+    pub(crate) listen: Option<SocketAddr>,
     /// Where state is kept [default: /var/lib/stead for root, else ~/.local/state/stead]
     #[arg(long, env = "STEAD_STATE_DIR", hide_env_values = true, value_name = "DIR")]
     pub(crate) state_dir: Option<PathBuf>,
@@ -61,6 +55,14 @@ pub(crate) struct Serve {
     pub(crate) detach: bool,
 }
 
+/// `stead keeper`: not for people.
+#[derive(Args, Debug)]
+pub(crate) struct Keeper {
+    /// The daemon's state directory
+    #[arg(long)]
+    pub(crate) state_dir: PathBuf,
+}
+
 /// Which exits of a command are answered by a start.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub(crate) enum Restart {
@@ -94,7 +96,7 @@ mod tests {
         let line = parse("up fleet.toml --listen 127.0.0.1:9 --state-dir /s --detach").unwrap();
         let Line::Up(up) = line else { panic!("{line:?}") };
         assert_eq!(up.file, PathBuf::from("fleet.toml"));
-        assert_eq!((up.hosting.listen.port(), up.hosting.state_dir), (9, Some("/s".into())));
+        assert_eq!((up.hosting.listen, up.hosting.state_dir), (Some("127.0.0.1:9".parse().unwrap()), Some("/s".into())));
         assert!(up.detach);
     }
 
@@ -104,7 +106,7 @@ mod tests {
         let Line::Run(run) = line else { panic!("{line:?}") };
         assert_eq!(run.command, ["sleep", "--help", "-x"]);
         assert_eq!((run.name.unwrap().as_str(), run.restart), ("web", Restart::OnFailure));
-        assert!(run.hosting.listen.ip().is_loopback());
+        assert_eq!(run.hosting.listen, None);
         assert!(parse("run --name web").is_err());
     }
 
@@ -112,6 +114,6 @@ mod tests {
     fn a_daemon_without_a_fleet_needs_nothing() {
         let line = parse("serve").unwrap();
         let Line::Serve(serve) = line else { panic!("{line:?}") };
-        assert!(!serve.detach && serve.hosting.listen.port() == 7878);
+        assert!(!serve.detach && serve.hosting.state_dir.is_none());
     }
 }

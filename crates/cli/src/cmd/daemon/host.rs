@@ -1,0 +1,261 @@
+//! Daemons in this process: of a fleet, of one command, or of nothing yet.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use stead_client::{Client, LogItem, LogQuery, Target, state_dir};
+use stead_daemon::config::Fleet;
+use stead_daemon::{AgentsLeft, App as Daemon, Handle, LockError, Settings, ShutdownOrder, StartError, Token};
+use stead_model::{AgentName, AgentRef, Exit as AgentExit, Namespace, Origin, Wanted};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::args::{Hosting, Keeper, Restart, Run, Serve, Up};
+use super::background::detach;
+use crate::args::Global;
+use crate::failure::{Exit, Failure, INTERRUPTED, chain};
+use crate::render::{self, Out, Timestamps};
+
+/// Keeps the processes of agents. Returns once a process that is nobody's child does so.
+pub(crate) fn keeper(keeper: &Keeper) -> Result<(), Failure> {
+    let config = stead_keeper::Config { state_dir: keeper.state_dir.clone(), stay: stead_keeper::Stay::Background };
+    stead_keeper::run(&config).map_err(|error| Failure::new(chain(&error)))
+}
+
+/// Runs a fleet.
+pub(crate) async fn up(global: &Global, up: &Up, out: &mut Out) -> Result<ExitCode, Failure> {
+    let fleet = Fleet::read(&up.file, &|name| std::env::var(name).ok()).map_err(|problems| invalid(&problems))?;
+    let file = &fleet.daemon;
+    let settings = settings(global, &up.hosting, file.listen, file.state_dir.as_deref(), file.token_file.as_deref())?;
+    if up.detach {
+        return detach(&settings, out).await;
+    }
+    log_to_stderr();
+    let daemon = start(&settings, Some(&up.file))?;
+    let agents = fleet.agents.len();
+    daemon.apply(fleet, origin("stead up")).await?;
+    out.note(&render::hosting(daemon.listen(), agents))?;
+    daemon.serve(leave_or_stop()).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs a daemon that has no fleet yet.
+pub(crate) async fn serve(global: &Global, serve: &Serve, out: &mut Out) -> Result<ExitCode, Failure> {
+    let settings = settings(global, &serve.hosting, None, None, None)?;
+    if serve.detach {
+        return detach(&settings, out).await;
+    }
+    log_to_stderr();
+    let daemon = start(&settings, None)?;
+    out.note(&render::hosting(daemon.listen(), daemon.handle().views().count()))?;
+    daemon.serve(leave_or_stop()).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs one command; ends with its code when its policy asks for no more.
+pub(crate) async fn run(global: &Global, run: &Run, out: &mut Out) -> Result<ExitCode, Failure> {
+    let name = run.name.clone().map_or_else(|| name_of(&run.command), Ok)?;
+    let fleet = fleet_of_one(&name, run)?;
+    let own_dir = state_dir().join("run").join(name.as_str());
+    let settings = settings(global, &run.hosting, None, own_dir.to_str(), None)?;
+    log_to_stderr();
+    let daemon = match start(&settings, None) {
+        // Another daemon may have the usual port; this one is found by the address that it tells.
+        Err(_taken) if run.hosting.listen.is_none() && is_taken(settings.listen) => {
+            start(&Settings { listen: ANY_PORT, ..settings.clone() }, None)
+        }
+        started => started,
+    }?;
+    daemon.apply(fleet, origin("stead run")).await?;
+    out.note(&render::hosting(daemon.listen(), 1))?;
+    let client = Client::new(&stead_client::Settings { url: format!("http://{}", daemon.listen()), ..crate::app::settings(global)? })?;
+    let target = Target::new(Namespace::default(), AgentRef::Name(name.clone()));
+    let (ended, code) = tokio::sync::oneshot::channel();
+    let handle = daemon.handle().clone();
+    let leave = async move {
+        tokio::select! {
+            order = stop_on_signals() => order,
+            code = end_of(&handle, &name) => {
+                // Nobody waits where the daemon ended first.
+                let _gone = ended.send(code);
+                order(AgentsLeft::Stop)
+            }
+        }
+    };
+    tokio::select! {
+        served = daemon.serve(leave) => served?,
+        shown = show_output(&client, &target, out) => return shown.map(|never| match never {}),
+    }
+    Ok(code.await.map_or(ExitCode::SUCCESS, ExitCode::from))
+}
+
+fn start(settings: &Settings, fleet: Option<&Path>) -> Result<Daemon, Failure> {
+    Daemon::start(settings.clone()).map_err(|error| match &error {
+        StartError::Lock(LockError::Held { holder, .. }) => {
+            let at = holder.as_ref().and_then(|holder| holder.listen.as_ref());
+            let url = at.map(|listen| format!(" --url http://{listen}")).unwrap_or_default();
+            let apply = fleet.map(|file| format!("`stead apply{url} {}` puts this file in force there; ", file.display()));
+            let help = format!("{}`stead down{url}` ends it; --state-dir runs another beside it", apply.unwrap_or_default());
+            Failure::with(Exit::Refused, chain(&error)).help(help)
+        }
+        StartError::Listen { .. } => Failure::new(chain(&error)).help("--listen takes another address; `stead doctor` says who answers there"),
+        StartError::Store(_) | StartError::Load(_) => {
+            Failure::new(chain(&error)).help("agents that run are left alone; look at the files of the state directory, its backups among them")
+        }
+        StartError::Open(_) | StartError::Lock(_) | StartError::Unthawable(_) | StartError::Keeper(_) | StartError::System { .. } => {
+            Failure::new(chain(&error))
+        }
+    })
+}
+
+/// What the command line says, else the fleet file, else the defaults.
+fn settings(
+    global: &Global,
+    hosting: &Hosting,
+    listen: Option<SocketAddr>,
+    dir: Option<&str>,
+    token_file: Option<&str>,
+) -> Result<Settings, Failure> {
+    let token_file = token_file.map(PathBuf::from);
+    let token = match (&global.token, &token_file) {
+        (Some(token), _) => Some(token.clone()),
+        (None, Some(file)) => {
+            let read = std::fs::read_to_string(file);
+            Some(read.map_err(|error| Failure::new(format!("the token file {} cannot be read: {error}", file.display())))?)
+        }
+        (None, None) => None,
+    };
+    let token = token.map(|token| Token::new(token.trim())).transpose().map_err(|error| Failure::with(Exit::Usage, error.to_string()))?;
+    let program = std::env::current_exe().map_err(|error| Failure::new(format!("this program cannot be found again: {error}")))?;
+    let dir = hosting.state_dir.clone().or_else(|| dir.map(PathBuf::from)).unwrap_or_else(state_dir);
+    Ok(Settings {
+        state_dir: std::path::absolute(dir)?,
+        listen: hosting.listen.or(listen).unwrap_or(DEFAULT_LISTEN),
+        token,
+        token_file,
+        program,
+    })
+}
+
+fn invalid(problems: &[stead_daemon::config::Diagnostic]) -> Failure {
+    let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    let count = match problems.len() {
+        1 => "1 problem".to_owned(),
+        many => format!("{many} problems"),
+    };
+    Failure::new(format!("the fleet file has {count}; nothing was started\n\n{}", told.join("\n").trim_end()))
+}
+
+/// The command as a fleet file of one agent.
+fn fleet_of_one(name: &AgentName, run: &Run) -> Result<Fleet, Failure> {
+    let policy = match run.restart {
+        Restart::Always => "always",
+        Restart::OnFailure => "on-failure",
+        Restart::Never => "never",
+    };
+    let words: Vec<String> = run.command.iter().map(|word| word.replace('$', "$$")).collect();
+    let command = serde_json::to_string(&words).map_err(|error| Failure::new(error.to_string()))?;
+    let text = format!("[agents.\"{name}\"]\ncommand = {command}\nrestart = {{ policy = \"{policy}\" }}\n");
+    Fleet::parse(&text, "stead-run.toml".as_ref(), &|_| None).map_err(|problems| invalid(&problems))
+}
+
+fn name_of(command: &[String]) -> Result<AgentName, Failure> {
+    let program = command.first().map(Path::new).and_then(Path::file_name).unwrap_or_default().to_string_lossy().into_owned();
+    program.parse().map_err(|error: stead_model::InvalidId| Failure::with(Exit::Usage, error.to_string()).help("--name gives another name"))
+}
+
+/// Waits until the agent has ended and nothing will start it again; gives its exit code as shells do.
+async fn end_of(handle: &Handle, name: &AgentName) -> u8 {
+    let mut commits = handle.committed();
+    loop {
+        let why = handle.explain(Namespace::default(), AgentRef::Name(name.clone())).await;
+        if let Ok(why) = why
+            && let (None, Wanted::Running, true, Some(last)) = (why.agent.pid, why.agent.intent, why.next.is_empty(), &why.last_exit)
+            && last.incarnation == why.agent.incarnation
+        {
+            return match last.exit {
+                AgentExit::Code { code } => u8::try_from(code).unwrap_or(1),
+                AgentExit::Signal { signal, .. } => signal.number().saturating_add(128),
+                AgentExit::OutOfMemory | AgentExit::Unknown => 1,
+            };
+        }
+        if commits.changed().await.is_err() {
+            return 1;
+        }
+    }
+}
+
+/// Shows what the agent prints, until the daemon ends.
+async fn show_output(client: &Client, target: &Target, out: &mut Out) -> Result<std::convert::Infallible, Failure> {
+    loop {
+        let query = LogQuery { tail: Some(0), follow: true, ..LogQuery::default() };
+        let mut stream = client.logs(target, query).await?;
+        while let Some(item) = stream.next().await? {
+            if let LogItem::Line(line) = item {
+                out.show_next(&line, |line| render::log_line(line, Timestamps::Hidden))?;
+            }
+        }
+    }
+}
+
+/// Ctrl-C stops the fleet; SIGTERM leaves it at work, so that the daemon can be replaced. A second Ctrl-C ends the daemon at once.
+async fn leave_or_stop() -> ShutdownOrder {
+    let left = tokio::select! {
+        () = heard(SignalKind::interrupt()) => AgentsLeft::Stop,
+        () = heard(SignalKind::terminate()) => AgentsLeft::Leave,
+    };
+    force_on_second();
+    order(left)
+}
+
+/// Either signal stops the one command.
+async fn stop_on_signals() -> ShutdownOrder {
+    tokio::select! {
+        () = heard(SignalKind::interrupt()) => {}
+        () = heard(SignalKind::terminate()) => {}
+    }
+    force_on_second();
+    order(AgentsLeft::Stop)
+}
+
+fn force_on_second() {
+    tokio::spawn(async {
+        heard(SignalKind::interrupt()).await;
+        #[expect(clippy::exit, reason = "the second Ctrl-C means now; agents live on and are adopted by the next daemon")]
+        std::process::exit(INTERRUPTED.into());
+    });
+}
+
+async fn heard(kind: SignalKind) {
+    match signal(kind) {
+        Ok(mut signal) => {
+            signal.recv().await;
+        }
+        // Without a handler the signal does what it always does.
+        Err(_unheard) => std::future::pending().await,
+    }
+}
+
+fn order(agents: AgentsLeft) -> ShutdownOrder {
+    ShutdownOrder { agents, reason: None, origin: origin("stead") }
+}
+
+fn origin(actor: &str) -> Origin {
+    Origin { actor: actor.to_owned(), correlation_id: uuid::Uuid::now_v7().to_string(), trace_id: None }
+}
+
+fn is_taken(addr: SocketAddr) -> bool {
+    std::net::TcpListener::bind(addr).is_err()
+}
+
+/// The daemon's own log: to standard error, as `STEAD_LOG` filters it, as JSON with `STEAD_LOG_FORMAT=json`.
+fn log_to_stderr() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("STEAD_LOG").unwrap_or_else(|_unset| "info".into());
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let json = std::env::var("STEAD_LOG_FORMAT").is_ok_and(|format| format == "json");
+    // A second subscriber in one process would be refused; there is one.
+    let _set = if json { log.json().try_init() } else { log.compact().try_init() };
+}
+
+const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7878);
+const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
