@@ -20,6 +20,7 @@ mod order;
 mod source;
 mod substitute;
 mod suggest;
+mod syntax;
 mod tree;
 
 use std::collections::HashMap;
@@ -27,7 +28,6 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use stead_model::{AgentName, AgentSpec, Namespace};
-use toml::de::DeTable;
 
 pub use self::diagnostic::Diagnostic;
 pub use self::form::{DaemonSettings, fleet_schema};
@@ -163,7 +163,7 @@ fn document(
     findings: &mut Findings,
     hidden: &mut Vec<Bounds>,
 ) -> Option<Fleet> {
-    let mut root = syntax(source, findings)?;
+    let mut root = syntax::read(source, findings)?;
     root.hidden(hidden);
     substitute::fill(&mut root, source, env, findings);
     let folder = file.parent().unwrap_or(file);
@@ -179,19 +179,7 @@ fn document(
         findings.add(Finding::new(entry.key_at.clone(), format!("unknown key `{}`", entry.key)).help(help));
     }
     let defaults = agents::defaults(defaults, findings);
-    let mut read = Vec::new();
-    for (kind, table) in tables {
-        let Some(Value::Table(entries)) = table.map(|table| table.node.value) else {
-            continue;
-        };
-        for entry in entries {
-            if findings.is_full() {
-                return None;
-            }
-            read.push(agents::read(entry, kind, defaults.as_ref(), folder, findings));
-        }
-    }
-    read.sort_by_key(|agent| agent.at.start);
+    let read = agents::read_all(tables, defaults.as_ref(), folder, findings)?;
     let agents = in_order(read, source, findings);
     let mut fleet = Fleet {
         file: file.to_owned(),
@@ -203,57 +191,6 @@ fn document(
     fleet.hash = hash(&fleet);
     Some(fleet)
 }
-
-/// Room for the deepest text that the TOML parser takes, 80 keys of 80 parts in one another, which it walks by recursion.
-const STACK: usize = 64 * 1024 * 1024;
-
-/// Reads the tree, or tells everything that is not TOML, in a thread of its own with room for any depth.
-fn syntax(source: &Source<'_>, findings: &mut Findings) -> Option<Node> {
-    let read = std::thread::scope(|scope| {
-        let reader = std::thread::Builder::new()
-            .name("fleet-file".to_owned())
-            .stack_size(STACK);
-        let reader = reader.spawn_scoped(scope, || {
-            let mut findings = Findings::default();
-            (tree(source, &mut findings), findings)
-        });
-        reader.ok().and_then(|reader| reader.join().ok())
-    });
-    if let Some((node, found)) = read {
-        findings.extend(found);
-        return node;
-    }
-    let finding = Finding::new(0..0, "no thread could be started to read the file with");
-    findings.add(finding.help("raise the limit of processes (ulimit -u) or of memory, and try again"));
-    None
-}
-
-fn tree(source: &Source<'_>, findings: &mut Findings) -> Option<Node> {
-    let mut from = 0;
-    for _ in 0..MOST_UNREADABLE {
-        let text = source.text.get(from..)?;
-        let (document, errors) = DeTable::parse_recoverable(text);
-        let first = errors.iter().min_by_key(|error| error.span().unwrap_or_default().start);
-        let Some(error) = first else {
-            return (from == 0).then(|| Node::read(&document, findings));
-        };
-        let span = error.span().unwrap_or_default();
-        let at = from + span.start..from + span.end;
-        let help = match error.message() {
-            "duplicate key" => "a key or a table is given once; merge the two",
-            _plain => {
-                "the file is no TOML here: texts are in quotes, names of tables in [brackets] on a line of their own"
-            }
-        };
-        findings.add(Finding::new(at.clone(), error.message()).help(help));
-        // What follows a mistake is misread up to the next table.
-        from = at.start + source.text.get(at.start..)?.find("\n[")? + 1;
-    }
-    None
-}
-
-/// So many mistakes of this kind are told: each of them has the rest of the file read once more.
-const MOST_UNREADABLE: usize = 20;
 
 /// Takes a table of the top out; what is no table is told.
 fn table(root: &mut Node, key: &str, findings: &mut Findings) -> Option<tree::Entry> {

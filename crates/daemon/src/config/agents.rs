@@ -52,14 +52,47 @@ pub(super) fn defaults(entry: Option<Entry>, findings: &mut Findings) -> Option<
     Some(entry.node)
 }
 
-/// Reads one agent. `folder` is where relative paths start.
-pub(super) fn read(
-    mut entry: Entry,
-    kind: Kind,
+/// Reads the agents of all tables, in the order of the file; nothing if they are too many to be read.
+pub(super) fn read_all(
+    tables: [(Kind, Option<Entry>); 2],
     defaults: Option<&Node>,
     folder: &Path,
     findings: &mut Findings,
-) -> Read {
+) -> Option<Vec<Read>> {
+    let count: usize = tables
+        .iter()
+        .flat_map(|(_, table)| table)
+        .map(|table| table.node.entries().len())
+        .sum();
+    if let Some(defaults) = defaults
+        && defaults.count().saturating_mul(count) > MOST_DEFAULTS
+    {
+        let message = format!("these defaults are too long to be given to {count} agents");
+        findings
+            .add(Finding::new(defaults.at.clone(), message).help("keep what many agents share in files of their own"));
+        return None;
+    }
+    let mut agents = Vec::with_capacity(count);
+    for (kind, table) in tables {
+        let Some(Value::Table(entries)) = table.map(|table| table.node.value) else {
+            continue;
+        };
+        for entry in entries {
+            if findings.is_full() {
+                return None;
+            }
+            agents.push(read(entry, kind, defaults, folder, findings));
+        }
+    }
+    agents.sort_by_key(|agent| agent.at.start);
+    Some(agents)
+}
+
+/// So many values may come from the defaults in all: a hundred for each of the most agents that a file may have.
+const MOST_DEFAULTS: usize = 10_000_000;
+
+/// Reads one agent. `folder` is where relative paths start.
+fn read(mut entry: Entry, kind: Kind, defaults: Option<&Node>, folder: &Path, findings: &mut Findings) -> Read {
     let name = match entry.key.parse::<AgentName>() {
         Ok(name) => Some(name),
         Err(invalid) => {

@@ -142,6 +142,16 @@ impl Node {
         }
     }
 
+    /// How many values there are, this one and all below it.
+    pub(super) fn count(&self) -> usize {
+        let below: usize = match &self.value {
+            Value::Table(entries) => entries.iter().map(|entry| entry.node.count()).sum(),
+            Value::List(items) => items.iter().map(Self::count).sum(),
+            _leaf => 0,
+        };
+        below + 1
+    }
+
     fn len(&self) -> usize {
         match &self.value {
             Value::Table(entries) => entries.len(),
