@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
@@ -19,7 +20,7 @@ use crate::clock;
 use crate::dir::{StateDir, parse_instance};
 use crate::error::Error;
 use crate::identity::{Here, Stat};
-use crate::instance::{Instance, Live, Phase};
+use crate::instance::{Fate, Instance, Live, Phase, peek};
 use crate::logs::{Stream, fifo_path, make_fifo, open_fifo};
 use crate::notify;
 use crate::record::{self, Ordered, Record};
@@ -95,6 +96,7 @@ impl Seen {
 fn from_record(dir: &StateDir, here: &Here, record: Record, pids: &[i32]) -> io::Result<Option<Instance>> {
     let Record {
         ordered,
+        born,
         spawned,
         main,
         ready,
@@ -104,16 +106,20 @@ fn from_record(dir: &StateDir, here: &Here, record: Record, pids: &[i32]) -> io:
         Some(first) => Some(first),
         None => leader(here, pids)?,
     };
-    let Some(first) = first else { return Ok(None) };
+    let Some(first) = first else {
+        return if born { born_and_gone(dir, ordered) } else { Ok(None) };
+    };
     let tree = tree_of(dir, &ordered, &first);
     let said = Said {
         ready,
         ..Said::default()
     };
     let main = main.unwrap_or(first);
-    let phase = match (ended, here.open(&main)?) {
+    // Before anything of the tree is killed: a pipe lives only as long as somebody holds it.
+    let fifos = reopen(dir, ordered.instance)?;
+    let phase = match (ended, open_living(here, &main)?) {
         (Some(end), _) => ended_phase(end),
-        (None, Some(pidfd)) => Phase::Live(Live {
+        (None, Ok(pidfd)) => Phase::Live(Live {
             frozen: ordered.cgroup.as_deref().is_some_and(cgroup::is_frozen),
             identity: main,
             pidfd,
@@ -121,9 +127,8 @@ fn from_record(dir: &StateDir, here: &Here, record: Record, pids: &[i32]) -> io:
             killed: false,
             undetermined: None,
         }),
-        (None, None) => unseen_end(&ordered, dir, &tree)?,
+        (None, Err(exit)) => unseen_end(&ordered, dir, &tree, exit)?,
     };
-    let fifos = reopen(dir, ordered.instance)?;
     Ok(Some(Instance {
         ordered,
         tree,
@@ -173,9 +178,11 @@ fn without_record(
         cgroup,
     };
     record::create(&dir.record(id), &ordered)?;
+    record::append(&dir.record(id), &record::Line::Born)?;
     record::append(&dir.record(id), &record::Line::Spawned(first.clone()))?;
     let record = Record {
         ordered,
+        born: true,
         spawned: Some(first),
         main: None,
         ready: false,
@@ -207,10 +214,42 @@ fn tree_of(dir: &StateDir, ordered: &Ordered, first: &ProcessIdentity) -> Tree {
     }
 }
 
-/// It ended while nobody looked: how is not known, and it is written down as that.
-fn unseen_end(ordered: &Ordered, dir: &StateDir, tree: &Tree) -> io::Result<Phase> {
+/// It ran, but ended before anybody knew its process.
+fn born_and_gone(dir: &StateDir, ordered: Ordered) -> io::Result<Option<Instance>> {
+    let nobody = ProcessIdentity {
+        boot: String::new(),
+        pid_namespace: 0,
+        // No process has this pid, and no process leads its session.
+        pid: i32::MAX,
+        start_time: 0,
+    };
+    let tree = tree_of(dir, &ordered, &nobody);
+    let fifos = reopen(dir, ordered.instance)?;
+    Ok(Some(Instance {
+        phase: unseen_end(&ordered, dir, &tree, Exit::Unknown)?,
+        fifos,
+        ordered,
+        tree,
+        said: Said::default(),
+    }))
+}
+
+/// Opens a main process; of one that ended, how.
+fn open_living(here: &Here, main: &ProcessIdentity) -> io::Result<Result<OwnedFd, Exit>> {
+    let Some(pidfd) = here.open(main)? else {
+        return Ok(Err(Exit::Unknown));
+    };
+    Ok(match peek(&pidfd)? {
+        Fate::Runs => Ok(pidfd),
+        Fate::Ended(exit) => Err(exit),
+        Fate::Undetermined => Err(Exit::Unknown),
+    })
+}
+
+/// It ended while nobody looked; that is written down.
+fn unseen_end(ordered: &Ordered, dir: &StateDir, tree: &Tree, exit: Exit) -> io::Result<Phase> {
     let end = End {
-        exit: Exit::Unknown,
+        exit,
         swept: tree.sweep(),
         at: clock::wall(),
     };
@@ -233,7 +272,7 @@ fn ended_phase(end: End) -> Phase {
 }
 
 /// Opens the streams again; what was printed meanwhile waits in them as long as the agent lives.
-fn reopen(dir: &StateDir, id: InstanceId) -> io::Result<Option<[std::os::fd::OwnedFd; 2]>> {
+fn reopen(dir: &StateDir, id: InstanceId) -> io::Result<Option<[OwnedFd; 2]>> {
     let agent = dir.agent(id.agent);
     if !agent.is_dir() {
         return Ok(None);

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use stead_model::{Epoch, InstanceId, SpawnFailure};
 
-pub use launch::launch;
+pub use launch::{answers, launch};
 
 use crate::dir::socket_path;
 use crate::error::ClientError;

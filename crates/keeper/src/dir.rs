@@ -5,11 +5,14 @@ use std::io::{self, Read, Seek, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 use stead_model::{AgentId, Epoch, Incarnation, InstanceId};
 
+use crate::clock;
 use crate::error::Error;
+use crate::identity::is_alive;
 
 /// The longest path of a state directory, in bytes: sockets within it must fit into 108.
 pub const MAX_STATE_DIR: usize = 90;
@@ -116,16 +119,22 @@ impl StateDir {
             .mode(0o600)
             .open(&path)
             .map_err(fault)?;
-        if let Err(error) = flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        let begun = clock::now();
+        while let Err(error) = flock(&file, FlockOperation::NonBlockingLockExclusive) {
             if error != rustix::io::Errno::WOULDBLOCK {
                 return Err(fault(error.into()));
             }
             let mut holder = String::new();
+            file.rewind().map_err(fault)?;
             file.read_to_string(&mut holder).map_err(fault)?;
-            return Err(Error::Held {
-                path: self.path.clone(),
-                holder: holder.trim().to_owned(),
-            });
+            let pid = holder.trim().strip_prefix("process ").and_then(|pid| pid.parse().ok());
+            if pid.is_some_and(is_alive) || begun.elapsed() > RELEASE {
+                return Err(Error::Held {
+                    path: self.path.clone(),
+                    holder: holder.trim().to_owned(),
+                });
+            }
+            std::thread::sleep(Duration::from_millis(1));
         }
         let mut lock = Lock(file);
         lock.sign().map_err(fault)?;
@@ -206,4 +215,6 @@ pub(crate) fn fnv(bytes: &[u8]) -> u64 {
     })
 }
 
+/// A keeper killed while it started an agent leaves the lock with that child until it runs its program.
+const RELEASE: Duration = Duration::from_secs(5);
 const SOCKET: &str = "keeper.sock";

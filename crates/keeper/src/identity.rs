@@ -63,6 +63,11 @@ pub(crate) fn open_pid(pid: i32) -> io::Result<Option<OwnedFd>> {
     }
 }
 
+/// Whether a process has this pid and has not ended.
+pub(crate) fn is_alive(pid: i32) -> bool {
+    Stat::of(pid).is_ok_and(|stat| !stat.zombie)
+}
+
 /// What of `/proc/PID/stat` is of use.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Stat {

@@ -23,7 +23,7 @@ mod tree;
 mod upgrade;
 pub mod wire;
 
-pub use client::{Receiver, Sender, Session, launch};
+pub use client::{Receiver, Sender, Session, answers, launch};
 pub use dir::{MAX_STATE_DIR, agent_dir, socket_path};
 pub use error::{ClientError, Error};
 pub use keeper::{Config, Stay, run};

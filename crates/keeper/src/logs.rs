@@ -25,4 +25,4 @@ mod write;
 
 pub use line::{LogLine, MAX_LINE, Stream};
 pub use read::{From, Page, read};
-pub(crate) use write::{AgentLog, Pumped, fifo_path, make_fifo, open_fifo};
+pub(crate) use write::{AgentLog, Pumped, fifo_path, has_spool, make_fifo, open_fifo};

@@ -2,7 +2,7 @@
 //!
 //! Nothing is synced: the lines must survive the keeper, not the machine, whose end is that of all its processes.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -19,6 +19,8 @@ use crate::wire::End;
 pub(crate) enum Line {
     /// It is about to be started. Always the first.
     Ordered(Box<Ordered>),
+    /// Its process is about to run its program; written by that process itself. See [`BORN`].
+    Born,
     /// It has a process.
     Spawned(ProcessIdentity),
     /// Another process of its tree is its main one.
@@ -48,6 +50,7 @@ pub(crate) struct Ordered {
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Record {
     pub(crate) ordered: Ordered,
+    pub(crate) born: bool,
     /// The process that it was started as; its pid is that of the session.
     pub(crate) spawned: Option<ProcessIdentity>,
     pub(crate) main: Option<ProcessIdentity>,
@@ -58,16 +61,23 @@ pub(crate) struct Record {
 /// The version of the lines written here.
 pub(crate) const VERSION: u32 = 1;
 
+/// The line that a process adds to its record in the moment before it runs its program.
+///
+/// A keeper that is killed while it starts a process leaves a record that says by this whether the program ever ran.
+pub(crate) const BORN: &[u8] = b"\"born\"\n";
+
 /// Starts a record, replacing one of a try that failed.
-pub(crate) fn create(path: &Path, ordered: &Ordered) -> io::Result<()> {
+pub(crate) fn create(path: &Path, ordered: &Ordered) -> io::Result<File> {
     let mut options = OpenOptions::new();
-    let file = options.write(true).create(true).truncate(true).mode(0o600);
-    write(file, path, &Line::Ordered(Box::new(ordered.clone())))
+    let options = options.write(true).create(true).truncate(true).mode(0o600);
+    let mut file = options.custom_flags(libc::O_APPEND).open(path)?;
+    write(&mut file, &Line::Ordered(Box::new(ordered.clone())))?;
+    Ok(file)
 }
 
 /// Adds a line.
 pub(crate) fn append(path: &Path, line: &Line) -> io::Result<()> {
-    write(OpenOptions::new().append(true), path, line)
+    write(&mut OpenOptions::new().append(true).open(path)?, line)
 }
 
 /// Reads all records of a directory. Files that hold none are returned by name, for the log.
@@ -85,10 +95,10 @@ pub(crate) fn read_all(dir: &Path) -> io::Result<(Vec<Record>, Vec<PathBuf>)> {
     Ok((records, unread))
 }
 
-fn write(options: &OpenOptions, path: &Path, line: &Line) -> io::Result<()> {
+fn write(file: &mut File, line: &Line) -> io::Result<()> {
     let mut text = serde_json::to_vec(line).map_err(io::Error::other)?;
     text.push(b'\n');
-    options.open(path)?.write_all(&text)
+    file.write_all(&text)
 }
 
 /// Lines of later versions are passed over; so is a last one that a kill cut short.
@@ -99,6 +109,7 @@ fn parse(bytes: &[u8]) -> Option<Record> {
     };
     let mut record = Record {
         ordered: *ordered,
+        born: false,
         spawned: None,
         main: None,
         ready: false,
@@ -107,6 +118,7 @@ fn parse(bytes: &[u8]) -> Option<Record> {
     for line in lines.filter_map(|line| serde_json::from_slice(line).ok()) {
         match line {
             Line::Ordered(_) => return None,
+            Line::Born => record.born = true,
             Line::Spawned(identity) => record.spawned = Some(identity),
             Line::Main(identity) => record.main = Some(identity),
             Line::Ready => record.ready = true,
@@ -124,6 +136,8 @@ mod tests {
     const VERSION_1: &str = concat!(
         r#"{"ordered":{"version":1,"instance":{"agent":"agt_0000000000007","incarnation":3},"name":"web","namespace":"default","epoch":2,"logs":{"files":5},"socket":"/s/n/a","cgroup":null}}"#,
         "\n",
+        r#""born""#,
+        "\n",
         r#"{"spawned":{"boot":"b","pid_namespace":1,"pid":42,"start_time":7}}"#,
         "\n",
         r#"{"later_version":true}"#,
@@ -140,7 +154,13 @@ mod tests {
         assert_eq!(record.ordered.name.as_str(), "web");
         assert_eq!(record.spawned.unwrap().pid, 42);
         assert_eq!(record.ended.unwrap().swept, 1);
-        assert!(record.ready && record.main.is_none());
+        assert!(record.born && record.ready && record.main.is_none());
+    }
+
+    #[test]
+    fn what_a_process_adds_itself_is_a_line_of_the_record() {
+        assert_eq!(serde_json::from_slice::<Line>(BORN).unwrap(), Line::Born);
+        assert!(BORN.ends_with(b"\n"));
     }
 
     #[test]

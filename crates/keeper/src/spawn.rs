@@ -77,10 +77,11 @@ impl Spawner {
             cgroup: debris.cgroup.clone(),
         };
         // A full disk must not keep agents down: without a record the process is found by its mark.
-        if let Err(error) = record::create(&dir.record(order.instance), &ordered) {
+        let record = record::create(&dir.record(order.instance), &ordered);
+        if let Err(error) = &record {
             crate::note(&format!("no record of {}: {error}", order.instance));
         }
-        let child = self.clone_into(&prepared, &theirs, &mut debris)?;
+        let child = self.clone_into(&prepared, &theirs, record.ok().as_ref(), &mut debris)?;
         let ordered = Ordered {
             cgroup: debris.cgroup.clone(),
             ..ordered
@@ -132,6 +133,7 @@ impl Spawner {
         &mut self,
         prepared: &Prepared,
         theirs: &[OwnedFd; 2],
+        record: Option<&fs::File>,
         debris: &mut Debris,
     ) -> Result<Child, SpawnFailure> {
         let env = prepared.envp()?;
@@ -149,6 +151,7 @@ impl Spawner {
                 gid: account.gid,
                 groups: &account.groups,
             }),
+            birth: record.map(|file| (file.as_raw_fd(), record::BORN)),
             parent: i32::try_from(std::process::id()).unwrap_or(0),
         };
         let cgroup = debris.cgroup.as_deref().and_then(|path| cgroup::open(path).ok());

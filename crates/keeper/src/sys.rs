@@ -22,6 +22,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) limits: &'a [(c_int, u64, u64)],
     pub(crate) user: Option<User<'a>>,
     pub(crate) parent: i32,
+    /// Where the child says that it is born: a descriptor and the text.
+    pub(crate) birth: Option<(RawFd, &'a [u8])>,
 }
 
 /// Whom a child becomes.
@@ -287,6 +289,10 @@ fn become_program(birth: &Birth<'_>) -> Step {
         // A keeper that died meanwhile has a successor that looks for this process: better none than one unseen.
         if libc::getppid() != plan.parent {
             return Step::Orphaned;
+        }
+        if let Some((fd, text)) = plan.birth {
+            // A disk that is full keeps nobody from being born.
+            libc::write(fd, text.as_ptr().cast(), text.len());
         }
         libc::execve(plan.program.as_ptr(), plan.argv.as_ptr(), plan.envp.as_ptr());
     }

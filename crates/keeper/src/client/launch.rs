@@ -6,12 +6,26 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::net::sockopt::socket_peercred;
+
 use crate::dir::socket_path;
 use crate::error::ClientError;
+use crate::identity::is_alive;
 
 /// How long a keeper may take to serve; it adopts whatever lives first.
 const PATIENCE: Duration = Duration::from_secs(20);
 const STEP: Duration = Duration::from_millis(2);
+
+/// Whether a keeper serves `state_dir` now.
+///
+/// The socket alone does not say so: one that was killed while it started an agent leaves it open for a moment.
+#[must_use]
+pub fn answers(state_dir: &Path) -> bool {
+    let Ok(stream) = UnixStream::connect(socket_path(state_dir)) else {
+        return false;
+    };
+    socket_peercred(&stream).is_ok_and(|peer| is_alive(peer.pid.as_raw_nonzero().get()))
+}
 
 /// Makes sure that a keeper serves `state_dir`: runs `program keeper --state-dir DIR` unless one answers already, and
 /// waits until it does. The keeper is nobody's child afterwards; its own log is `DIR/keeper.log`.
@@ -20,7 +34,7 @@ const STEP: Duration = Duration::from_millis(2);
 ///
 /// The program cannot be run, or says why it cannot be the keeper, or takes longer than 20 s.
 pub fn launch(program: &Path, state_dir: &Path) -> Result<(), ClientError> {
-    if UnixStream::connect(socket_path(state_dir)).is_ok() {
+    if answers(state_dir) {
         return Ok(());
     }
     let fault = |error: std::io::Error| ClientError::Launch(format!("{}: {error}", program.display()));

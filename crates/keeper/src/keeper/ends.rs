@@ -133,9 +133,9 @@ impl Keeper {
         let after = self.closing.len() + self.stalled.len();
         if after > 0 && self.chores.due.is_none() {
             if after < before {
-                self.chores.soon()
+                self.chores.soon();
             } else {
-                self.chores.later()
+                self.chores.later();
             }
         }
     }

@@ -12,11 +12,12 @@ use super::{Chores, Config, Keeper, Stay};
 use crate::dir::{Lock, StateDir};
 use crate::error::Error;
 use crate::identity::Here;
+use crate::logs::{Stream, has_spool};
 use crate::poller::{Poller, Token};
 use crate::prepare::Base;
 use crate::spawn::Spawner;
 use crate::upgrade::{self, Handover};
-use crate::{adopt, cgroup, detach, sys};
+use crate::{adopt, cgroup, clock, detach, sys};
 
 /// Descriptors per instance: its process, two streams, its notify socket.
 const DESCRIPTORS: u64 = 4;
@@ -117,9 +118,18 @@ impl Keeper {
     fn adopt(&mut self) -> Result<(), Error> {
         let found = adopt::find(&self.dir, &self.here, self.spawner.cgroups.as_ref())?;
         let count = found.len();
+        let at = clock::wall().to_string();
         for instance in found {
-            self.take_in(instance)
+            let id = instance.id();
+            let place = self
+                .take_in(instance)
                 .map_err(Error::system("watch an adopted instance"))?;
+            let agent = self.dir.agent(id.agent);
+            for stream in Stream::BOTH {
+                if has_spool(&agent, id.incarnation, stream) {
+                    self.pump(place, stream, &at);
+                }
+            }
         }
         crate::note(&format!(
             "keeper {} of {}: {count} instances adopted",

@@ -31,6 +31,8 @@ struct Taken {
     incarnation: Incarnation,
     stream: Stream,
     bytes: u64,
+    /// Whether the spool may hold whole lines that are not written: after a kill, or when writing failed.
+    behind: bool,
 }
 
 /// Whether a stream may have more at once.
@@ -54,7 +56,11 @@ impl AgentLog {
         };
         match fs::read(log.cursor_path()) {
             Ok(bytes) => log.restore(&bytes),
-            Err(error) if error.kind() == ErrorKind::NotFound => log.measure()?,
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                log.measure()?;
+                // Before the first line, so that even of that one it is known whether it is committed.
+                log.commit()?;
+            }
             Err(error) => return Err(error),
         }
         log.recover()?;
@@ -78,21 +84,22 @@ impl AgentLog {
         fifo: BorrowedFd<'_>,
         at: &str,
     ) -> io::Result<Pumped> {
-        if rustix::io::ioctl_fionread(fifo)? == 0 {
+        let waiting = rustix::io::ioctl_fionread(fifo)? > 0;
+        if !waiting && !self.taken(incarnation, stream).behind {
             return Ok(Pumped::Empty);
         }
-        let spool = self.spool(incarnation, stream, true)?;
-        let mut end = spool.metadata()?.len();
-        let taken = match splice(fifo, None, &spool, Some(&mut end), TURN, SpliceFlags::NONBLOCK) {
-            Ok(taken) => taken,
-            Err(rustix::io::Errno::AGAIN) => 0,
-            Err(error) => return Err(error.into()),
+        let spool = match self.spool(incarnation, stream, waiting) {
+            Ok(spool) => spool,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Pumped::Empty),
+            Err(error) => return Err(error),
         };
-        if taken == 0 {
-            return Ok(Pumped::Empty);
+        if waiting {
+            let mut end = spool.metadata()?.len();
+            splice(fifo, None, &spool, Some(&mut end), TURN, SpliceFlags::NONBLOCK)?;
         }
-        self.write_lines(incarnation, stream, &spool, at, Rest::Keep)?;
-        Ok(Pumped::Some)
+        let written = self.write_lines(incarnation, stream, &spool, at, Rest::Keep);
+        self.taken(incarnation, stream).behind = written.is_err();
+        written.map(|()| if waiting { Pumped::Some } else { Pumped::Empty })
     }
 
     /// Writes what is left of an incarnation that prints no more, a last line without an end included, and forgets it.
@@ -194,6 +201,7 @@ impl AgentLog {
                     incarnation,
                     stream,
                     bytes: 0,
+                    behind: true,
                 });
                 self.streams.len() - 1
             }
@@ -240,6 +248,7 @@ impl AgentLog {
                     incarnation,
                     stream,
                     bytes,
+                    behind: true,
                 });
             }
         }
@@ -316,6 +325,11 @@ impl AgentLog {
 enum Rest {
     Keep,
     Write,
+}
+
+/// Whether an earlier keeper may have left something of this stream to be written.
+pub(crate) fn has_spool(dir: &Path, incarnation: Incarnation, stream: Stream) -> bool {
+    dir.join(format!("{incarnation}.{}.spool", stream.as_str())).exists()
 }
 
 /// Where the FIFO of one stream lies.

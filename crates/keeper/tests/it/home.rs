@@ -56,10 +56,7 @@ impl Home {
     pub(crate) fn start(&mut self) {
         assert!(self.keeper.is_none());
         self.keeper = Some(self.command().spawn().unwrap());
-        let socket = stead_keeper::socket_path(self.path());
-        until("the keeper answers", || {
-            std::os::unix::net::UnixStream::connect(&socket).is_ok()
-        });
+        until("the keeper answers", || stead_keeper::answers(self.dir.path()));
     }
 
     /// `kill -9` of the keeper.
@@ -82,9 +79,16 @@ impl Home {
     /// A session under an epoch that is higher than all before.
     pub(crate) fn session(&mut self) -> Session {
         self.epoch += 1;
-        let session = Session::open(self.path(), Epoch(self.epoch)).unwrap();
+        let session = Session::open(self.path(), Epoch(self.epoch));
+        let ended = self.keeper.as_mut().map(|keeper| keeper.try_wait());
+        let session = session.unwrap_or_else(|error| panic!("{error:?}; keeper: {ended:?}"));
         session.set_patience(Some(BOUND)).unwrap();
         session
+    }
+
+    /// Makes later sessions begin above an epoch that a test used by itself.
+    pub(crate) fn session_epoch_at_least(&mut self, epoch: u64) {
+        self.epoch = self.epoch.max(epoch);
     }
 
     /// The texts of all lines that an agent printed so far.

@@ -1,1 +1,80 @@
-//! Soon.
+//! The keeper becomes a new version of itself under way.
+
+use stead_keeper::wire::{InstanceState, Notice, Refusal, Request, Target};
+use stead_model::{Exit, Signal};
+
+use crate::home::{Home, Shorthand, command, instance, shell, until};
+
+fn upgrade(home: &mut Home, mut session: stead_keeper::Session) -> stead_keeper::Session {
+    let pid = session.welcome.pid;
+    let program = None;
+    assert!(session.ask(Request::Upgrade { program }).is_err(), "the session ends");
+    let session = home.session();
+    assert_eq!(session.welcome.pid, pid);
+    session
+}
+
+#[test]
+fn agents_keep_their_processes_lines_and_exit_codes() {
+    let mut home = Home::new();
+    let mut session = home.session();
+    let agent = instance(1, 1);
+    let script =
+        "i=0; trap 'exit 4' TERM; while [ $i -lt 20000 ]; do i=$((i+1)); echo $i; done; while :; do sleep 0.01; done";
+    let identity = session.spawn(agent, shell(script));
+    for _ in 0..3 {
+        session = upgrade(&mut home, session);
+    }
+    let state = session.view(agent).unwrap().state;
+    assert!(matches!(state, InstanceState::Live { identity: found, .. } if found == identity));
+    until("all is written", || home.printed(agent).len() == 20_000);
+    let expected: Vec<String> = (1..=20_000).map(|number| number.to_string()).collect();
+    assert!(home.printed(agent) == expected);
+    session.done(Request::Signal {
+        instance: agent,
+        signal: Signal::TERM,
+        target: Target::Leader,
+    });
+    assert_eq!(
+        session.end(agent).exit,
+        Exit::Code { code: 4 },
+        "it is still the keeper's child"
+    );
+    session.spawn(instance(1, 2), shell("exit 0"));
+    session.end(instance(1, 2));
+}
+
+#[test]
+fn ends_that_were_not_acknowledged_and_what_was_said_are_carried_along() {
+    let mut home = Home::new();
+    let mut session = home.session();
+    let script = "import os,socket,time; s=socket.socket(socket.AF_UNIX,socket.SOCK_DGRAM); a=os.environ['NOTIFY_SOCKET']\n\
+                  s.sendto(b'READY=1\\nSTATUS=fine',a)\n\
+                  while not os.path.exists(os.environ['STEAD_AGENT_DIR']+'/go'): time.sleep(0.01)\n\
+                  s.sendto(b'STATUS=on',a); time.sleep(1000)";
+    session.spawn(instance(1, 1), shell("exit 7"));
+    let end = session.end(instance(1, 1));
+    session.spawn(instance(2, 1), command(&["python3", "-c", script]));
+    session.notices(instance(2, 1));
+    session = upgrade(&mut home, session);
+    assert_eq!(session.view(instance(1, 1)).unwrap().state, InstanceState::Ended(end));
+    let state = session.view(instance(2, 1)).unwrap().state;
+    assert!(matches!(state, InstanceState::Live { said, .. } if said.ready && said.status.as_deref() == Some("fine")));
+    std::fs::write(home.agent_dir(instance(2, 1)).join("home/go"), "").unwrap();
+    assert_eq!(session.notices(instance(2, 1)), [Notice::Status(String::from("on"))]);
+}
+
+#[test]
+fn an_upgrade_to_what_cannot_run_changes_nothing() {
+    let mut home = Home::new();
+    let mut session = home.session();
+    let agent = instance(1, 1);
+    let identity = session.spawn(agent, shell("exec sleep 1000"));
+    let program = Some(String::from("/no/such/keeper"));
+    assert_eq!(session.refused(Request::Upgrade { program }), Refusal::Failed);
+    assert_eq!(session.spawn(agent, shell("exec sleep 1000")), identity);
+    session.done(Request::KillTree { instance: agent });
+    session.end(agent);
+    session.spawn(instance(1, 2), shell("exit 0"));
+    assert!(session.end(instance(1, 2)).exit.success());
+}
