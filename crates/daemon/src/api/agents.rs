@@ -167,7 +167,7 @@ struct SpecView {
     /// Number of the spec.
     revision: u32,
     /// The spec; secrets are `***`.
-    spec: AgentSpec,
+    spec: SpecForm,
 }
 
 /// Which namespace is meant.
@@ -356,7 +356,7 @@ async fn show_spec(api: Api, read: Read<AgentRef, InNamespace>) -> Result<Shown<
     let (_, revision, spec) = api.state.handle.spec(namespace, read.path).await?;
     Ok(Shown(SpecView {
         revision,
-        spec: spec.redacted(),
+        spec: spec.redacted().into(),
     }))
 }
 

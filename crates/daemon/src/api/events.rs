@@ -112,10 +112,11 @@ impl Feed {
                     let advanced = page.next.is_some() && page.next != self.cursor;
                     let frames = self.frames(&page.items);
                     self.cursor = page.next.or(self.cursor);
-                    match (frames.is_empty(), advanced) {
-                        (false, _) => return Some(frames.into()),
-                        (true, true) => {}
-                        (true, false) => return self.wait().await,
+                    if !frames.is_empty() {
+                        return Some(frames.into());
+                    }
+                    if advanced {
+                        continue;
                     }
                 }
                 Ok(Err(ReadError::Gone)) => {
@@ -125,15 +126,11 @@ impl Feed {
                 // The client comes back with its cursor and is told what is wrong.
                 Ok(Err(ReadError::Cursor | ReadError::Store(_))) | Err(_) => return None,
             }
-        }
-    }
-
-    /// Waits for a commit, or sends a sign of life.
-    async fn wait(&mut self) -> Option<Bytes> {
-        tokio::select! {
-            () = self.api.state.closing.cancelled() => None,
-            committed = self.committed.changed() => committed.ok().map(|()| Bytes::new()),
-            () = tokio::time::sleep(KEEP_ALIVE) => Some(format!(": alive\n{}", self.place()).into()),
+            tokio::select! {
+                () = self.api.state.closing.cancelled() => return None,
+                committed = self.committed.changed() => committed.ok()?,
+                () = tokio::time::sleep(KEEP_ALIVE) => return Some(format!(": alive\n{}", self.place()).into()),
+            }
         }
     }
 

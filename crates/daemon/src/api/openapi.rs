@@ -8,12 +8,14 @@ use stead_model::{Problem, ProblemCode};
 use super::door::OPEN;
 use super::operation::{Operation, Table};
 
-/// An operation while it is described.
+/// The document, and the operation that is described just now.
 pub(super) struct Sketch {
     generator: SchemaGenerator,
     parameters: Vec<Value>,
+    headers: Map<String, Value>,
     body: Option<Value>,
     responses: Map<String, Value>,
+    problems: Map<String, Value>,
 }
 
 impl Sketch {
@@ -29,11 +31,13 @@ impl Sketch {
         }));
     }
 
-    /// Adds a header of the request.
+    /// Adds a header of the request; each is described once for all.
     pub(super) fn header(&mut self, name: &str, description: &str) {
-        self.parameters.push(json!({
-            "name": name, "in": "header", "description": description, "schema": { "type": "string" },
-        }));
+        self.parameters
+            .push(json!({ "$ref": format!("#/components/parameters/{name}") }));
+        self.headers.entry(name).or_insert_with(
+            || json!({ "name": name, "in": "header", "description": description, "schema": { "type": "string" } }),
+        );
     }
 
     /// Adds every field of `Q` as a parameter of the query.
@@ -84,24 +88,23 @@ impl Sketch {
         self.responses.insert(status.to_string(), response);
     }
 
-    /// Adds what may go wrong, the codes of one status together.
-    fn problems(&mut self, codes: &[ProblemCode]) {
-        for code in codes {
-            let (status, line) = (code.status().to_string(), format!("`{code}`: {}.", code.title()));
-            match self
-                .responses
-                .get_mut(&status)
-                .map(|response| &mut response["description"])
-            {
-                Some(Value::String(description)) => {
-                    description.push_str("\n\n");
-                    description.push_str(&line);
-                }
-                Some(_) | None => {
-                    let schema = self.schema::<Problem>();
-                    self.response(code.status(), &line, &[("application/problem+json", schema)], &[]);
-                }
+    /// Adds what may go wrong: the codes of one status together, and the same codes once for all operations.
+    fn problems(&mut self, mut codes: Vec<ProblemCode>) {
+        codes.sort_by_key(|code| (code.status(), code.as_str()));
+        codes.dedup();
+        let schema = self.schema::<Problem>();
+        for together in codes.chunk_by(|one, other| one.status() == other.status()) {
+            let name = together.iter().map(|code| code.as_str()).collect::<Vec<_>>().join(".");
+            let said = |code: &ProblemCode| format!("`{code}`: {}.", code.title());
+            let said = together.iter().map(said).collect::<Vec<_>>().join("\n\n");
+            if let [first, ..] = together {
+                let status = first.status().to_string();
+                self.responses
+                    .insert(status, json!({ "$ref": format!("#/components/responses/{name}") }));
             }
+            let content = contents(&[("application/problem+json", schema.clone())]);
+            self.problems
+                .insert(name, json!({ "description": said, "content": content }));
         }
     }
 }
@@ -112,21 +115,20 @@ pub(super) fn document(table: &Table) -> Value {
         settings.definitions_path = "/components/schemas".into();
         settings.meta_schema = None;
     });
-    let mut generator = settings.into_generator();
+    let mut sketch = Sketch {
+        generator: settings.into_generator(),
+        parameters: Vec::new(),
+        headers: Map::new(),
+        body: None,
+        responses: Map::new(),
+        problems: Map::new(),
+    };
     let mut paths = Map::new();
     for operation in table.operations() {
-        let mut sketch = Sketch {
-            generator,
-            parameters: Vec::new(),
-            body: None,
-            responses: Map::new(),
-        };
-        let described = describe(operation, &mut sketch);
-        generator = sketch.generator;
         let path = paths.entry(operation.path.clone()).or_insert_with(|| json!({}));
-        path[operation.method.as_str().to_lowercase()] = described;
+        path[operation.method.as_str().to_lowercase()] = describe(operation, &mut sketch);
     }
-    let schemas = generator.take_definitions(true);
+    let schemas = sketch.generator.take_definitions(true);
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -141,6 +143,8 @@ pub(super) fn document(table: &Table) -> Value {
         "paths": paths,
         "components": {
             "schemas": schemas,
+            "parameters": sketch.headers,
+            "responses": sketch.problems,
             "securitySchemes": { "token": { "type": "http", "scheme": "bearer" } },
         },
     })
@@ -158,19 +162,20 @@ fn describe(operation: &Operation, sketch: &mut Sketch) -> Value {
     );
     sketch.header("traceparent", "W3C trace context; its trace id is kept in history.");
     (operation.gives)(sketch);
-    sketch.problems(about.problems);
-    sketch.problems(&[
+    let open = OPEN.contains(&operation.path.as_str());
+    let mut problems = about.problems.to_vec();
+    problems.extend([
         ProblemCode::InvalidRequest,
         ProblemCode::ForeignOrigin,
         ProblemCode::Internal,
     ]);
-    let open = OPEN.contains(&operation.path.as_str());
     if !open {
-        sketch.problems(&[ProblemCode::Unauthorized]);
+        problems.push(ProblemCode::Unauthorized);
     }
     if sketch.body.is_some() {
-        sketch.problems(&[ProblemCode::TooLarge, ProblemCode::UnsupportedMediaType]);
+        problems.extend([ProblemCode::TooLarge, ProblemCode::UnsupportedMediaType]);
     }
+    sketch.problems(problems);
     let mut described = json!({
         "operationId": about.id,
         "tags": [about.tag],

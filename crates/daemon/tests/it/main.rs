@@ -1,0 +1,4 @@
+//! Everything that needs more than one part of the daemon.
+
+#[cfg(test)]
+mod api;
