@@ -9,7 +9,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use stead_model::journal::{Change, SpecRow};
-use stead_model::{AgentSpec, Command, Happening, Outcome, Reason, Refusal, Request, Role, Wanted};
+use stead_model::{AgentSpec, Command, Driver, Happening, Outcome, Reason, Refusal, Request, Role, Wanted};
 
 use crate::depend;
 use crate::observe;
@@ -93,9 +93,15 @@ fn want(
     verb: &'static str,
     reason: Option<String>,
 ) -> Result<Outcome, Refusal> {
-    let answer = wish(wanted, record.role(), record.has_instance());
-    let reachable = match answer {
+    let seat = match wanted {
+        Wanted::Paused => Some(Role::Suspended),
+        Wanted::Maintenance => Some(Role::Maintenance),
+        Wanted::Terminated => Some(Role::Retired),
+        Wanted::Running | Wanted::Stopped | Wanted::Deleted => None,
+    };
+    let reachable = match wish(wanted, record.role(), record.has_instance()) {
         Wish::Refused => false,
+        _ if seat.is_some_and(|seat| !record.profile.has_role(seat)) => false,
         Wish::Next(crate::wish::Step::Enter(role)) if role != Role::Gone => {
             record.profile.hop(record.phase, role).is_some()
         }
@@ -232,6 +238,9 @@ fn respec(step: &mut Step, record: &mut Record, spec: Box<AgentSpec>) -> Result<
     }
     if record.spec.profile != spec.profile {
         return Err(Refusal::ProfileChange);
+    }
+    if matches!(record.spec.driver, Driver::None) != matches!(spec.driver, Driver::None) {
+        return Err(Refusal::DriverChange);
     }
     record.row.spec_revision += 1;
     record.row.correlation_id.clone_from(&step.origin.correlation_id);

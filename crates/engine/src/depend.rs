@@ -53,7 +53,7 @@ impl Standing {
         let serves = record.role().serves();
         Self {
             started: serves,
-            healthy: serves && record.row.ready && record.row.health == Health::Healthy,
+            healthy: serves && record.row.ready && record.health() == Health::Healthy,
             completed: record.block_kind() == Some(BlockKind::Completed),
         }
     }

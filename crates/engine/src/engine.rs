@@ -148,11 +148,21 @@ impl Engine {
         for row in state.answers {
             cell.answers.keep(row, now.wall);
         }
+        let place = usize::from(receipt.slot().number());
+        if let Some(old) = &mut self.slots[place] {
+            // Those who watch agents of this slot asked once and do not ask again.
+            cell.watchers = core::mem::take(&mut old.watchers);
+            for record in cell.agents.values() {
+                let (namespace, name) = (&record.row.namespace, &record.row.name);
+                content
+                    .messages
+                    .extend(cell.watchers.tell(namespace, name, record.told));
+            }
+        }
         self.discard(receipt.slot());
         for (id, record) in &cell.agents {
             self.alarms.extend(record.next_timer().map(|due| (due, *id)));
         }
-        let place = usize::from(receipt.slot().number());
         self.slots[place] = Some(cell);
         Ok(Batch {
             slot: receipt.slot(),
@@ -300,7 +310,7 @@ impl Engine {
         for id in ids {
             if let Some(mut record) = open.cell.agents.remove(&id) {
                 open.work(&mut record, |step, record| {
-                    observe::take_inventory(step, record, inventory)
+                    observe::take_inventory(step, record, inventory);
                 });
                 open.put_back(record);
             }

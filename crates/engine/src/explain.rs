@@ -1,7 +1,7 @@
 //! Why an agent is as it is, and what happens next.
 
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use stead_model::{Explanation, LastExit, Now, RestartBudget, Role};
@@ -10,7 +10,7 @@ use crate::depend;
 use crate::plan::{self, Obstacle};
 use crate::record::Record;
 use crate::view;
-use crate::wish::{Wish, wish};
+use crate::wish::Wish;
 
 /// Explains one agent. Its history is for the caller to add: the engine keeps none.
 pub(crate) fn explain(surveyed: bool, record: &Record, now: Now) -> Explanation {
@@ -47,7 +47,7 @@ fn summary(record: &Record, verdict: &str, now: Now) -> String {
         now.wall.since(row.phase_since).as_secs(),
     ));
     let health = if record.role().serves() {
-        format!(" and {}", row.health)
+        format!(" and {}", record.health())
     } else {
         String::new()
     };
@@ -61,7 +61,7 @@ fn summary(record: &Record, verdict: &str, now: Now) -> String {
 /// How its life is judged against what is wanted.
 fn verdict(surveyed: bool, record: &Record) -> String {
     let wanted = plan::wanted(record);
-    match wish(wanted, record.role(), record.has_instance()) {
+    match plan::outlook(record) {
         Wish::Satisfied => match (record.role().serves(), record.row.ready) {
             (true, false) => format!("{wanted} as wanted, but it takes no work"),
             (true, true) | (false, _) => match &record.row.recovery.block {
@@ -96,6 +96,7 @@ fn verdict(surveyed: bool, record: &Record) -> String {
             (Some(Obstacle::Blocked), Some(block)) => block.detail.clone(),
             (Some(Obstacle::Blocked), None) | (None, _) => format!("{wanted} is wanted; the next step is under way"),
             (Some(Obstacle::Unsurveyed), _) => format!("{wanted} is wanted; first it is found out what runs already"),
+            (Some(Obstacle::Stray), _) => format!("{wanted} is wanted; an earlier run of it is still being ended"),
             (Some(Obstacle::Backoff), _) => format!("{wanted} is wanted; it failed and waits to be started again"),
             (Some(Obstacle::Dependencies), _) => format!("{wanted} is wanted; those it depends on are not there yet"),
             (Some(Obstacle::Reports), _) => {
@@ -113,7 +114,7 @@ fn clears(record: &Record) -> Vec<String> {
         .map(|held| format!("{}: {}", held.condition, held.detail))
         .collect();
     if let (Some(block), true) = (&record.row.recovery.block, clears.is_empty()) {
-        clears.push(block.detail.to_string());
+        clears.push(block.detail.clone());
     }
     clears
 }

@@ -58,9 +58,9 @@ fn check(record: &Record) -> Result<(), String> {
         .row
         .instance
         .as_ref()
-        .is_some_and(|instance| instance.incarnation != record.row.incarnation)
+        .is_some_and(|instance| instance.incarnation > record.row.incarnation)
     {
-        return Err("its instance is not its last run".into());
+        return Err("its instance is beyond its last run".into());
     }
     Ok(())
 }

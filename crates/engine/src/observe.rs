@@ -42,21 +42,26 @@ pub(crate) fn observe(step: &mut Step, record: &mut Record, observation: Observa
     match observation {
         Observation::Prepared { result, .. } => prepared(step, record, result),
         Observation::Spawned { instance, result } if Step::is_current(record, instance) => {
-            spawned(step, record, result)
+            spawned(step, record, result);
         }
         Observation::Spawned {
             instance,
             result: Ok(_),
-        } => step.order(Order::Kill { instance }),
+        } => {
+            record.strays.insert(instance.incarnation);
+            step.order(Order::Kill { instance });
+        }
         Observation::Spawned { result: Err(_), .. } => {}
         Observation::Exited { instance, exit, swept } => {
             step.order(Order::Acknowledge { instance });
             if Step::is_current(record, instance) {
                 exited(step, record, exit, swept);
+            } else if record.strays.remove(&instance.incarnation) {
+                plan(step, record);
             }
         }
         Observation::Notified { instance, notice } if Step::is_current(record, instance) => {
-            notified(step, record, notice)
+            notified(step, record, notice);
         }
         Observation::Probed { instance, kind, result } if Step::is_current(record, instance) => {
             probe::probed(step, record, kind, result);
@@ -89,11 +94,9 @@ fn prepared(step: &mut Step, record: &mut Record, result: Result<(), SpawnFailur
     }
     match result {
         Ok(()) => {
-            step.hop(
-                record,
-                Role::Prepared,
-                Why::new(Reason::Progress, "everything that it needs to run is there").via(),
-            );
+            let why = Why::new(Reason::Progress, "everything that it needs to run is there");
+            let starts = plan::wanted(record) == Wanted::Running && plan::obstacle(step.surveyed, record).is_none();
+            step.hop(record, Role::Prepared, if starts { why.via() } else { why });
         }
         Err(failure) => failed_start(step, record, &failure),
     }
@@ -136,7 +139,11 @@ pub(crate) fn alive(step: &mut Step, record: &mut Record, process: ProcessIdenti
         && record.spec.probes != stead_model::spec::Probes::default()
     {
         let (probes, process) = (Box::new(record.spec.probes.clone()), Box::new(process.clone()));
-        step.order(Order::Probe { instance, probes, process });
+        step.order(Order::Probe {
+            instance,
+            probes,
+            process,
+        });
     }
 }
 
@@ -171,10 +178,10 @@ fn failed_start(step: &mut Step, record: &mut Record, failure: &SpawnFailure) {
 pub(crate) fn serves(step: &mut Step, record: &mut Record, reason: Reason, detail: &str) {
     match record.role() {
         Role::Starting | Role::Restarting => {
-            step.hop(record, Role::Ready, Why::new(reason, detail));
+            plan::take_up_work(step, record, Why::new(reason, detail));
         }
         Role::Error if !record.ending() => {
-            step.hop(record, Role::Ready, Why::new(Reason::SelfHealing, detail));
+            plan::take_up_work(step, record, Why::new(Reason::SelfHealing, detail));
             step.health(record, Health::Healthy, detail);
         }
         Role::Ready | Role::Busy | Role::Idle | Role::Impaired => {}
@@ -201,7 +208,7 @@ pub(crate) fn serves(step: &mut Step, record: &mut Record, reason: Reason, detai
             }
         }
         ReadinessSource::Notify | ReadinessSource::Probe | ReadinessSource::Report => {
-            step.health(record, Health::Healthy, detail)
+            step.health(record, Health::Healthy, detail);
         }
     }
     plan(step, record);
@@ -239,7 +246,6 @@ fn notified(step: &mut Step, record: &mut Record, notice: Notice) {
         Notice::Ready => {
             step.evidence(record, "notify", "agent", "READY=1".to_string());
             serves(step, record, Reason::ReadinessComplete, "it says READY=1");
-            feed(step, record);
         }
         Notice::Reloading => step.evidence(record, "notify", "agent", "RELOADING=1".to_string()),
         Notice::Stopping => {
@@ -263,6 +269,7 @@ fn notified(step: &mut Step, record: &mut Record, notice: Notice) {
             let until = step.now.moment.after(core::time::Duration::from_micros(micros));
             if matches!(record.role(), Role::Starting | Role::Restarting | Role::Stopping) {
                 record.set_timer(Timer::Deadline, Some(until));
+                step.touch();
             }
             if record.timer(Timer::Kill).is_some() {
                 record.set_timer(Timer::Kill, Some(until));

@@ -2,6 +2,9 @@
 
 mod restart;
 
+use alloc::boxed::Box;
+
+use stead_model::spec::ProbeKind;
 use stead_model::{Health, InstanceId, Order, Reason, Role, Wanted};
 
 use crate::depend;
@@ -20,7 +23,7 @@ const KILL_AGAIN: core::time::Duration = core::time::Duration::from_secs(10);
 /// Goes as far towards what is wanted as can be gone now.
 pub(crate) fn plan(step: &mut Step, record: &mut Record) {
     for _ in 0..MOST_STEPS {
-        match wish(wanted(record), record.role(), record.has_instance()) {
+        match outlook(record) {
             Wish::Satisfied if record.row.restart_wanted => {
                 record.row.restart_wanted = false;
                 step.touch();
@@ -44,6 +47,17 @@ pub(crate) const fn wanted(record: &Record) -> Wanted {
     }
 }
 
+/// What the table says to what is wanted right now.
+pub(crate) fn outlook(record: &Record) -> Wish {
+    let wanted = wanted(record);
+    // Fresh reports show that something lives; there is nothing in them that could be ended.
+    let instance = record.has_instance() || wanted == Wanted::Running && record.reports();
+    match wish(wanted, record.role(), instance) {
+        Wish::Next(wish::Step::Enter(Role::Ready)) if record.ending() => Wish::Wait,
+        answer @ (Wish::Satisfied | Wish::Wait | Wish::Refused | Wish::Next(_)) => answer,
+    }
+}
+
 /// Takes one step; says whether another may follow at once.
 fn take(step: &mut Step, record: &mut Record, next: wish::Step) -> bool {
     match next {
@@ -54,9 +68,10 @@ fn take(step: &mut Step, record: &mut Record, next: wish::Step) -> bool {
             false
         }
         wish::Step::Enter(Role::Ready) => {
-            let went = step.hop(record, Role::Ready, asked(record));
+            let went = take_up_work(step, record, asked(record));
             if went {
-                step.ready(record, true, "it was resumed");
+                let ready = record.probes[ProbeKind::Readiness as usize] >= 0;
+                step.ready(record, ready, "it was resumed");
             }
             went
         }
@@ -86,12 +101,18 @@ fn prepare(step: &mut Step, record: &mut Record) -> bool {
     if record.profile.hop(record.phase, Role::Preparing).is_none() {
         return start(step, record);
     }
-    step.hop(record, Role::Preparing, asked(record).via());
-    match record.process().cloned() {
+    let process = record.process().cloned();
+    let why = if process.is_some() {
+        asked(record)
+    } else {
+        asked(record).via()
+    };
+    step.hop(record, Role::Preparing, why);
+    match process {
         Some(process) => {
             step.order(Order::Prepare {
                 agent: record.row.id,
-                process: alloc::boxed::Box::new(process),
+                process: Box::new(process),
             });
             false
         }
@@ -101,6 +122,22 @@ fn prepare(step: &mut Step, record: &mut Record) -> bool {
             Why::new(Reason::Progress, "nothing runs it, so nothing has to be prepared").via(),
         ),
     }
+}
+
+/// Enters the phase in which it serves; with tasks from before, the one in which it is busy. A watchdog is to be fed from now on.
+pub(crate) fn take_up_work(step: &mut Step, record: &mut Record, why: Why) -> bool {
+    let tasks = record.row.tasks.len();
+    if !step.hop(record, Role::Ready, if tasks > 0 { why.via() } else { why }) {
+        return false;
+    }
+    if tasks > 0 {
+        let detail = alloc::format!("tasks in flight: {tasks}");
+        step.hop(record, Role::Busy, Why::new(Reason::Progress, detail));
+    }
+    if let Some(watchdog) = record.process().and_then(|process| process.watchdog) {
+        record.set_timer(Timer::Silence, Some(step.now.moment.after(watchdog.0)));
+    }
+    true
 }
 
 /// Starts it where nothing stands against it; see [`obstacle`].
@@ -115,6 +152,8 @@ fn start(step: &mut Step, record: &mut Record) -> bool {
     let incarnation = step.next_incarnation(record);
     record.seen = false;
     record.probes = [0; 3];
+    record.row.boot = step.boot.boot;
+    step.claim(record, None, "it is being started");
     Step::forget_evidence(record, &["exit"]);
     if again {
         record.row.restarts = record.row.restarts.saturating_add(1);
@@ -145,13 +184,21 @@ fn start(step: &mut Step, record: &mut Record) -> bool {
     false
 }
 
+/// Takes one that nothing runs to where a report finds it, on the way to serving.
+pub(crate) fn come_back(step: &mut Step, record: &mut Record) {
+    let why = Why::new(Reason::SelfHealing, "it reports again").via();
+    if rise(step, record, why) {
+        step.next_incarnation(record);
+    }
+}
+
 /// The order that starts an instance; twice is once.
 pub(crate) fn spawn(record: &Record, instance: InstanceId, process: stead_model::spec::ProcessSpec) -> Order {
     Order::Spawn {
         instance,
         namespace: record.row.namespace.clone(),
         name: record.row.name.clone(),
-        process: alloc::boxed::Box::new(process),
+        process: Box::new(process),
     }
 }
 
@@ -162,18 +209,22 @@ fn begin(step: &mut Step, record: &mut Record, again: bool) -> bool {
     } else {
         asked(record)
     };
-    let rises = |record: &Record| {
-        let hop = |role| record.profile.hop(record.phase, role);
+    rise(step, record, why)
+}
+
+fn rise(step: &mut Step, record: &mut Record, why: Why) -> bool {
+    let rises = |record: &Record, from| {
+        let hop = |role| record.profile.hop(from, role);
         hop(Role::Restarting).or_else(|| hop(Role::Starting))
     };
-    if rises(record).is_none() {
-        step.hop(
-            record,
-            Role::Failed,
-            Why::new(Reason::Progress, "on the way to its next start").via(),
-        );
+    if rises(record, record.phase).is_none()
+        && let Some(failed) = record.profile.hop(record.phase, Role::Failed)
+        && rises(record, failed).is_some()
+    {
+        let why = Why::new(Reason::Progress, "on the way to its next start").via();
+        step.enter(record, failed, why);
     }
-    match rises(record) {
+    match rises(record, record.phase) {
         Some(to) => {
             step.enter(record, to, why);
             true
@@ -189,6 +240,8 @@ pub(crate) enum Obstacle {
     Blocked,
     /// The driver has not said yet what runs.
     Unsurveyed,
+    /// An earlier run of it is still being ended.
+    Stray,
     /// The backoff is not over.
     Backoff,
     /// Those it depends on are not there yet.
@@ -204,26 +257,36 @@ pub(crate) fn obstacle(surveyed: bool, record: &Record) -> Option<Obstacle> {
         Some(Obstacle::Blocked)
     } else if runs && !surveyed {
         Some(Obstacle::Unsurveyed)
+    } else if !record.strays.is_empty() {
+        Some(Obstacle::Stray)
     } else if record.timer(Timer::Restart).is_some() {
         Some(Obstacle::Backoff)
     } else if depend::unmet(record).next().is_some() {
         Some(Obstacle::Dependencies)
-    } else if !runs && matches!(record.role(), Role::Starting | Role::Restarting | Role::Error) {
+    } else if !runs && awaits_report(record.role()) {
         Some(Obstacle::Reports)
     } else {
         None
     }
 }
 
+/// Whether one that nothing runs can only come from this role by its own report.
+pub(crate) const fn awaits_report(role: Role) -> bool {
+    matches!(
+        role,
+        Role::Starting | Role::Restarting | Role::Error | Role::Failed | Role::TimedOut
+    )
+}
+
 /// Asks the instance to end, and makes it after its grace. Asking twice is asking once.
 pub(crate) fn end(step: &mut Step, record: &mut Record) {
-    let Some(instance) = record.instance_id() else { return };
-    let Some(stop) = record.process().map(|process| process.stop.clone()) else {
+    let (Some(instance), Some(process)) = (record.instance_id(), record.process()) else {
         return;
     };
     if record.ending() {
         return;
     }
+    let stop = process.stop.clone();
     if stop.grace.0.is_zero() {
         kill(step, record);
         return;
@@ -262,7 +325,14 @@ fn mark_ending(step: &mut Step, record: &mut Record) {
 /// Enters what is nearest to down.
 fn down(step: &mut Step, record: &mut Record) -> bool {
     let why = asked(record);
-    [Role::Offline, Role::Stopping, Role::Error].into_iter().any(|role| {
+    go_down(step, record, &why)
+}
+
+/// Takes one step towards down, for any reason; never back.
+pub(crate) fn go_down(step: &mut Step, record: &mut Record, why: &Why) -> bool {
+    const WAY: [Role; 3] = [Role::Offline, Role::Stopping, Role::Error];
+    let here = record.role();
+    WAY.into_iter().take_while(|role| *role != here).any(|role| {
         let why = if role == Role::Offline {
             why.clone()
         } else {
@@ -275,12 +345,15 @@ fn down(step: &mut Step, record: &mut Record) -> bool {
 /// Why a step is taken that somebody asked for.
 fn asked(record: &Record) -> Why {
     let intent = &record.row.intent;
-    let wanted = wanted(record);
-    match &intent.reason {
-        Some(reason) => Why::new(
-            Reason::Request,
-            alloc::format!("{wanted} wanted by {}: {reason}", intent.actor),
-        ),
-        None => Why::new(Reason::Request, alloc::format!("{wanted} wanted by {}", intent.actor)),
+    let wanted = if record.row.restart_wanted {
+        "a restart"
+    } else {
+        intent.wanted.as_str()
+    };
+    let mut why = alloc::format!("{wanted} wanted by {}", intent.actor);
+    if let Some(reason) = &intent.reason {
+        why += ": ";
+        why += reason;
     }
+    Why::new(Reason::Request, why)
 }

@@ -1,7 +1,7 @@
 //! One agent in memory: what is stored of it, and what is only known while the node runs.
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use core::time::Duration;
@@ -9,7 +9,7 @@ use core::time::Duration;
 use stead_model::journal::{AgentRow, Block, BlockKind, RecoveryRow};
 use stead_model::spec::{BackoffSpec, ProbeKind, ProcessSpec, RestartSpec};
 use stead_model::{
-    AgentName, AgentSpec, BootClock, Driver, Incarnation, InstanceId, Moment, Now, PhaseId, Profile, Role,
+    AgentName, AgentSpec, BootClock, Driver, Health, Incarnation, InstanceId, Moment, Now, PhaseId, Profile, Role,
 };
 use stead_policy::{
     Backoff, Factor, First, FrozenStreak, Growth, Intensity, IntensityLimit, Jitter, Spread, StableReset, Streak,
@@ -33,8 +33,8 @@ pub(crate) struct Record {
     /// How many in a row each probe succeeded (positive) or failed (negative).
     pub(crate) probes: [i32; 3],
     pub(crate) standings: BTreeMap<AgentName, Standing>,
-    /// Its health is worse than what was seen from outside because it says so itself.
-    pub(crate) worsened_by_claim: bool,
+    /// Runs that should not be there and are being ended; none is started beside them.
+    pub(crate) strays: BTreeSet<Incarnation>,
     /// What the watchers were told last.
     pub(crate) told: Standing,
 }
@@ -74,7 +74,7 @@ impl Record {
             seen: false,
             probes: [0; 3],
             standings: BTreeMap::new(),
-            worsened_by_claim: false,
+            strays: BTreeSet::new(),
             told: Standing::default(),
         }
     }
@@ -108,18 +108,19 @@ impl Record {
         timers[Timer::Deadline as usize] = row.deadline.map(|wait| boot.restore(now, wait));
         timers[Timer::Restart as usize] = recovery.due.map(|wait| boot.restore(now, wait));
         let mut row = row;
-        row.incarnation = if crossed_boot(&row, boot) {
-            row.incarnation.max(row.incarnations_reserved)
-        } else {
-            row.incarnation
-        };
-        Ok(Self {
+        if row.boot != boot.boot {
+            // A power cut may have taken rows of starts with it.
+            row.incarnation = row.incarnation.max(row.incarnations_reserved);
+        }
+        let mut record = Self {
             timers,
             streak,
             intensity,
             phase,
             ..Self::new(row, spec, profile)
-        })
+        };
+        record.told = Standing::of(&record);
+        Ok(record)
     }
 
     /// The row to store.
@@ -161,6 +162,19 @@ impl Record {
     /// Whether there is an instance that would have to be ended. What nothing runs has none.
     pub(crate) const fn has_instance(&self) -> bool {
         self.row.instance.is_some()
+    }
+
+    /// Whether it is one that nothing runs and whose last report is fresh.
+    pub(crate) fn reports(&self) -> bool {
+        self.process().is_none() && self.timer(Timer::Silence).is_some()
+    }
+
+    /// How well it does: as seen from outside, or worse if it says so itself.
+    pub(crate) fn health(&self) -> Health {
+        match self.row.claim {
+            Some(claim) if self.role().serves() && self.row.health < claim => claim,
+            Some(_) | None => self.row.health,
+        }
     }
 
     pub(crate) fn instance_id(&self) -> Option<InstanceId> {
@@ -248,11 +262,6 @@ impl Record {
     pub(crate) fn phase_name(&self) -> String {
         self.profile.name_of(self.phase).to_string()
     }
-}
-
-/// Whether the row may miss starts that a power cut took.
-const fn crossed_boot(row: &AgentRow, boot: &BootClock) -> bool {
-    row.boot != boot.boot
 }
 
 fn intensity_limit(restart: &RestartSpec) -> IntensityLimit {

@@ -205,23 +205,50 @@ impl Step {
         });
         record.phase = to;
         record.row.phase_since = self.now.wall;
-        let deadline = record
-            .profile
-            .deadline(to)
-            .map(|deadline| self.now.moment.after(span_of(record, to).unwrap_or(deadline.after)));
-        record.set_timer(Timer::Deadline, deadline);
+        self.set_deadline(record);
+        if record.role().forbids_instance() {
+            record.set_timer(Timer::Silence, None);
+        }
         if !record.role().serves() {
             self.ready(record, false, "it does not serve");
         }
     }
 
-    /// Notes how well an agent does.
+    /// Gives its phase the whole time that it may last, from now on.
+    pub(crate) fn set_deadline(&self, record: &mut Record) {
+        let phase = record.phase;
+        let deadline = record
+            .profile
+            .deadline(phase)
+            .map(|deadline| self.now.moment.after(span_of(record, phase).unwrap_or(deadline.after)));
+        record.set_timer(Timer::Deadline, deadline);
+    }
+
+    /// Notes how well an agent does, as seen from outside.
     pub(crate) fn health(&mut self, record: &mut Record, to: Health, detail: &str) {
-        let from = record.row.health;
+        let from = record.health();
+        if record.row.health != to {
+            record.row.health = to;
+            self.touch();
+        }
+        self.tell_health(record, from, detail);
+    }
+
+    /// Notes how bad an agent says that it is; nothing takes that back.
+    pub(crate) fn claim(&mut self, record: &mut Record, claim: Option<Health>, detail: &str) {
+        let from = record.health();
+        if record.row.claim != claim {
+            record.row.claim = claim;
+            self.touch();
+        }
+        self.tell_health(record, from, detail);
+    }
+
+    fn tell_health(&mut self, record: &mut Record, from: Health, detail: &str) {
+        let to = record.health();
         if from == to {
             return;
         }
-        record.row.health = to;
         record.row.health_since = self.now.wall;
         let origin = self.now.moment.since_start();
         if to == Health::Healthy {
@@ -322,7 +349,11 @@ impl Step {
             return;
         }
         record.row.revision = Revision(record.row.revision.0.saturating_add(1));
-        let standing = Standing::of(record);
+        let standing = if record.row.removed {
+            Standing::default()
+        } else {
+            Standing::of(record)
+        };
         if standing != record.told {
             record.told = standing;
             self.messages

@@ -20,7 +20,7 @@ pub(crate) fn agent(record: &Record, now: Now) -> AgentView {
         kind: record.spec.kind.clone(),
         phase: record.profile.label(record.phase),
         since: row.phase_since,
-        health: row.health,
+        health: record.health(),
         ready: row.ready,
         intent: row.intent.wanted,
         incarnation: row.incarnation,

@@ -199,6 +199,9 @@ pub enum Refusal {
     /// A profile cannot change while the agent lives.
     #[error("the profile of an agent cannot change; delete it and register it anew")]
     ProfileChange,
+    /// What runs it cannot change while the agent lives.
+    #[error("an agent cannot change between a process and none; delete it and register it anew")]
+    DriverChange,
     /// As many tasks as one agent may have.
     #[error("the agent has {0} tasks in flight, as many as it may have")]
     TooManyTasks(u32),

@@ -66,7 +66,12 @@ impl Append {
     /// Keeps an append in memory until the store is back, with the receipt that lets upkeep go on. Only for facts: what needs to be
     /// [`Durability::Flushed`] is not covered by it.
     pub fn shelve(self) -> (Receipt, Shelved) {
-        let receipt = Receipt { slot: self.slot, epoch: self.epoch, position: self.position, durability: Durability::Written };
+        let receipt = Receipt {
+            slot: self.slot,
+            epoch: self.epoch,
+            position: self.position,
+            durability: Durability::Written,
+        };
         (receipt, Shelved(self))
     }
 }
@@ -204,9 +209,12 @@ pub struct AgentRow {
     pub sequence: Sequence,
     /// What is wanted.
     pub intent: Intent,
-    /// How well it does.
+    /// How well it does, as seen from outside.
     pub health: Health,
-    /// Since when.
+    /// How it says that it does, while that is bad: it may worsen what is seen, never better it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claim: Option<Health>,
+    /// Since when it does as it does.
     pub health_since: Wall,
     /// Whether it takes work.
     pub ready: bool,

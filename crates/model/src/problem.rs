@@ -130,7 +130,7 @@ impl From<crate::Refusal> for Problem {
             Refusal::Stale { .. } => ProblemCode::StaleRevision,
             Refusal::KeyReused(_) => ProblemCode::IdempotencyKeyReused,
             Refusal::NotPossible { .. } => ProblemCode::NotPossible,
-            Refusal::UnknownProfile(_) | Refusal::ProfileChange => ProblemCode::InvalidSpec,
+            Refusal::UnknownProfile(_) | Refusal::ProfileChange | Refusal::DriverChange => ProblemCode::InvalidSpec,
             Refusal::TooManyTasks(_) | Refusal::TooLong { .. } | Refusal::Full(_) => ProblemCode::LimitReached,
         };
         let mut problem = Self::new(code, alloc::format!("{refusal}"));
@@ -175,6 +175,7 @@ mod tests {
             (Refusal::KeyReused("k".into()), ProblemCode::IdempotencyKeyReused),
             (Refusal::UnknownProfile("x".into()), ProblemCode::InvalidSpec),
             (Refusal::ProfileChange, ProblemCode::InvalidSpec),
+            (Refusal::DriverChange, ProblemCode::InvalidSpec),
             (Refusal::TooManyTasks(9), ProblemCode::LimitReached),
             (
                 Refusal::TooLong {

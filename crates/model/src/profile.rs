@@ -353,6 +353,12 @@ impl Profile {
         self.next(from).find(|to| self.role(*to) == role)
     }
 
+    /// Whether it has a state of this role.
+    #[must_use]
+    pub fn has_role(&self, role: Role) -> bool {
+        self.states.iter().any(|state| state.role == role)
+    }
+
     /// How many edges it has.
     #[must_use]
     pub fn edge_count(&self) -> u32 {

@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use stead_model::journal::{AgentRow, Change, RecoveryRow, SpecRow};
 use stead_model::{
@@ -35,6 +36,14 @@ pub(crate) fn register(
         .profiles
         .get(&spec.profile)
         .ok_or_else(|| Refusal::UnknownProfile(spec.profile.clone()))?;
+    if !matches!(wanted, Wanted::Running | Wanted::Stopped) {
+        let initial = profile.initial();
+        return Err(Refusal::NotPossible {
+            verb: "register",
+            phase: profile.name_of(initial).into(),
+            possible: profile.next(initial).map(|to| profile.name_of(to).into()).collect(),
+        });
+    }
     if cell.agents.len() >= MOST_AGENTS {
         return Err(Refusal::Full(cell.agents.len()));
     }
@@ -57,10 +66,11 @@ pub(crate) fn register(
             correlation_id: step.origin.correlation_id.clone(),
         },
         health: Health::Unknown,
+        claim: None,
         health_since: step.now.wall,
         ready: false,
-        conditions: alloc::vec::Vec::new(),
-        evidence: alloc::vec::Vec::new(),
+        conditions: Vec::new(),
+        evidence: Vec::new(),
         spec_revision: 1,
         incarnation: Incarnation(0),
         incarnations_reserved: Incarnation(0),
@@ -70,7 +80,7 @@ pub(crate) fn register(
         restart_wanted: false,
         recovery: RecoveryRow::default(),
         deadline: None,
-        tasks: alloc::vec::Vec::new(),
+        tasks: Vec::new(),
         correlation_id: step.origin.correlation_id.clone(),
         removed: false,
     };
@@ -89,11 +99,7 @@ pub(crate) fn register(
         },
     );
     step.send(depend::subscriptions(&record));
-    let deadline = record
-        .profile
-        .deadline(record.phase)
-        .map(|deadline| step.now.moment.after(deadline.after));
-    record.set_timer(crate::record::Timer::Deadline, deadline);
+    step.set_deadline(&mut record);
     plan(step, &mut record);
     Ok(record)
 }

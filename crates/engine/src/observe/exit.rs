@@ -3,7 +3,8 @@
 use alloc::format;
 use alloc::string::{String, ToString};
 
-use stead_model::journal::{BlockKind, ExitRow};
+use stead_model::journal::{Block, BlockKind, ExitRow};
+use stead_model::spec::ReadinessSource;
 use stead_model::{Exit, Health, Reason, Role, Wanted};
 
 use crate::plan::{self, Verdict, plan};
@@ -23,6 +24,7 @@ pub(crate) fn exited(step: &mut Step, record: &mut Record, exit: Exit, swept: u3
     });
     let told = describe(exit, swept, record.row.tasks.len());
     record.row.tasks.clear();
+    step.claim(record, None, "it ended");
     for timer in [Timer::Kill, Timer::Settle, Timer::Silence] {
         record.set_timer(timer, None);
     }
@@ -34,22 +36,21 @@ pub(crate) fn exited(step: &mut Step, record: &mut Record, exit: Exit, swept: u3
     let why = Why::new(reason_of(exit), told)
         .with("exit", exit.to_string())
         .with("swept", swept);
+    let again = plan::wanted(record) == Wanted::Running;
     match record.role() {
         Role::Ready | Role::Busy | Role::Idle | Role::Impaired | Role::Updating | Role::Scaling => {
-            crashed(step, record, exit, why)
+            crashed(step, record, exit, why);
         }
-        Role::Starting | Role::Restarting => {
-            if plan::wanted(record) == Wanted::Running {
-                step.health(record, Health::Failed, &why.description);
-                let verdict = plan::judge(record, exit);
-                settle(step, record, verdict);
-                let at_once = plan::obstacle(step.surveyed, record).is_none();
-                step.hop(record, Role::Failed, if at_once { why.via() } else { why });
-            }
+        // It was ended on somebody's word while it came up; that is no failure, whatever is wanted by now.
+        Role::Starting | Role::Restarting if instance.ending => {
+            while plan::go_down(step, record, &why) {}
+            step.health(record, Health::Unknown, "it is down");
         }
+        Role::Starting | Role::Restarting if again => ended_early(step, record, exit, why),
+        Role::Starting | Role::Restarting => {}
         Role::Error | Role::Failed | Role::TimedOut => {
             // It was ended because it failed; its policy says what follows.
-            if plan::wanted(record) == Wanted::Running {
+            if again {
                 let verdict = plan::judge(record, if exit.success() { Exit::Unknown } else { exit });
                 settle(step, record, verdict);
                 if record.role() == Role::Error {
@@ -59,7 +60,8 @@ pub(crate) fn exited(step: &mut Step, record: &mut Record, exit: Exit, swept: u3
             }
         }
         Role::Maintenance | Role::Suspended => {
-            step.hop(record, Role::Offline, why);
+            let reason = if instance.ending { Reason::Request } else { why.reason };
+            step.hop(record, Role::Offline, Why { reason, ..why });
             step.health(record, Health::Unknown, "it is down");
         }
         Role::Initial
@@ -75,6 +77,36 @@ pub(crate) fn exited(step: &mut Step, record: &mut Record, exit: Exit, swept: u3
     plan(step, record);
 }
 
+/// It ended while it came up, unasked.
+fn ended_early(step: &mut Step, record: &mut Record, exit: Exit, why: Why) {
+    match plan::judge(record, exit) {
+        Verdict::Stay(block) if block.kind == BlockKind::Completed => {
+            if record.spec.readiness() == ReadinessSource::Spawn {
+                // That it ended tells that it had been started, which is all that was to be seen of it.
+                step.hop(record, Role::Ready, why.clone().via());
+            }
+            completed(step, record, why, block);
+        }
+        verdict @ (Verdict::Again | Verdict::Stay(_)) => {
+            step.health(record, Health::Failed, &why.description);
+            settle(step, record, verdict);
+            let at_once = plan::obstacle(step.surveyed, record).is_none();
+            step.hop(record, Role::Failed, if at_once { why.via() } else { why });
+        }
+    }
+}
+
+/// It ended with success and is not wanted again.
+fn completed(step: &mut Step, record: &mut Record, why: Why, block: Block) {
+    let why = Why {
+        reason: Reason::Completed,
+        ..why
+    };
+    while plan::go_down(step, record, &why) {}
+    step.health(record, Health::Unknown, "its work is done");
+    plan::block(step, record, block);
+}
+
 /// It ended while it served, unasked.
 fn crashed(step: &mut Step, record: &mut Record, exit: Exit, why: Why) {
     let verdict = if plan::wanted(record) == Wanted::Running {
@@ -84,16 +116,7 @@ fn crashed(step: &mut Step, record: &mut Record, exit: Exit, why: Why) {
     };
     match verdict {
         Verdict::Stay(block) if block.kind == BlockKind::Completed => {
-            step.hop(
-                record,
-                Role::Offline,
-                Why {
-                    reason: Reason::Completed,
-                    ..why
-                },
-            );
-            step.health(record, Health::Unknown, "its work is done");
-            plan::block(step, record, block);
+            completed(step, record, why, block);
         }
         Verdict::Stay(block) => {
             step.health(record, Health::Failed, &why.description);

@@ -1,12 +1,13 @@
 //! After the node was away: what the driver finds against what is written.
 
 use alloc::boxed::Box;
+use alloc::collections::BTreeSet;
 
 use stead_model::spec::ReadinessSource;
-use stead_model::{Driver, Exit, Inventory, LiveInstance, Order, Reason, Role, Wanted};
+use stead_model::{Driver, Exit, InstanceId, Inventory, LiveInstance, Moment, Order, Reason, Role, Wanted};
 
 use super::report::SILENCE;
-use super::{alive, exited, serves};
+use super::{SETTLED, alive, exited, serves};
 use crate::plan::{self, plan, spawn};
 use crate::record::{Record, Timer};
 use crate::step::Step;
@@ -20,6 +21,7 @@ enum Finding<'a> {
 
 /// Compares one agent with the inventory, and goes on from there.
 pub(crate) fn take_inventory(step: &mut Step, record: &mut Record, inventory: &Inventory) {
+    note_strays(step, record, inventory);
     if let Some(instance) = record.instance_id() {
         let finding = match inventory.live.iter().find(|live| live.instance == instance) {
             Some(live) => Finding::Lives(live),
@@ -39,19 +41,57 @@ pub(crate) fn take_inventory(step: &mut Step, record: &mut Record, inventory: &I
     }
     if let (Role::Preparing, Some(process)) = (record.role(), record.process()) {
         // The order may have been lost with the driver that got it.
-        step.order(Order::Prepare { agent: record.row.id, process: Box::new(process.clone()) });
+        step.order(Order::Prepare {
+            agent: record.row.id,
+            process: Box::new(process.clone()),
+        });
     }
-    if record.spec.driver == Driver::None && record.role().serves() {
+    if record.spec.driver == Driver::None {
         // The node's own absence is not the agent's silence.
-        record.set_timer(Timer::Silence, Some(step.now.moment.after(SILENCE)));
+        put_off(record, Timer::Deadline, step.now.moment.after(SILENCE));
+        if record.role().serves() || matches!(record.role(), Role::Maintenance | Role::Suspended) {
+            record.set_timer(Timer::Silence, Some(step.now.moment.after(SILENCE)));
+        }
     }
     plan(step, record);
+}
+
+/// Notes runs of the agent that nobody knows of, as after a store that was away: their numbers are taken, and nothing is started beside
+/// one that lives.
+fn note_strays(step: &mut Step, record: &mut Record, inventory: &Inventory) {
+    let current = record.instance_id();
+    let of_it = |instance: &InstanceId| instance.agent == record.row.id && Some(*instance) != current;
+    let live = inventory.live.iter().map(|live| live.instance);
+    let ended = inventory.exited.iter().map(|(instance, _)| *instance);
+    let strays: BTreeSet<_> = live
+        .clone()
+        .filter(of_it)
+        .map(|instance| instance.incarnation)
+        .collect();
+    let newest = live
+        .chain(ended)
+        .filter(of_it)
+        .map(|instance| instance.incarnation)
+        .max();
+    record.strays = strays;
+    if let Some(newest) = newest.filter(|newest| *newest > record.row.incarnation) {
+        record.row.incarnation = newest;
+        record.row.incarnations_reserved = record.row.incarnations_reserved.max(newest);
+        step.touch();
+    }
+}
+
+/// Lets a wait that is under way end no sooner than `until`.
+fn put_off(record: &mut Record, timer: Timer, until: Moment) {
+    if record.timer(timer).is_some_and(|due| due < until) {
+        record.set_timer(timer, Some(until));
+    }
 }
 
 /// Orders for what the inventory names and nobody knows.
 pub(crate) fn strangers<'a>(
     inventory: &'a Inventory,
-    known: impl Fn(stead_model::InstanceId) -> bool + 'a,
+    known: impl Fn(InstanceId) -> bool + 'a,
 ) -> impl Iterator<Item = Order> + 'a {
     let live = inventory.live.iter().map(|live| (live.instance, true));
     let ended = inventory.exited.iter().map(|(instance, _)| (*instance, false));
@@ -68,13 +108,18 @@ pub(crate) fn strangers<'a>(
 
 fn adopt(step: &mut Step, record: &mut Record, live: &LiveInstance) {
     alive(step, record, live.process.clone());
+    // It is looked at again for a while before it is judged by what nobody saw meanwhile.
+    put_off(record, Timer::Deadline, step.now.moment.after(SETTLED));
     if record.ending() {
         // The order to end may have been lost with the node that gave it.
         if let Some(row) = &mut record.row.instance {
             row.ending = false;
         }
         match record.role() {
-            Role::Stopping | Role::Maintenance | Role::Suspended => plan::end(step, record),
+            Role::Stopping | Role::Maintenance | Role::Suspended => {
+                step.set_deadline(record);
+                plan::end(step, record);
+            }
             Role::Initial
             | Role::Preparing
             | Role::Prepared
@@ -98,8 +143,10 @@ fn adopt(step: &mut Step, record: &mut Record, live: &LiveInstance) {
     let rises = matches!(record.role(), Role::Starting | Role::Restarting);
     match record.spec.readiness() {
         ReadinessSource::Notify if live.ready => serves(step, record, Reason::ReadinessComplete, "it had said READY=1"),
-        ReadinessSource::Spawn => serves(step, record, Reason::NormalStartup, "its process was found alive"),
-        ReadinessSource::Notify | ReadinessSource::Probe | ReadinessSource::Report => {}
+        ReadinessSource::Spawn if record.role() != Role::Error => {
+            serves(step, record, Reason::NormalStartup, "its process was found alive");
+        }
+        ReadinessSource::Spawn | ReadinessSource::Notify | ReadinessSource::Probe | ReadinessSource::Report => {}
     }
     if let (false, Some(watchdog)) = (rises, record.process().and_then(|process| process.watchdog)) {
         // A full period of grace: the node's own absence is not the agent's silence.
@@ -113,7 +160,10 @@ fn missing(step: &mut Step, record: &mut Record) {
         .instance
         .as_ref()
         .is_some_and(|instance| instance.process.is_some() || instance.ending);
-    if !confirmed
+    // Of an earlier boot nobody can tell whether it was begun.
+    let same_boot = record.row.boot == step.boot.boot;
+    if same_boot
+        && !confirmed
         && plan::wanted(record) == Wanted::Running
         && let (Some(instance), Some(process)) = (record.instance_id(), record.process().cloned())
     {

@@ -3,7 +3,7 @@
 use alloc::format;
 use alloc::string::String;
 
-use stead_model::spec::ProbeKind;
+use stead_model::spec::{ProbeKind, ReadinessSource};
 use stead_model::{Condition, Health, Reason};
 
 use super::{ill, serves};
@@ -31,8 +31,11 @@ pub(crate) fn probed(step: &mut Step, record: &mut Record, kind: ProbeKind, resu
         return;
     }
     let waits_for_readiness = record.spec.probes.readiness.is_some();
+    let up = record.role().serves() || record.spec.readiness() == ReadinessSource::Probe;
     match (kind, result.is_ok()) {
         (ProbeKind::Startup, true) if waits_for_readiness => {}
+        // One that says READY=1 itself has not come up before it did.
+        (ProbeKind::Startup | ProbeKind::Readiness, true) if !up => {}
         (ProbeKind::Startup | ProbeKind::Readiness, true) => {
             serves(step, record, Reason::ReadinessComplete, &said);
             if record.role().serves() {

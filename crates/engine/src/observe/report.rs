@@ -3,9 +3,10 @@
 use alloc::string::String;
 use core::time::Duration;
 
-use stead_model::{Driver, Health, Reason, Report, Role};
+use stead_model::{Driver, Health, Reason, Report, Role, Wanted};
 
 use super::serves;
+use crate::plan;
 use crate::record::{Record, Timer};
 use crate::step::{Step, Why};
 
@@ -36,33 +37,29 @@ pub(crate) fn reported(step: &mut Step, record: &mut Record, report: Report) {
     if !repeated {
         step.touch();
     }
-    if record.spec.driver == Driver::None
-        && (record.role().serves() || matches!(record.role(), Role::Starting | Role::Restarting | Role::Error))
-    {
-        record.set_timer(Timer::Silence, Some(step.now.moment.after(SILENCE)));
-        serves(step, record, Reason::ReadinessComplete, "it reports");
+    // A claim can worsen health; a better one clears only what a claim had worsened.
+    match claim {
+        Health::Degraded | Health::Critical | Health::Failed => step.claim(record, Some(claim), &said),
+        Health::Healthy => step.claim(record, None, &said),
+        Health::Unknown | Health::Recovering => {}
     }
-    claimed(step, record, claim, &said);
+    if record.spec.driver == Driver::None {
+        heard(step, record);
+    }
 }
 
-/// A claim can worsen health; it clears only what a claim had worsened.
-fn claimed(step: &mut Step, record: &mut Record, claim: Health, said: &str) {
-    if !record.role().serves() {
+/// A sign of life of an agent that nothing runs.
+fn heard(step: &mut Step, record: &mut Record) {
+    let up = record.role().serves() || matches!(record.role(), Role::Maintenance | Role::Suspended);
+    let comes = plan::awaits_report(record.role()) && plan::wanted(record) == Wanted::Running;
+    if !up && !comes {
         return;
     }
-    match claim {
-        Health::Degraded | Health::Critical | Health::Failed => {
-            if claim > record.row.health || record.worsened_by_claim {
-                record.worsened_by_claim = true;
-                step.health(record, claim, said);
-            }
-        }
-        Health::Healthy if record.worsened_by_claim => {
-            record.worsened_by_claim = false;
-            step.health(record, Health::Healthy, said);
-        }
-        Health::Healthy | Health::Unknown | Health::Recovering => {}
+    record.set_timer(Timer::Silence, Some(step.now.moment.after(SILENCE)));
+    if matches!(record.role(), Role::Failed | Role::TimedOut) {
+        plan::come_back(step, record);
     }
+    serves(step, record, Reason::ReadinessComplete, "it reports");
 }
 
 /// Somebody saw an error of it: it is in error until there is evidence that it serves, or until it is ended.

@@ -7,6 +7,9 @@ use crate::plan::{self, plan};
 use crate::record::{Record, Timer};
 use crate::step::{Step, Why};
 
+/// How long a deadline is put off while it is not known yet what runs.
+const UNSURVEYED: core::time::Duration = core::time::Duration::from_secs(1);
+
 /// Handles every wait of an agent that is over at this step's moment.
 pub(crate) fn due(step: &mut Step, record: &mut Record) {
     for timer in Timer::ALL {
@@ -20,7 +23,10 @@ pub(crate) fn due(step: &mut Step, record: &mut Record) {
 fn fire(step: &mut Step, record: &mut Record, timer: Timer) {
     match timer {
         Timer::Deadline => overdue(step, record),
-        Timer::Restart => plan(step, record),
+        Timer::Restart => {
+            step.touch();
+            plan(step, record);
+        }
         Timer::Kill => plan::kill_again(step, record),
         Timer::Settle => settled(step, record),
         Timer::Silence => silent(step, record),
@@ -30,6 +36,11 @@ fn fire(step: &mut Step, record: &mut Record, timer: Timer) {
 /// Its phase has lasted for longer than it may.
 fn overdue(step: &mut Step, record: &mut Record) {
     let phase = record.phase_name();
+    if record.process().is_some() && !step.surveyed {
+        // The node was away; it looks first and judges then.
+        record.set_timer(Timer::Deadline, Some(step.now.moment.after(UNSURVEYED)));
+        return;
+    }
     step.touch();
     if record.role() == Role::Error {
         // It lived on in error and nothing told that it serves again.
@@ -45,7 +56,7 @@ fn overdue(step: &mut Step, record: &mut Record) {
     step.health(record, Health::Failed, &detail);
     if record.has_instance() {
         plan::kill_again(step, record);
-    } else if plan::wanted(record) == stead_model::Wanted::Running {
+    } else if record.process().is_some() && plan::wanted(record) == stead_model::Wanted::Running {
         plan::schedule(step, record);
     }
     plan(step, record);
@@ -72,8 +83,16 @@ fn silent(step: &mut Step, record: &mut Record) {
         ),
         Driver::None => {
             let detail = "it has not reported for 15 s";
-            if step.hop(record, Role::Error, Why::new(Reason::HeartbeatTimeout, detail)) {
+            let why = Why::new(Reason::HeartbeatTimeout, detail);
+            let idle = matches!(record.role(), Role::Maintenance | Role::Suspended);
+            let went = if idle {
+                plan::go_down(step, record, &why)
+            } else {
+                record.role().serves() && step.hop(record, Role::Error, why)
+            };
+            if went {
                 step.health(record, Health::Failed, detail);
+                plan(step, record);
             }
         }
     }

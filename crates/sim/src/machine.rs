@@ -1,0 +1,318 @@
+//! The machine: a keeper and the processes that it started, each behaving as its command says.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use stead_model::spec::ProcessSpec;
+use stead_model::{
+    Action, AgentId, Epoch, Exit, InstanceId, Inventory, LiveInstance, Notice, Observation, Order, ProcessIdentity,
+    Signal, Slot, SpawnFailure, SpawnFailureKind,
+};
+
+/// How a process behaves; the first word of its command.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Behaviour {
+    /// `serve`: runs, and ends 100 ms after it is asked to.
+    Serve,
+    /// `slow`: as `serve`, and ends with code 0 three seconds after it is asked to.
+    Slow,
+    /// `stubborn`: ends by SIGKILL alone.
+    Stubborn,
+    /// `job`: ends with code 0 after two seconds.
+    Job,
+    /// `crash`: ends with code 1 after a second.
+    Crash,
+    /// `flash`: ends with code 1 at once.
+    Flash,
+    /// `missing`: there is no such program.
+    Missing,
+    /// `scarce`: the machine has no room for it.
+    Scarce,
+}
+
+impl Behaviour {
+    fn of(process: &ProcessSpec) -> Self {
+        match process.command.first().map_or("", String::as_str) {
+            "slow" => Self::Slow,
+            "stubborn" => Self::Stubborn,
+            "job" => Self::Job,
+            "crash" => Self::Crash,
+            "flash" => Self::Flash,
+            "missing" => Self::Missing,
+            "scarce" => Self::Scarce,
+            _serve => Self::Serve,
+        }
+    }
+
+    fn fault(self) -> Result<(), SpawnFailure> {
+        let fault = |kind, detail: &str| {
+            Err(SpawnFailure {
+                kind,
+                detail: detail.to_owned(),
+            })
+        };
+        match self {
+            Self::Missing => fault(SpawnFailureKind::NotFound, "there is no program `missing`"),
+            Self::Scarce => fault(SpawnFailureKind::Resources, "no process can be started now"),
+            Self::Serve | Self::Slow | Self::Stubborn | Self::Job | Self::Crash | Self::Flash => Ok(()),
+        }
+    }
+
+    fn ends_by_itself(self, now: Duration) -> Option<(Duration, Exit)> {
+        match self {
+            Self::Job => Some((now + Duration::from_secs(2), Exit::Code { code: 0 })),
+            Self::Crash => Some((now + Duration::from_secs(1), Exit::Code { code: 1 })),
+            Self::Flash => Some((now, Exit::Code { code: 1 })),
+            Self::Serve | Self::Slow | Self::Stubborn | Self::Missing | Self::Scarce => None,
+        }
+    }
+
+    fn answers(self, signal: Signal, now: Duration) -> Option<(Duration, Exit)> {
+        match self {
+            Self::Stubborn => None,
+            Self::Slow => Some((now + Duration::from_secs(3), Exit::Code { code: 0 })),
+            Self::Serve | Self::Job | Self::Crash | Self::Flash | Self::Missing | Self::Scarce => {
+                Some((now + Duration::from_millis(100), Exit::Signal { signal, core: false }))
+            }
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Process {
+    identity: ProcessIdentity,
+    behaviour: Behaviour,
+    ready: bool,
+    /// When and how it will end by itself.
+    ends: Option<(Duration, Exit)>,
+}
+
+/// A machine with a keeper. Deaths of the daemon leave it as it is; a power cut leaves nothing but what it remembers for the checks.
+#[derive(Debug, Default)]
+pub struct Machine {
+    boot: u64,
+    live: BTreeMap<InstanceId, Process>,
+    /// Exits that were not acknowledged.
+    exits: BTreeMap<InstanceId, Exit>,
+    /// Every run that was begun, in this boot or an earlier one.
+    begun: BTreeSet<InstanceId>,
+    /// Runs that this boot's keeper was ordered to begin.
+    ordered: BTreeSet<InstanceId>,
+    /// Highest epoch seen per slot.
+    epochs: BTreeMap<Slot, Epoch>,
+    pids: i32,
+    /// The keeper is dead: what ends meanwhile ends unseen.
+    pub(crate) blind: bool,
+    /// What behaves badly is well from now on, and can be started.
+    pub(crate) calm: bool,
+}
+
+impl Machine {
+    pub(crate) fn new(boot: u64) -> Self {
+        Self {
+            boot,
+            ..Self::default()
+        }
+    }
+
+    /// Does what the daemon ordered; gives what it is told in turn, or what must never be ordered.
+    pub(crate) fn execute(&mut self, now: Duration, action: Action) -> Result<Option<Observation>, String> {
+        let known = self.epochs.entry(action.id.slot).or_default();
+        if action.id.epoch < *known {
+            return Ok(None);
+        }
+        *known = action.id.epoch;
+        match action.order {
+            Order::Prepare { agent, process } => Ok(Some(Observation::Prepared {
+                agent,
+                result: self.behaviour(&process).fault(),
+            })),
+            Order::Spawn { instance, process, .. } => self.spawn(now, instance, &process),
+            Order::Signal { instance, signal } => {
+                if let Some(process) = self.live.get_mut(&instance) {
+                    let answer = process.behaviour.answers(signal, now);
+                    process.ends = answer.or(process.ends);
+                }
+                Ok(None)
+            }
+            Order::Kill { instance } => {
+                let signal = Signal::KILL;
+                Ok(self.end(instance, Exit::Signal { signal, core: false }))
+            }
+            Order::Acknowledge { instance } => {
+                self.exits.remove(&instance);
+                Ok(None)
+            }
+            Order::Probe { .. } => Ok(None),
+        }
+    }
+
+    fn behaviour(&self, process: &ProcessSpec) -> Behaviour {
+        match Behaviour::of(process) {
+            Behaviour::Missing | Behaviour::Scarce | Behaviour::Crash | Behaviour::Flash if self.calm => {
+                Behaviour::Serve
+            }
+            behaviour => behaviour,
+        }
+    }
+
+    fn spawn(
+        &mut self,
+        now: Duration,
+        instance: InstanceId,
+        process: &ProcessSpec,
+    ) -> Result<Option<Observation>, String> {
+        if let Some(process) = self.live.get(&instance) {
+            let result = Ok(process.identity.clone());
+            return Ok(Some(Observation::Spawned { instance, result }));
+        }
+        if let Some(exit) = self.exits.get(&instance) {
+            return Ok(Some(Observation::Exited {
+                instance,
+                exit: *exit,
+                swept: 0,
+            }));
+        }
+        if self.begun.contains(&instance) && !self.ordered.contains(&instance) {
+            return Err(format!(
+                "run {instance} was begun in an earlier boot and is ordered again"
+            ));
+        }
+        if self.ordered.contains(&instance) {
+            return Err(format!("run {instance} was begun, has ended, and is ordered again"));
+        }
+        if let Some(other) = self.live_of(instance.agent).next() {
+            return Err(format!("run {instance} is ordered while {other} lives"));
+        }
+        let behaviour = self.behaviour(process);
+        if let Err(failure) = behaviour.fault() {
+            return Ok(Some(Observation::Spawned {
+                instance,
+                result: Err(failure),
+            }));
+        }
+        self.begun.insert(instance);
+        self.ordered.insert(instance);
+        self.pids += 1;
+        let identity = ProcessIdentity {
+            boot: format!("boot-{}", self.boot),
+            pid_namespace: 1,
+            pid: self.pids,
+            start_time: u64::try_from(now.as_millis() / 10).unwrap_or(u64::MAX),
+        };
+        let process = Process {
+            identity: identity.clone(),
+            behaviour,
+            ready: false,
+            ends: behaviour.ends_by_itself(now),
+        };
+        self.live.insert(instance, process);
+        Ok(Some(Observation::Spawned {
+            instance,
+            result: Ok(identity),
+        }))
+    }
+
+    /// Ends a process; gives what the keeper sees of it.
+    pub(crate) fn end(&mut self, instance: InstanceId, exit: Exit) -> Option<Observation> {
+        self.live.remove(&instance)?;
+        let exit = if self.blind { Exit::Unknown } else { exit };
+        self.exits.insert(instance, exit);
+        (!self.blind).then_some(Observation::Exited {
+            instance,
+            exit,
+            swept: 0,
+        })
+    }
+
+    /// Ends what ends by itself by now.
+    pub(crate) fn pass(&mut self, now: Duration) -> Vec<Observation> {
+        let due: Vec<(Duration, InstanceId, Exit)> = self
+            .live
+            .iter()
+            .filter_map(|(instance, process)| process.ends.map(|(at, exit)| (at, *instance, exit)))
+            .filter(|(at, _, _)| *at <= now)
+            .collect();
+        due.into_iter()
+            .filter_map(|(_, instance, exit)| self.end(instance, exit))
+            .collect()
+    }
+
+    /// When the next process ends by itself.
+    pub(crate) fn next(&self) -> Option<Duration> {
+        self.live
+            .values()
+            .filter_map(|process| process.ends.map(|(at, _)| at))
+            .min()
+    }
+
+    pub(crate) fn notify(&mut self, instance: InstanceId, notice: Notice) -> Option<Observation> {
+        let process = self.live.get_mut(&instance)?;
+        process.ready |= notice == Notice::Ready;
+        (!self.blind).then_some(Observation::Notified { instance, notice })
+    }
+
+    /// What the keeper finds of one slot.
+    pub(crate) fn inventory(&self, slot: Slot) -> Inventory {
+        let live = self.live.iter().filter(|(instance, _)| instance.agent.slot() == slot);
+        let exited = self.exits.iter().filter(|(instance, _)| instance.agent.slot() == slot);
+        Inventory {
+            live: live
+                .map(|(instance, process)| LiveInstance {
+                    instance: *instance,
+                    process: process.identity.clone(),
+                    ready: process.ready,
+                })
+                .collect(),
+            exited: exited.map(|(instance, exit)| (*instance, *exit)).collect(),
+        }
+    }
+
+    /// Ends everything, without a trace.
+    pub(crate) fn power_cut(&mut self) {
+        self.boot += 1;
+        self.live.clear();
+        self.exits.clear();
+        self.ordered.clear();
+        self.epochs.clear();
+        self.blind = false;
+    }
+
+    /// A process that nobody ordered, as one that a lost store knew of.
+    pub(crate) fn plant(&mut self, instance: InstanceId) {
+        self.begun.insert(instance);
+        self.ordered.insert(instance);
+        let identity = ProcessIdentity {
+            boot: format!("boot-{}", self.boot),
+            pid_namespace: 1,
+            pid: 999,
+            start_time: 0,
+        };
+        let process = Process {
+            identity,
+            behaviour: Behaviour::Serve,
+            ready: false,
+            ends: None,
+        };
+        self.live.insert(instance, process);
+    }
+
+    /// The runs of an agent that live.
+    pub fn live_of(&self, agent: AgentId) -> impl Iterator<Item = InstanceId> + '_ {
+        self.live
+            .keys()
+            .copied()
+            .filter(move |instance| instance.agent == agent)
+    }
+
+    /// All runs that live.
+    pub fn live(&self) -> impl Iterator<Item = InstanceId> + '_ {
+        self.live.keys().copied()
+    }
+
+    /// How many exits wait to be acknowledged.
+    #[must_use]
+    pub fn unacknowledged(&self) -> usize {
+        self.exits.len()
+    }
+}

@@ -1,0 +1,42 @@
+//! Events and orders as lines of a transcript.
+
+use stead_model::{Happening, Order};
+
+pub(crate) fn happening(what: &Happening) -> String {
+    match what {
+        Happening::AgentRegistered { profile } => format!("registered as {profile}"),
+        Happening::PhaseChanged {
+            from,
+            to,
+            reason,
+            description,
+            via,
+            ..
+        } => {
+            let via = if *via { " (via)" } else { "" };
+            format!("{from} -> {to}{via}  {reason}: {description}")
+        }
+        Happening::HealthChanged { from, to, detail } => format!("health {from} -> {to}: {detail}"),
+        Happening::ReadinessChanged { ready: true, detail } => format!("takes work: {detail}"),
+        Happening::ReadinessChanged { ready: false, detail } => format!("takes no work: {detail}"),
+        Happening::IntentChanged { from, to, .. } => format!("wanted {from} -> {to}"),
+        Happening::ConditionRaised { condition, detail } => format!("+{condition}: {detail}"),
+        Happening::ConditionCleared { condition } => format!("-{condition}"),
+        Happening::SpecChanged { spec_revision } => format!("spec {spec_revision}"),
+        Happening::RestartScheduled { attempt, due } => format!("attempt {attempt} due {due}"),
+        Happening::TaskAssigned { task, in_flight } => format!("got {task}, {in_flight} in flight"),
+        Happening::TaskCompleted { task, in_flight } => format!("did {task}, {in_flight} in flight"),
+        Happening::Gap { detail } => format!("gap: {detail}"),
+    }
+}
+
+/// An order; those that only look at things are left out.
+pub(crate) fn order(order: &Order) -> Option<String> {
+    match order {
+        Order::Prepare { .. } => Some("prepare".to_owned()),
+        Order::Spawn { instance, .. } => Some(format!("spawn run {}", instance.incarnation)),
+        Order::Signal { instance, signal } => Some(format!("{signal} to run {}", instance.incarnation)),
+        Order::Kill { instance } => Some(format!("kill run {}", instance.incarnation)),
+        Order::Acknowledge { .. } | Order::Probe { .. } => None,
+    }
+}

@@ -1,0 +1,12 @@
+//! Stories of single agents, exhaustive searches, and whole fleets under faults.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests fail as tests do"
+)]
+
+mod crashes;
+mod lifecycle;
+mod script;
+mod stories;
