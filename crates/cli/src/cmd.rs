@@ -17,10 +17,10 @@ use stead_client::Verb;
 
 use crate::app::App;
 use crate::args::{Cli, Command};
-pub(crate) use daemon::args::{Keeper, Run, Serve, Up};
-pub(crate) use daemon::keeper;
 use crate::failure::Failure;
 use crate::render::{self, Out};
+pub(crate) use daemon::args::{Keeper, Run, Serve, Up};
+pub(crate) use daemon::keeper;
 
 /// Does what the command line asks.
 pub(crate) async fn run(cli: Cli, out: &mut Out) -> Result<ExitCode, Failure> {
@@ -33,6 +33,7 @@ pub(crate) async fn run(cli: Cli, out: &mut Out) -> Result<ExitCode, Failure> {
             render::completions(completions.shell, &mut Cli::command())?;
             return Ok(ExitCode::SUCCESS);
         }
+        Command::Validate(validate) => return fleet::validate(validate, out),
         Command::Doctor(doctor) => return doctor::doctor(&global, doctor, out).await,
         _ => App::new(&global, out)?,
     };
@@ -58,10 +59,15 @@ pub(crate) async fn run(cli: Cli, out: &mut Out) -> Result<ExitCode, Failure> {
         Command::Top(top) => list::top(&mut app, &top).await?,
         Command::Wait(wait) => wait::wait(&mut app, &wait).await?,
         Command::Apply(apply) => fleet::apply(&mut app, &apply).await?,
-        Command::Validate(validate) => return fleet::validate(&mut app, &validate).await,
         Command::Report(report) => report::report(&mut app, &report).await?,
         // Served above, or before: none of them asks a daemon.
-        Command::Up(_) | Command::Run(_) | Command::Serve(_) | Command::Keeper(_) | Command::Completions(_) | Command::Doctor(_) => {}
+        Command::Up(_)
+        | Command::Run(_)
+        | Command::Serve(_)
+        | Command::Keeper(_)
+        | Command::Completions(_)
+        | Command::Validate(_)
+        | Command::Doctor(_) => {}
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -87,7 +87,7 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
 
 impl From<Problem> for Failure {
     fn from(problem: Problem) -> Self {
-        Self { problem: Some(Box::new(problem.clone())), ..Self::with(Exit::Refused, problem.to_string()) }
+        Self::from(ClientError::Problem(Box::new(problem)))
     }
 }
 

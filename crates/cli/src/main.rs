@@ -34,7 +34,11 @@ fn main() -> ExitCode {
     }
     // Those who host a daemon serve many; the others ask one.
     let hosts = matches!(cli.command, Command::Up(_) | Command::Run(_) | Command::Serve(_));
-    let mut runtime = if hosts { Builder::new_multi_thread() } else { Builder::new_current_thread() };
+    let mut runtime = if hosts {
+        Builder::new_multi_thread()
+    } else {
+        Builder::new_current_thread()
+    };
     let runtime = runtime.worker_threads(SERVERS).enable_all().build();
     let done = match runtime {
         Ok(runtime) => runtime.block_on(cmd::run(cli, &mut out)),

@@ -188,9 +188,7 @@ fn failure_json(failure: &Failure) -> String {
 }
 
 fn yaml(value: &impl Serialize) -> Result<String, Failure> {
-    // By way of JSON, so that both formats have the same fields and the same scalars.
-    let value = serde_json::to_value(value).map_err(unwritable)?;
-    let mut text = serde_saphyr::to_string(&value).map_err(unwritable)?;
+    let mut text = serde_saphyr::to_string(value).map_err(unwritable)?;
     if !text.ends_with('\n') {
         text.push('\n');
     }

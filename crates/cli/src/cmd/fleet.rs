@@ -4,13 +4,15 @@ use std::io::Read;
 use std::path::Path;
 use std::process::ExitCode;
 
+use serde::Serialize;
 use stead_client::Target;
+use stead_daemon::config::{Diagnostic, Fleet};
 use stead_model::{AgentRef, Incarnation, Namespace};
 
 use crate::app::App;
 use crate::args::{Apply, Validate};
 use crate::failure::{Exit, Failure};
-use crate::render;
+use crate::render::{self, Out};
 use crate::settle::{Aim, settle};
 
 pub(super) async fn apply(app: &mut App<'_>, apply: &Apply) -> Result<(), Failure> {
@@ -34,14 +36,31 @@ pub(super) async fn apply(app: &mut App<'_>, apply: &Apply) -> Result<(), Failur
     Ok(())
 }
 
-pub(super) async fn validate(app: &mut App<'_>, validate: &Validate) -> Result<ExitCode, Failure> {
-    let toml = read(&validate.file)?;
-    let validation = app.client.validate(&toml).await?;
-    app.out.show(&validation, |validation, _| {
+/// What was found wrong with a file, for programs.
+#[derive(Serialize)]
+struct Validation {
+    valid: bool,
+    problems: Vec<Diagnostic>,
+}
+
+/// Needs no daemon: the file is read here as `up` would read it.
+pub(super) fn validate(validate: &Validate, out: &mut Out) -> Result<ExitCode, Failure> {
+    let environment = |name: &str| std::env::var(name).ok();
+    let fleet = if validate.file == Path::new("-") {
+        Fleet::parse(&read(&validate.file)?, Path::new("stdin"), &environment)
+    } else {
+        Fleet::read(&validate.file, &environment)
+    };
+    let problems = fleet.err().unwrap_or_default();
+    let validation = Validation {
+        valid: problems.is_empty(),
+        problems,
+    };
+    out.show(&validation, |validation, _| {
         if validation.valid {
             render::valid(&validate.file)
         } else {
-            render::invalid(&validate.file, &validation.problems)
+            render::invalid(&validation.problems)
         }
     })?;
     Ok(ExitCode::from(if validation.valid { 0 } else { Exit::Refused.code() }))

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use owo_colors::{OwoColorize, Style};
-use stead_client::{Applied, ConfigFault};
+use stead_client::Applied;
+use stead_daemon::config::Diagnostic;
 
 /// What was changed, or would be.
 pub(crate) fn applied(applied: &Applied) -> String {
@@ -40,23 +41,19 @@ pub(crate) fn valid(file: &Path) -> String {
 }
 
 /// The faults of a file, each with its place.
-pub(crate) fn invalid(file: &Path, faults: &[ConfigFault]) -> String {
-    let mut text = String::new();
-    for fault in faults {
-        let place = match (fault.line, fault.column) {
-            (Some(line), Some(column)) => format!("{}:{line}:{column}", file.display()),
-            (Some(line), None) => format!("{}:{line}", file.display()),
-            (None, _) => file.display().to_string(),
-        };
-        text.push_str(&format!(
-            "{}: {} {}\n",
-            place.bold(),
-            "error:".red().bold(),
-            fault.message
-        ));
-        if let Some(help) = &fault.help {
-            text.push_str(&format!("  {} {help}\n", "help:".cyan()));
+pub(crate) fn invalid(faults: &[Diagnostic]) -> String {
+    let painted = faults.iter().map(|fault| {
+        let text = fault.to_string();
+        match text.strip_prefix("error:") {
+            Some(rest) => format!("{}{rest}\n", "error:".red().bold()),
+            None => text,
         }
-    }
-    text
+    });
+    let count = match faults.len() {
+        1 => "1 problem".to_owned(),
+        many => format!("{many} problems"),
+    };
+    painted
+        .chain([format!("{count}; the file could not be applied\n")])
+        .collect()
 }

@@ -20,5 +20,9 @@ pub(crate) fn hosting(listen: SocketAddr, agents: usize) -> String {
 
 /// Where the one in the background is.
 pub(crate) fn detached(pid: u32, url: &str, log: &Path) -> String {
-    format!("{} process {pid}, API at {url}, log in {}\n  `stead ps` shows the fleet, `stead down` stops it", "stead is up:".green().bold(), log.display())
+    format!(
+        "{} process {pid}, API at {url}, log in {}\n  `stead ps` shows the fleet, `stead down` stops it",
+        "stead is up:".green().bold(),
+        log.display()
+    )
 }

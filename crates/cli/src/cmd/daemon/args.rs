@@ -96,7 +96,10 @@ mod tests {
         let line = parse("up fleet.toml --listen 127.0.0.1:9 --state-dir /s --detach").unwrap();
         let Line::Up(up) = line else { panic!("{line:?}") };
         assert_eq!(up.file, PathBuf::from("fleet.toml"));
-        assert_eq!((up.hosting.listen, up.hosting.state_dir), (Some("127.0.0.1:9".parse().unwrap()), Some("/s".into())));
+        assert_eq!(
+            (up.hosting.listen, up.hosting.state_dir),
+            (Some("127.0.0.1:9".parse().unwrap()), Some("/s".into()))
+        );
         assert!(up.detach);
     }
 

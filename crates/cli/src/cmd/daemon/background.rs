@@ -18,12 +18,21 @@ pub(super) async fn detach(settings: &Settings, out: &mut Out) -> Result<ExitCod
     std::fs::create_dir_all(&settings.state_dir)?;
     let path = settings.state_dir.join("daemon.log");
     let log = OpenOptions::new().create(true).append(true).mode(0o600).open(&path)?;
-    let words = std::env::args_os().skip(1).filter(|word| word != "--detach" && word != "-d");
+    let words = std::env::args_os()
+        .skip(1)
+        .filter(|word| word != "--detach" && word != "-d");
     let mut command = Command::new(&settings.program);
-    command.args(words).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+    command
+        .args(words)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log);
     let mut daemon = command.process_group(0).spawn()?;
     let url = format!("http://{}", settings.listen);
-    let client = Client::new(&stead_client::Settings { url: url.clone(), ..stead_client::Settings::from_env()? })?;
+    let client = Client::new(&stead_client::Settings {
+        url: url.clone(),
+        ..stead_client::Settings::from_env()?
+    })?;
     let until = Instant::now() + PATIENCE;
     loop {
         if client.status().await.is_ok_and(|status| status.ready()) {
@@ -34,10 +43,17 @@ pub(super) async fn detach(settings: &Settings, out: &mut Out) -> Result<ExitCod
             let said = std::fs::read_to_string(&path).unwrap_or_default();
             let last: Vec<&str> = said.lines().rev().take(12).collect();
             let last: Vec<&str> = last.into_iter().rev().collect();
-            return Err(Failure::new(format!("the daemon did not start ({status}):\n{}", last.join("\n"))));
+            return Err(Failure::new(format!(
+                "the daemon did not start ({status}):\n{}",
+                last.join("\n")
+            )));
         }
         if Instant::now() > until {
-            let message = format!("the daemon (process {}) was not ready within {} s", daemon.id(), PATIENCE.as_secs());
+            let message = format!(
+                "the daemon (process {}) was not ready within {} s",
+                daemon.id(),
+                PATIENCE.as_secs()
+            );
             return Err(Failure::with(Exit::Timeout, message).help(format!("its log is {}", path.display())));
         }
         sleep(LOOK).await;

@@ -18,7 +18,10 @@ use crate::render::{self, Out, Timestamps};
 
 /// Keeps the processes of agents. Returns once a process that is nobody's child does so.
 pub(crate) fn keeper(keeper: &Keeper) -> Result<(), Failure> {
-    let config = stead_keeper::Config { state_dir: keeper.state_dir.clone(), stay: stead_keeper::Stay::Background };
+    let config = stead_keeper::Config {
+        state_dir: keeper.state_dir.clone(),
+        stay: stead_keeper::Stay::Background,
+    };
     stead_keeper::run(&config).map_err(|error| Failure::new(chain(&error)))
 }
 
@@ -26,7 +29,13 @@ pub(crate) fn keeper(keeper: &Keeper) -> Result<(), Failure> {
 pub(crate) async fn up(global: &Global, up: &Up, out: &mut Out) -> Result<ExitCode, Failure> {
     let fleet = Fleet::read(&up.file, &|name| std::env::var(name).ok()).map_err(|problems| invalid(&problems))?;
     let file = &fleet.daemon;
-    let settings = settings(global, &up.hosting, file.listen, file.state_dir.as_deref(), file.token_file.as_deref())?;
+    let settings = settings(
+        global,
+        &up.hosting,
+        file.listen,
+        file.state_dir.as_deref(),
+        file.token_file.as_deref(),
+    )?;
     if up.detach {
         return detach(&settings, out).await;
     }
@@ -61,14 +70,21 @@ pub(crate) async fn run(global: &Global, run: &Run, out: &mut Out) -> Result<Exi
     log_to_stderr();
     let daemon = match start(&settings, None) {
         // Another daemon may have the usual port; this one is found by the address that it tells.
-        Err(_taken) if run.hosting.listen.is_none() && is_taken(settings.listen) => {
-            start(&Settings { listen: ANY_PORT, ..settings.clone() }, None)
-        }
+        Err(_taken) if run.hosting.listen.is_none() && is_taken(settings.listen) => start(
+            &Settings {
+                listen: ANY_PORT,
+                ..settings.clone()
+            },
+            None,
+        ),
         started => started,
     }?;
     daemon.apply(fleet, origin("stead run")).await?;
     out.note(&render::hosting(daemon.listen(), 1))?;
-    let client = Client::new(&stead_client::Settings { url: format!("http://{}", daemon.listen()), ..crate::app::settings(global)? })?;
+    let client = Client::new(&stead_client::Settings {
+        url: format!("http://{}", daemon.listen()),
+        ..crate::app::settings(global)?
+    })?;
     let target = Target::new(Namespace::default(), AgentRef::Name(name.clone()));
     let (ended, code) = tokio::sync::oneshot::channel();
     let handle = daemon.handle().clone();
@@ -94,17 +110,24 @@ fn start(settings: &Settings, fleet: Option<&Path>) -> Result<Daemon, Failure> {
         StartError::Lock(LockError::Held { holder, .. }) => {
             let at = holder.as_ref().and_then(|holder| holder.listen.as_ref());
             let url = at.map(|listen| format!(" --url http://{listen}")).unwrap_or_default();
-            let apply = fleet.map(|file| format!("`stead apply{url} {}` puts this file in force there; ", file.display()));
-            let help = format!("{}`stead down{url}` ends it; --state-dir runs another beside it", apply.unwrap_or_default());
+            let apply =
+                fleet.map(|file| format!("`stead apply{url} {}` puts this file in force there; ", file.display()));
+            let help = format!(
+                "{}`stead down{url}` ends it; --state-dir runs another beside it",
+                apply.unwrap_or_default()
+            );
             Failure::with(Exit::Refused, chain(&error)).help(help)
         }
-        StartError::Listen { .. } => Failure::new(chain(&error)).help("--listen takes another address; `stead doctor` says who answers there"),
-        StartError::Store(_) | StartError::Load(_) => {
-            Failure::new(chain(&error)).help("agents that run are left alone; look at the files of the state directory, its backups among them")
+        StartError::Listen { .. } => {
+            Failure::new(chain(&error)).help("--listen takes another address; `stead doctor` says who answers there")
         }
-        StartError::Open(_) | StartError::Lock(_) | StartError::Unthawable(_) | StartError::Keeper(_) | StartError::System { .. } => {
-            Failure::new(chain(&error))
-        }
+        StartError::Store(_) | StartError::Load(_) => Failure::new(chain(&error))
+            .help("agents that run are left alone; look at the files of the state directory, its backups among them"),
+        StartError::Open(_)
+        | StartError::Lock(_)
+        | StartError::Unthawable(_)
+        | StartError::Keeper(_)
+        | StartError::System { .. } => Failure::new(chain(&error)),
     })
 }
 
@@ -117,17 +140,28 @@ fn settings(
     token_file: Option<&str>,
 ) -> Result<Settings, Failure> {
     let token_file = token_file.map(PathBuf::from);
-    let token = match (&global.token, &token_file) {
-        (Some(token), _) => Some(token.clone()),
-        (None, Some(file)) => {
-            let read = std::fs::read_to_string(file);
-            Some(read.map_err(|error| Failure::new(format!("the token file {} cannot be read: {error}", file.display())))?)
-        }
-        (None, None) => None,
-    };
-    let token = token.map(|token| Token::new(token.trim())).transpose().map_err(|error| Failure::with(Exit::Usage, error.to_string()))?;
-    let program = std::env::current_exe().map_err(|error| Failure::new(format!("this program cannot be found again: {error}")))?;
-    let dir = hosting.state_dir.clone().or_else(|| dir.map(PathBuf::from)).unwrap_or_else(state_dir);
+    let token =
+        match (&global.token, &token_file) {
+            (Some(token), _) => Some(token.clone()),
+            (None, Some(file)) => {
+                let read = std::fs::read_to_string(file);
+                Some(read.map_err(|error| {
+                    Failure::new(format!("the token file {} cannot be read: {error}", file.display()))
+                })?)
+            }
+            (None, None) => None,
+        };
+    let token = token
+        .map(|token| Token::new(token.trim()))
+        .transpose()
+        .map_err(|error| Failure::with(Exit::Usage, error.to_string()))?;
+    let program = std::env::current_exe()
+        .map_err(|error| Failure::new(format!("this program cannot be found again: {error}")))?;
+    let dir = hosting
+        .state_dir
+        .clone()
+        .or_else(|| dir.map(PathBuf::from))
+        .unwrap_or_else(state_dir);
     Ok(Settings {
         state_dir: std::path::absolute(dir)?,
         listen: hosting.listen.or(listen).unwrap_or(DEFAULT_LISTEN),
@@ -143,7 +177,10 @@ fn invalid(problems: &[stead_daemon::config::Diagnostic]) -> Failure {
         1 => "1 problem".to_owned(),
         many => format!("{many} problems"),
     };
-    Failure::new(format!("the fleet file has {count}; nothing was started\n\n{}", told.join("\n").trim_end()))
+    Failure::new(format!(
+        "the fleet file has {count}; nothing was started\n\n{}",
+        told.join("\n").trim_end()
+    ))
 }
 
 /// The command as a fleet file of one agent.
@@ -160,8 +197,16 @@ fn fleet_of_one(name: &AgentName, run: &Run) -> Result<Fleet, Failure> {
 }
 
 fn name_of(command: &[String]) -> Result<AgentName, Failure> {
-    let program = command.first().map(Path::new).and_then(Path::file_name).unwrap_or_default().to_string_lossy().into_owned();
-    program.parse().map_err(|error: stead_model::InvalidId| Failure::with(Exit::Usage, error.to_string()).help("--name gives another name"))
+    let program = command
+        .first()
+        .map(Path::new)
+        .and_then(Path::file_name)
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
+    program.parse().map_err(|error: stead_model::InvalidId| {
+        Failure::with(Exit::Usage, error.to_string()).help("--name gives another name")
+    })
 }
 
 /// Waits until the agent has ended and nothing will start it again; gives its exit code as shells do.
@@ -170,7 +215,8 @@ async fn end_of(handle: &Handle, name: &AgentName) -> u8 {
     loop {
         let why = handle.explain(Namespace::default(), AgentRef::Name(name.clone())).await;
         if let Ok(why) = why
-            && let (None, Wanted::Running, true, Some(last)) = (why.agent.pid, why.agent.intent, why.next.is_empty(), &why.last_exit)
+            && let (None, Wanted::Running, true, Some(last)) =
+                (why.agent.pid, why.agent.intent, why.next.is_empty(), &why.last_exit)
             && last.incarnation == why.agent.incarnation
         {
             return match last.exit {
@@ -188,7 +234,11 @@ async fn end_of(handle: &Handle, name: &AgentName) -> u8 {
 /// Shows what the agent prints, until the daemon ends.
 async fn show_output(client: &Client, target: &Target, out: &mut Out) -> Result<std::convert::Infallible, Failure> {
     loop {
-        let query = LogQuery { tail: Some(0), follow: true, ..LogQuery::default() };
+        let query = LogQuery {
+            tail: Some(0),
+            follow: true,
+            ..LogQuery::default()
+        };
         let mut stream = client.logs(target, query).await?;
         while let Some(item) = stream.next().await? {
             if let LogItem::Line(line) = item {
@@ -221,7 +271,10 @@ async fn stop_on_signals() -> ShutdownOrder {
 fn force_on_second() {
     tokio::spawn(async {
         heard(SignalKind::interrupt()).await;
-        #[expect(clippy::exit, reason = "the second Ctrl-C means now; agents live on and are adopted by the next daemon")]
+        #[expect(
+            clippy::exit,
+            reason = "the second Ctrl-C means now; agents live on and are adopted by the next daemon"
+        )]
         std::process::exit(INTERRUPTED.into());
     });
 }
@@ -237,11 +290,19 @@ async fn heard(kind: SignalKind) {
 }
 
 fn order(agents: AgentsLeft) -> ShutdownOrder {
-    ShutdownOrder { agents, reason: None, origin: origin("stead") }
+    ShutdownOrder {
+        agents,
+        reason: None,
+        origin: origin("stead"),
+    }
 }
 
 fn origin(actor: &str) -> Origin {
-    Origin { actor: actor.to_owned(), correlation_id: uuid::Uuid::now_v7().to_string(), trace_id: None }
+    Origin {
+        actor: actor.to_owned(),
+        correlation_id: uuid::Uuid::now_v7().to_string(),
+        trace_id: None,
+    }
 }
 
 fn is_taken(addr: SocketAddr) -> bool {
@@ -251,10 +312,17 @@ fn is_taken(addr: SocketAddr) -> bool {
 /// The daemon's own log: to standard error, as `STEAD_LOG` filters it, as JSON with `STEAD_LOG_FORMAT=json`.
 fn log_to_stderr() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("STEAD_LOG").unwrap_or_else(|_unset| "info".into());
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false);
     let json = std::env::var("STEAD_LOG_FORMAT").is_ok_and(|format| format == "json");
     // A second subscriber in one process would be refused; there is one.
-    let _set = if json { log.json().try_init() } else { log.compact().try_init() };
+    let _set = if json {
+        log.json().try_init()
+    } else {
+        log.compact().try_init()
+    };
 }
 
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7878);
