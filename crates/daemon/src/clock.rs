@@ -7,14 +7,14 @@ use stead_model::{BootClock, Moment, Now, Wall};
 
 /// The node's clocks: monotonic through suspends (`CLOCK_BOOTTIME`), and civil.
 #[derive(Clone, Copy, Debug)]
-pub struct Clock {
+pub(crate) struct Clock {
     boot: BootClock,
 }
 
 impl Clock {
     /// Starts the node's clock, tied to the kernel's boot id.
     #[must_use]
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
         Self {
             boot: BootClock {
@@ -26,13 +26,13 @@ impl Clock {
 
     /// How the node's clock relates to the boot's.
     #[must_use]
-    pub const fn boot(&self) -> BootClock {
+    pub(crate) const fn boot(&self) -> BootClock {
         self.boot
     }
 
     /// Both clocks now.
     #[must_use]
-    pub fn now(&self) -> Now {
+    pub(crate) fn now(&self) -> Now {
         Now {
             moment: Moment::at(boottime().saturating_sub(self.boot.at_start)),
             wall: wall(),
@@ -42,7 +42,7 @@ impl Clock {
 
 /// Civil time now.
 #[must_use]
-pub fn wall() -> Wall {
+pub(crate) fn wall() -> Wall {
     let now = clock_gettime(ClockId::Realtime);
     Wall::from_unix_millis(now.tv_sec.saturating_mul(1000).saturating_add(now.tv_nsec / 1_000_000))
 }

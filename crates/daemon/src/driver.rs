@@ -2,20 +2,17 @@
 
 mod process;
 
-use stead_model::{Action, Epoch, Exit, InstanceId, LiveInstance, Observation};
+use stead_model::{Action, Exit, InstanceId, LiveInstance, Observation};
 
-pub use process::{KeeperInfo, KeeperSettings, ProcessDriver};
+pub(crate) use process::{KeeperInfo, KeeperSettings, ProcessDriver};
 
 /// Carries out orders. Nothing here waits: outcomes come back as [`Driven`].
-pub trait Driver: Send {
+pub(crate) trait Driver: Send {
     /// Carries out one order, once it is written down. Carrying it out twice is carrying it out once.
     fn execute(&mut self, action: Action);
 
     /// Finds out everything that lives and everything that ended unacknowledged; answered by [`Driven::Surveyed`].
     fn survey(&mut self);
-
-    /// Says under which ownership orders come from now on; older ones are fenced.
-    fn fence(&mut self, epoch: Epoch);
 
     /// Lets go of what keeps the processes: nothing is left to keep.
     fn dismiss(&mut self);
@@ -23,7 +20,7 @@ pub trait Driver: Send {
 
 /// What comes back from a driver.
 #[derive(Debug)]
-pub enum Driven {
+pub(crate) enum Driven {
     /// Something was seen.
     Observed(Observation),
     /// What a survey found.

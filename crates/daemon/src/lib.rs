@@ -18,5 +18,6 @@ pub use api::{
 };
 pub use app::{App, DOWN, LimitsError, Settings, StartError, check_limits};
 pub use handle::{Ask, Handle, QUEUE};
+pub use stead_store::LockError;
 pub use status::{Part, Status, StatusReport};
 pub use views::Views;

@@ -18,18 +18,18 @@ use crate::probe::{ExecContext, Prober};
 
 /// What a keeper is started with, and what agents are given.
 #[derive(Clone, Debug)]
-pub struct KeeperSettings {
+pub(crate) struct KeeperSettings {
     /// The program that has the subcommand `keeper`: this one.
-    pub program: PathBuf,
+    pub(crate) program: PathBuf,
     /// Where its socket, logs and records lie.
-    pub state_dir: PathBuf,
+    pub(crate) state_dir: PathBuf,
     /// Variables that every agent gets, such as `STEAD_URL`.
-    pub env: BTreeMap<String, String>,
+    pub(crate) env: BTreeMap<String, String>,
 }
 
 /// Carries out orders about processes.
 #[derive(Debug)]
-pub struct ProcessDriver {
+pub(crate) struct ProcessDriver {
     shared: Arc<Shared>,
     prober: Prober,
     env: BTreeMap<String, String>,
@@ -37,7 +37,7 @@ pub struct ProcessDriver {
 
 struct Shared {
     settings: KeeperSettings,
-    epoch: Mutex<Epoch>,
+    epoch: Epoch,
     session: Mutex<Option<Sender>>,
     /// Which agent a preparation under way is for.
     preparing: Mutex<HashMap<u64, AgentId>>,
@@ -56,7 +56,7 @@ impl ProcessDriver {
     ///
     /// # Errors
     /// The thread could not be started.
-    pub fn start(
+    pub(crate) fn start(
         settings: KeeperSettings,
         epoch: Epoch,
         prober: Prober,
@@ -65,7 +65,7 @@ impl ProcessDriver {
         let env = settings.env.clone();
         let shared = Arc::new(Shared {
             settings,
-            epoch: Mutex::new(epoch),
+            epoch,
             session: Mutex::new(None),
             preparing: Mutex::new(HashMap::new()),
             welcome: Mutex::new(None),
@@ -88,12 +88,12 @@ impl ProcessDriver {
 
 /// What is known of the keeper, for people.
 #[derive(Clone, Debug)]
-pub struct KeeperInfo(Arc<Shared>);
+pub(crate) struct KeeperInfo(Arc<Shared>);
 
 impl KeeperInfo {
     /// The keeper's pid, once there was a session.
     #[must_use]
-    pub fn pid(&self) -> Option<i32> {
+    pub(crate) fn pid(&self) -> Option<i32> {
         lock(&self.0.welcome).as_ref().map(|welcome| welcome.pid)
     }
 }
@@ -155,10 +155,6 @@ impl Driver for ProcessDriver {
         self.ask(Request::List);
     }
 
-    fn fence(&mut self, epoch: Epoch) {
-        *lock(&self.shared.epoch) = epoch;
-    }
-
     fn dismiss(&mut self) {
         self.ask(Request::Shutdown);
     }
@@ -200,7 +196,7 @@ impl Shared {
     fn open(&self) -> Result<Session, ClientError> {
         let KeeperSettings { program, state_dir, .. } = &self.settings;
         launch(program, state_dir)?;
-        Session::open(state_dir, *lock(&self.epoch))
+        Session::open(state_dir, self.epoch)
     }
 
     /// Reads a session to its end; says why it ended.

@@ -1,7 +1,7 @@
 use std::sync::Mutex;
 
 use stead_model::{
-    Action, AgentId, AgentSpec, Epoch, Exit, InstanceId, Order, Origin, Outcome, ProcessIdentity, Request, Signal,
+    Action, AgentId, AgentSpec, Exit, InstanceId, Order, Origin, Outcome, ProcessIdentity, Request, Signal,
     Wanted, spec::ProcessSpec,
 };
 use stead_store::{Fault, Lease, MemoryStore, Owner, StoreError, TransitionQuery};
@@ -23,7 +23,6 @@ impl Driver for Notes {
         self.0.lock().unwrap().push(action.order);
     }
     fn survey(&mut self) {}
-    fn fence(&mut self, _: Epoch) {}
     fn dismiss(&mut self) {}
 }
 
