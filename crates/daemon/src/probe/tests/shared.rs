@@ -3,14 +3,19 @@
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
+use std::sync::{Arc, Mutex};
 
 use rustix::io::Errno;
 use serde_json::json;
+use stead_model::Observation;
+use stead_model::spec::{ProbeKind, Probes, ProcessSpec};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
-use super::Rig;
 use super::exec::until;
-use crate::probe::EXECS;
+use super::{Rig, instance, read, silent};
 use crate::probe::attempt::Fault;
+use crate::probe::{EXECS, ExecContext, State, Watch};
 
 #[tokio::test]
 async fn a_fleet_of_exec_probes_runs_a_bounded_number_of_commands_at_once() {
@@ -48,6 +53,46 @@ async fn a_fleet_of_exec_probes_runs_a_bounded_number_of_commands_at_once() {
         running
     });
     assert_eq!(most.max(), i64::try_from(EXECS).ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_result_that_comes_after_the_end_of_its_watch_is_not_handed_in() {
+    let handed_in = Arc::new(Mutex::new(Vec::new()));
+    let sink = {
+        let handed_in = Arc::clone(&handed_in);
+        move |observation| handed_in.lock().unwrap().push(observation)
+    };
+    let watch = Watch {
+        instance: instance(1),
+        probes: Probes::default(),
+        context: ExecContext::of(&ProcessSpec::default(), Instant::now()),
+        sink: Arc::new(sink),
+        cancelled: CancellationToken::new(),
+        state: Mutex::new(State { wanted: true, up: true }),
+    };
+    watch.report(ProbeKind::Liveness, Ok(()));
+    watch.end();
+    watch.report(ProbeKind::Liveness, Err("late".to_owned()));
+    let only = Observation::Probed {
+        instance: instance(1),
+        kind: ProbeKind::Liveness,
+        result: Ok(()),
+    };
+    assert_eq!(*handed_in.lock().unwrap(), [only]);
+}
+
+#[tokio::test]
+async fn a_prober_is_used_from_threads_that_know_no_runtime() {
+    let (_open, port) = silent().await;
+    let mut rig = Rig::new();
+    let (prober, context) = (rig.prober.clone(), rig.context());
+    let probes = read(json!({ "liveness": { "tcp_socket": { "port": port } } }));
+    let elsewhere = std::thread::spawn(move || prober.watch(instance(1), probes, context));
+    elsewhere.join().unwrap();
+    assert_eq!(rig.result().await, Ok(()));
+    let prober = rig.prober.clone();
+    std::thread::spawn(move || prober.unwatch(instance(1))).join().unwrap();
+    rig.idle().await;
 }
 
 #[test]
