@@ -12,7 +12,9 @@ use std::time::Duration;
 
 use stead_engine::{Batch, Engine, Input, Message, NotOwned, Released};
 use stead_model::journal::Receipt;
-use stead_model::{AgentRef, Answer, Command, Inventory, Namespace, Observation, Problem, ProblemCode, Report, Slot};
+use stead_model::{
+    AgentRef, Answer, Command, Inventory, Namespace, Observation, Problem, ProblemCode, Report, Slot, Transition,
+};
 use stead_store::{Completion, Store};
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{debug, error, info, warn};
@@ -144,7 +146,7 @@ impl Pump {
             ProblemCode::ShuttingDown,
             "the daemon went down before this was written",
         ));
-        info!("the pump stopped; agents live on");
+        debug!("the pump stopped");
     }
 
     /// Takes over a slot that was loaded.
@@ -288,6 +290,7 @@ impl Pump {
         let append = batch.take_append();
         self.waiting.push(batch, waiter, append.is_some());
         if let Some(append) = append {
+            append.transitions.iter().for_each(log);
             match &mut self.outage {
                 None => self.store.submit(append),
                 Some(outage) => {
@@ -330,6 +333,25 @@ impl Pump {
             }
             waiter.answer(reply.map_err(Problem::from));
         }
+    }
+}
+
+/// Logs a change of phase, as it is handed to the store.
+fn log(row: &Transition) {
+    let Transition {
+        name,
+        from,
+        to,
+        reason,
+        description,
+        incarnation,
+        triggered_by,
+        ..
+    } = row;
+    if row.via {
+        debug!(%incarnation, %reason, triggered_by, "{name}: {from} -> {to}, {description}");
+    } else {
+        info!(%incarnation, %reason, triggered_by, "{name}: {from} -> {to}, {description}");
     }
 }
 

@@ -40,7 +40,7 @@ pub(crate) fn agent(record: &Record, now: Now) -> AgentView {
         labels: record.spec.labels.clone(),
         conditions: row.conditions.clone(),
         evidence: row.evidence.clone(),
-        next: next(record, now).into_iter().next(),
+        next: next_published(record, now),
     }
 }
 
@@ -59,11 +59,28 @@ pub(crate) fn lifecycle(record: &Record) -> LifecycleView {
     }
 }
 
+/// The first of what happens next that stays true until the agent changes again.
+///
+/// A sign of life moves the wait for the next one without changing the agent, so that wait is for [`next`] alone.
+fn next_published(record: &Record, now: Now) -> Option<NextStep> {
+    steps(
+        record,
+        now,
+        &[Timer::Deadline, Timer::Restart, Timer::Kill, Timer::Settle],
+    )
+    .into_iter()
+    .next()
+}
+
 /// What happens next by itself, the soonest first; what waits for something other than time last.
 pub(crate) fn next(record: &Record, now: Now) -> Vec<NextStep> {
-    let mut timed: Vec<(Moment, &'static str)> = Timer::ALL
-        .into_iter()
-        .filter_map(|timer| record.timer(timer).map(|due| (due, says(record, timer))))
+    steps(record, now, &Timer::ALL)
+}
+
+fn steps(record: &Record, now: Now, timers: &[Timer]) -> Vec<NextStep> {
+    let mut timed: Vec<(Moment, &'static str)> = timers
+        .iter()
+        .filter_map(|timer| record.timer(*timer).map(|due| (due, says(record, *timer))))
         .collect();
     timed.sort_by_key(|(due, _)| *due);
     let mut next: Vec<NextStep> = timed

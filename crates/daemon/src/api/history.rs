@@ -74,8 +74,18 @@ struct RowsQuery {
 
 async fn explain(api: Api, read: Read<AgentRef, InNamespace>) -> Result<Shown<Explanation>, Failure> {
     let namespace = api.namespace(read.query.namespace, &read.path);
-    Ok(Shown(api.state.handle.explain(namespace, read.path).await?))
+    let mut explanation = api.state.handle.explain(namespace, read.path).await?;
+    let latest = TransitionQuery {
+        agent: Some(explanation.agent.id),
+        limit: LATEST,
+        ..TransitionQuery::default()
+    };
+    explanation.history = api.read(move |store| store.transitions(&latest)).await?.items;
+    Ok(Shown(explanation))
 }
+
+/// How many transitions an explanation shows.
+const LATEST: usize = 5;
 
 async fn transitions_of(api: Api, read: Read<AgentRef, RowsQuery>) -> Result<Shown<List<Transition>>, Failure> {
     if read.query.agent.is_some() {

@@ -42,6 +42,8 @@ struct Shared {
     /// Which agent a preparation under way is for.
     preparing: Mutex<HashMap<u64, AgentId>>,
     welcome: Mutex<Option<Welcome>>,
+    /// The keeper was told to leave: no other is to be started.
+    dismissed: Mutex<bool>,
     sink: Box<dyn Fn(Driven) + Send + Sync>,
 }
 
@@ -69,6 +71,7 @@ impl ProcessDriver {
             session: Mutex::new(None),
             preparing: Mutex::new(HashMap::new()),
             welcome: Mutex::new(None),
+            dismissed: Mutex::new(false),
             sink: Box::new(sink),
         });
         let reader = Arc::clone(&shared);
@@ -156,15 +159,16 @@ impl Driver for ProcessDriver {
     }
 
     fn dismiss(&mut self) {
+        *lock(&self.shared.dismissed) = true;
         self.ask(Request::Shutdown);
     }
 }
 
 impl Shared {
-    /// Connects, reads until the session ends, and connects again, for as long as the daemon lives.
+    /// Connects, reads until the session ends, and connects again, until the keeper is dismissed.
     fn keep_session(&self) {
         let mut wait = FIRST_WAIT;
-        loop {
+        while !*lock(&self.dismissed) {
             match self.open() {
                 Ok(session) => {
                     let Welcome {

@@ -1,5 +1,6 @@
 //! Daemons in this process: of a fleet, of one command, or of nothing yet.
 
+use std::io::IsTerminal;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -315,6 +316,7 @@ fn log_to_stderr() {
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_target(false);
     let json = std::env::var("STEAD_LOG_FORMAT").is_ok_and(|format| format == "json");
     // A second subscriber in one process would be refused; there is one.
