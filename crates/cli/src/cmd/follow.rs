@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use serde_json::json;
 use stead_client::{EventFilter, EventItem, EventStream, LogItem, LogQuery, LogStream, Output};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::app::App;
 use crate::args::{Events, Logs, StreamName};
@@ -25,11 +26,17 @@ pub(super) async fn logs(app: &mut App<'_>, logs: &Logs) -> Result<ExitCode, Fai
     } else {
         Timestamps::Hidden
     };
+    let mut interrupt = interrupts()?;
     let stream = app.client.logs(&app.target(&logs.agent), query).await?;
     tokio::select! {
         done = show_lines(app, stream, timestamps) => done.map(|()| ExitCode::SUCCESS),
-        _ = tokio::signal::ctrl_c() => Ok(ExitCode::from(INTERRUPTED)),
+        _ = interrupt.recv() => Ok(ExitCode::from(INTERRUPTED)),
     }
+}
+
+/// Ctrl-C, from now on: before the first line is shown, so that whoever sees one can already end it in the stated way.
+fn interrupts() -> Result<Signal, Failure> {
+    signal(SignalKind::interrupt()).map_err(|error| Failure::new(format!("signals cannot be received: {error}")))
 }
 
 async fn show_lines(app: &mut App<'_>, mut stream: LogStream, timestamps: Timestamps) -> Result<(), Failure> {
@@ -50,11 +57,12 @@ pub(super) async fn events(app: &mut App<'_>, events: &Events) -> Result<ExitCod
         selector: events.selector.as_ref().map(ToString::to_string),
         after: events.after.clone(),
     };
+    let mut interrupt = interrupts()?;
     let stream = app.client.events(filter).await?;
     let limit = events.limit.unwrap_or(u64::MAX);
     tokio::select! {
         done = show_events(app, stream, limit) => done.map(|()| ExitCode::SUCCESS),
-        _ = tokio::signal::ctrl_c() => Ok(ExitCode::from(INTERRUPTED)),
+        _ = interrupt.recv() => Ok(ExitCode::from(INTERRUPTED)),
     }
 }
 

@@ -73,7 +73,10 @@ fn where_no_daemon_answers_every_verb_ends_with_3_and_says_how_to_start_one() {
     for line in lines {
         let done = stead().args(["--url", &url]).args(line).assert().code(3);
         let told = String::from_utf8_lossy(&done.get_output().stderr).into_owned();
-        assert!(told.contains("no daemon answers at http://127.0.0.1:") && told.contains("stead up"), "{line:?}: {told}");
+        assert!(
+            told.contains("no daemon answers at http://127.0.0.1:") && told.contains("stead up"),
+            "{line:?}: {told}"
+        );
     }
 }
 
@@ -83,18 +86,31 @@ fn an_error_for_programs_is_one_line_of_json() {
     for (verb, code) in [("unknown-agent", 4), ("not-possible", 5)] {
         let done = daemon.stead().args(["-o", "json", "get", verb]).assert().code(code);
         let told: serde_json::Value = serde_json::from_slice(&done.get_output().stderr).unwrap();
-        assert_eq!((told["code"].as_str(), told["exit_code"].as_i64()), (Some(verb), Some(code.into())));
+        assert_eq!(
+            (told["code"].as_str(), told["exit_code"].as_i64()),
+            (Some(verb), Some(code.into()))
+        );
     }
 }
 
 #[test]
 fn one_refusal_among_many_keeps_the_others_going_and_ends_with_its_code() {
     let daemon = Daemon::start();
-    let done = daemon.stead().args(["stop", "not-possible", "web-1", "busy-bee"]).assert().code(5);
+    let done = daemon
+        .stead()
+        .args(["stop", "not-possible", "web-1", "busy-bee"])
+        .assert()
+        .code(5);
     let output = done.get_output();
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "web-1: stop accepted, online\n");
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        "web-1: stop accepted, online\n"
+    );
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(told.contains("error: busy-bee: there is no agent") && told.contains("error: not-possible: as asked for"), "{told}");
+    assert!(
+        told.contains("error: busy-bee: there is no agent") && told.contains("error: not-possible: as asked for"),
+        "{told}"
+    );
 }
 
 #[test]
@@ -103,17 +119,26 @@ fn a_valid_fleet_file_ends_with_0_and_a_broken_one_with_5_without_a_daemon() {
     let file = dir.path().join("fleet.toml");
     let validate = |text: &str| {
         std::fs::write(&file, text).unwrap();
-        stead().args(["--url", "http://127.0.0.1:1", "validate"]).arg(&file).assert()
+        stead()
+            .args(["--url", "http://127.0.0.1:1", "validate"])
+            .arg(&file)
+            .assert()
     };
     validate("[agents.web]\ncommand = ['true']\n").code(0);
     let broken = validate("[agents.web]\ncomand = ['true']\n").code(5);
     let told = String::from_utf8_lossy(&broken.get_output().stdout).into_owned();
-    assert!(told.contains("fleet.toml:2:1") && told.contains("did you mean `command`?"), "{told}");
+    assert!(
+        told.contains("fleet.toml:2:1") && told.contains("did you mean `command`?"),
+        "{told}"
+    );
 }
 
 #[test]
 fn the_doctor_ends_with_1_when_there_is_no_daemon_and_says_so_with_what_else_it_found() {
-    let done = stead().args(["--url", &nowhere(), "-o", "json", "doctor"]).assert().code(1);
+    let done = stead()
+        .args(["--url", &nowhere(), "-o", "json", "doctor"])
+        .assert()
+        .code(1);
     let found: Vec<serde_json::Value> = serde_json::from_slice(&done.get_output().stdout).unwrap();
     let verdict = |name: &str| {
         let check = found.iter().find(|check| check["check"] == name);

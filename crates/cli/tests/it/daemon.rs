@@ -24,7 +24,10 @@ impl Daemon {
         let (told, address) = mpsc::channel::<SocketAddr>();
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
             runtime.block_on(async move {
                 let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
                 told.send(listener.local_addr().unwrap()).unwrap();
@@ -51,7 +54,10 @@ impl Daemon {
 /// The binary with nothing of this environment in it.
 pub(crate) fn stead() -> Command {
     let mut command = Command::cargo_bin("stead").unwrap();
-    command.env_clear().env("HOME", "/nonexistent").env("STEAD_STATE_DIR", "/nonexistent/state");
+    command
+        .env_clear()
+        .env("HOME", "/nonexistent")
+        .env("STEAD_STATE_DIR", "/nonexistent/state");
     command
 }
 
@@ -102,9 +108,13 @@ fn routes() -> Router {
     let line = |text: &str| json!({ "at": "2026-01-01T00:00:00Z", "stream": "stdout", "incarnation": 1, "line": text });
     let lines: String = ["one", "two"].map(|text| format!("{}\n", line(text))).concat();
     let list = |Query(query): Query<Vec<(String, String)>>| async move {
-        let several = query.iter().any(|(key, value)| key == "selector" && value == "team=many");
+        let several = query
+            .iter()
+            .any(|(key, value)| key == "selector" && value == "team=many");
         let count = if several { 20_000 } else { 1 };
-        let items: Vec<_> = (1..=count).map(|number| agent(&format!("web-{number}"), "online")).collect();
+        let items: Vec<_> = (1..=count)
+            .map(|number| agent(&format!("web-{number}"), "online"))
+            .collect();
         Json(json!({ "items": items, "next_cursor": null }))
     };
     let none = || async { Json(json!({ "items": [], "next_cursor": null })) };
@@ -113,11 +123,27 @@ fn routes() -> Router {
         .route("/api/v1/agents", get(list))
         .route("/api/v1/components", get(none))
         .route("/api/v1/agents/fading", get(fading))
-        .route("/api/v1/agents/{agent}", get(|Path(name): Path<String>| async move { one(&name) }).delete(|Path(name): Path<String>| async move { one(&name) }))
-        .route("/api/v1/agents/{agent}/lifecycle/{verb}", post(|Path((name, _)): Path<(String, String)>| async move { one(&name) }))
-        .route("/api/v1/agents/{agent}/heartbeats", post(|| async { (StatusCode::ACCEPTED, Json(json!({}))) }))
-        .route("/api/v1/agents/{agent}/logs", get(move |Query(query): Query<Vec<(String, String)>>| follow(query, lines.clone())))
-        .route("/api/v1/events", get(|| follow(vec![("follow".into(), "true".into())], EVENT.to_owned())))
+        .route(
+            "/api/v1/agents/{agent}",
+            get(|Path(name): Path<String>| async move { one(&name) })
+                .delete(|Path(name): Path<String>| async move { one(&name) }),
+        )
+        .route(
+            "/api/v1/agents/{agent}/lifecycle/{verb}",
+            post(|Path((name, _)): Path<(String, String)>| async move { one(&name) }),
+        )
+        .route(
+            "/api/v1/agents/{agent}/heartbeats",
+            post(|| async { (StatusCode::ACCEPTED, Json(json!({}))) }),
+        )
+        .route(
+            "/api/v1/agents/{agent}/logs",
+            get(move |Query(query): Query<Vec<(String, String)>>| follow(query, lines.clone())),
+        )
+        .route(
+            "/api/v1/events",
+            get(|| follow(vec![("follow".into(), "true".into())], EVENT.to_owned())),
+        )
 }
 
 const EVENT: &str = "id: c-1\nevent: spec_changed\ndata: {\"at\":\"2026-01-01T00:00:00Z\",\"namespace\":\"default\",\"agent\":\"agt_0000000000001\",\"name\":\"web-1\",\"revision\":7,\"actor\":\"ann\",\"correlation_id\":\"c\",\"type\":\"spec_changed\",\"spec_revision\":2}\n\n";

@@ -46,7 +46,10 @@ fn colours_are_for_terminals_unless_they_are_asked_for() {
 fn logs_are_the_lines_themselves_and_json_lines_for_programs() {
     let daemon = Daemon::start();
     assert_eq!(text(&daemon, &["logs", "web-1"]), "one\ntwo\n");
-    assert_eq!(text(&daemon, &["logs", "-t", "web-1"]), "2026-01-01T00:00:00.000Z one\n2026-01-01T00:00:00.000Z two\n");
+    assert_eq!(
+        text(&daemon, &["logs", "-t", "web-1"]),
+        "2026-01-01T00:00:00.000Z one\n2026-01-01T00:00:00.000Z two\n"
+    );
     let lines = text(&daemon, &["logs", "web-1", "-o", "json"]);
     let last: Value = serde_json::from_str(lines.lines().last().unwrap()).unwrap();
     assert_eq!(last["line"], "two");
@@ -56,14 +59,26 @@ fn logs_are_the_lines_themselves_and_json_lines_for_programs() {
 fn an_event_for_programs_carries_the_cursor_that_after_takes() {
     let daemon = Daemon::start();
     let event: Value = serde_json::from_str(&text(&daemon, &["events", "--limit", "1", "-o", "json"])).unwrap();
-    assert_eq!((event["type"].as_str(), event["cursor"].as_str()), (Some("spec_changed"), Some("c-1")));
-    assert_eq!(text(&daemon, &["events", "--limit", "1"]), "2026-01-01T00:00:00.000Z default/web-1 has spec 2 (by ann)\n");
+    assert_eq!(
+        (event["type"].as_str(), event["cursor"].as_str()),
+        (Some("spec_changed"), Some("c-1"))
+    );
+    assert_eq!(
+        text(&daemon, &["events", "--limit", "1"]),
+        "2026-01-01T00:00:00.000Z default/web-1 has spec 2 (by ann)\n"
+    );
 }
 
 #[test]
 fn a_report_that_is_taken_says_nothing() {
     let daemon = Daemon::start();
-    assert_eq!(text(&daemon, &["report", "web-1", "--health", "degraded", "--detail", "queue is long"]), "");
+    assert_eq!(
+        text(
+            &daemon,
+            &["report", "web-1", "--health", "degraded", "--detail", "queue is long"]
+        ),
+        ""
+    );
 }
 
 #[test]
@@ -91,8 +106,9 @@ fn ctrl_c_while_following_ends_with_130() {
     for line in [&["logs", "-f", "web-1"][..], &["events", "-f"]] {
         let mut child = spawn(&daemon, line);
         let mut first = String::new();
-        // Once a line is there, it follows.
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();
+        // Kept open to the end: a closed pipe would end it too, and otherwise.
+        let mut output = BufReader::new(child.stdout.take().unwrap());
+        output.read_line(&mut first).unwrap();
         let pid = rustix::process::Pid::from_child(&child);
         rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
         let done = child.wait_with_output().unwrap();
