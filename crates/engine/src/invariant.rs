@@ -48,7 +48,7 @@ fn check(record: &Record) -> Result<(), String> {
     if record.row.ready && !role.serves() {
         return Err(format!("{phase} but said to take work"));
     }
-    if record.ending() && record.timer(Timer::Kill).is_none() && record.seen {
+    if record.ending() && record.timer(Timer::Kill).is_none() {
         return Err(format!("{phase}, being ended, and nothing will make it"));
     }
     if record.row.incarnation > record.row.incarnations_reserved {

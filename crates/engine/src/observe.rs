@@ -133,7 +133,6 @@ pub(crate) fn alive(step: &mut Step, record: &mut Record, process: ProcessIdenti
     if let Some(instance) = &mut record.row.instance {
         instance.process = Some(process);
     }
-    record.seen = true;
     step.touch();
     if let (Some(instance), Some(process)) = (record.instance_id(), record.process())
         && record.spec.probes != stead_model::spec::Probes::default()

@@ -18,7 +18,7 @@ pub(crate) use restart::{Verdict, block, judge, schedule};
 const MOST_STEPS: usize = 16;
 
 /// How often an end that does not come is ordered again.
-const KILL_AGAIN: core::time::Duration = core::time::Duration::from_secs(10);
+pub(crate) const KILL_AGAIN: core::time::Duration = core::time::Duration::from_secs(10);
 
 /// Goes as far towards what is wanted as can be gone now.
 pub(crate) fn plan(step: &mut Step, record: &mut Record) {
@@ -150,7 +150,6 @@ fn start(step: &mut Step, record: &mut Record) -> bool {
         return false;
     }
     let incarnation = step.next_incarnation(record);
-    record.seen = false;
     record.probes = [0; 3];
     record.row.boot = step.boot.boot;
     step.claim(record, None, "it is being started");

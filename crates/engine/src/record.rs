@@ -16,6 +16,7 @@ use stead_policy::{
 };
 
 use crate::depend::Standing;
+use crate::plan::KILL_AGAIN;
 use crate::profiles::Profiles;
 
 /// An agent. Waits live in [`Timer`]s here and as stored waits in the row.
@@ -28,8 +29,6 @@ pub(crate) struct Record {
     pub(crate) timers: [Option<Moment>; TIMERS],
     pub(crate) streak: Streak,
     pub(crate) intensity: Intensity,
-    /// The instance was seen alive by this node, not only read from the store.
-    pub(crate) seen: bool,
     /// How many in a row each probe succeeded (positive) or failed (negative).
     pub(crate) probes: [i32; 3],
     pub(crate) standings: BTreeMap<AgentName, Standing>,
@@ -71,7 +70,6 @@ impl Record {
             timers: [None; TIMERS],
             streak: Streak::new(),
             intensity: Intensity::new(),
-            seen: false,
             probes: [0; 3],
             standings: BTreeMap::new(),
             strays: BTreeSet::new(),
@@ -119,6 +117,9 @@ impl Record {
             phase,
             ..Self::new(row, spec, profile)
         };
+        if record.ending() {
+            record.set_timer(Timer::Kill, Some(now.after(KILL_AGAIN)));
+        }
         record.told = Standing::of(&record);
         Ok(record)
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use stead_model::journal::{AgentRow, Append, Change, SlotState};
+use stead_model::journal::{AgentRow, Append, Change};
 use stead_model::profile::{agent, component};
 use stead_model::{AgentId, AgentView, Event, InstanceId, Outcome, Position, Profile, Revision, Slot, Transition};
 
@@ -134,7 +134,7 @@ impl Ledger {
         seen
     }
 
-    pub(crate) fn flush(&mut self) {
+    fn flush(&mut self) {
         self.flushed = self.committed.clone();
     }
 
@@ -149,19 +149,17 @@ impl Ledger {
         }
     }
 
-    /// Compares a slot as it was loaded with what was written, acknowledged and decided before.
-    pub(crate) fn reload(&mut self, state: &SlotState, after: After) -> Result<(), String> {
+    /// Compares a slot as it was loaded, its tombstones too, with what was written, acknowledged and decided before.
+    pub(crate) fn reload(&mut self, slot: Slot, found: Vec<AgentRow>, after: After) -> Result<(), String> {
         let safe = match after {
             After::Death => &self.committed,
             After::PowerCut => &self.flushed,
         };
-        for (id, row) in safe.iter().filter(|(id, row)| id.slot() == state.slot && !row.removed) {
-            let later_removed = self.decided.get(id).is_some_and(|row| row.removed);
-            if !later_removed && !state.agents.iter().any(|found| found.id == *id) {
-                return Err(format!("{} was lost", row.name));
-            }
+        let lost = |row: &&AgentRow| row.id.slot() == slot && !found.iter().any(|found| found.id == row.id);
+        if let Some(row) = safe.values().find(lost) {
+            return Err(format!("{} was lost", row.name));
         }
-        for row in &state.agents {
+        for row in &found {
             let Some(decided) = self.decided.get(&row.id) else {
                 return Err(format!("{} was invented", row.name));
             };
@@ -173,34 +171,30 @@ impl Ledger {
             if row.revision > decided.revision {
                 return Err(format!("{} is at {}, which nobody decided", row.name, row.revision));
             }
-            if safe.get(&row.id).is_some_and(|safe| safe.removed) {
-                return Err(format!("{} was removed and is back", row.name));
-            }
         }
-        self.forget(state);
+        self.forget(slot, &found);
         Ok(())
     }
 
     /// What was decided and not written did not happen.
-    fn forget(&mut self, state: &SlotState) {
-        let slot = state.slot;
+    fn forget(&mut self, slot: Slot, found: &[AgentRow]) {
         self.pending.retain(|facts| facts.slot != slot);
         for rows in [&mut self.decided, &mut self.committed, &mut self.flushed] {
-            rows.retain(|id, row| id.slot() != slot || row.removed);
-            rows.extend(state.agents.iter().map(|row| (row.id, row.clone())));
+            rows.retain(|id, _| id.slot() != slot);
+            rows.extend(found.iter().map(|row| (row.id, row.clone())));
         }
-        for (id, history) in &mut self.history {
-            if let Some(row) = state.agents.iter().find(|row| row.id == *id) {
+        self.history.retain(|id, history| {
+            let Some(row) = self.decided.get(id) else { return false };
+            if id.slot() == slot {
                 history.retain(|transition| transition.sequence <= row.sequence);
             }
-        }
-        let gone: Vec<AgentId> = self
-            .history
-            .keys()
-            .filter(|id| id.slot() == slot && !self.decided.contains_key(id))
-            .copied()
-            .collect();
-        gone.iter().for_each(|id| drop(self.history.remove(id)));
+            true
+        });
+    }
+
+    /// Every agent of a slot that was ever decided on.
+    pub(crate) fn ever(&self, slot: Slot) -> impl Iterator<Item = AgentId> + '_ {
+        self.decided.keys().copied().filter(move |id| id.slot() == slot)
     }
 
     /// Whether an exit may be forgotten by the keeper: only once its row is written.

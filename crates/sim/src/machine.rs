@@ -104,7 +104,7 @@ pub struct Machine {
     /// The keeper is dead: what ends meanwhile ends unseen.
     pub(crate) blind: bool,
     /// What behaves badly is well from now on, and can be started.
-    pub(crate) calm: bool,
+    calm: bool,
 }
 
 impl Machine {
@@ -223,6 +223,22 @@ impl Machine {
             exit,
             swept: 0,
         })
+    }
+
+    /// An end that was not acknowledged, as the keeper tells of it.
+    pub(crate) fn ended(&self, instance: InstanceId) -> Option<Observation> {
+        let exit = *self.exits.get(&instance)?;
+        Some(Observation::Exited { instance, exit, swept: 0 })
+    }
+
+    /// What behaves badly is well from now on.
+    pub fn calm_down(&mut self) {
+        self.calm = true;
+        for process in self.live.values_mut() {
+            if matches!(process.behaviour, Behaviour::Crash) {
+                process.ends = None;
+            }
+        }
     }
 
     /// Ends what ends by itself by now.

@@ -167,9 +167,10 @@ impl World {
     /// Loads a slot, checks that nothing was lost or invented, thaws it, and asks for its inventory.
     fn load(&mut self, slot: Slot) {
         let state: SlotState = self.store.load(slot).expect("the store is well when a slot is loaded");
-        let checked = self.ledger.reload(&state, self.after);
+        let tombstones = self.ledger.ever(slot).filter_map(|id| self.store.agent_tombstone(id).ok().flatten());
+        let found = state.agents.iter().cloned().chain(tombstones).collect();
+        let checked = self.ledger.reload(slot, found, self.after);
         self.hold(checked);
-        self.ledger.flush();
         let now = self.clock();
         let receipt = state.receipt();
         let inventory = self.machine.inventory(slot);
@@ -185,7 +186,7 @@ impl World {
         lane.held.push_back(Held { batch, request: None });
         node.decided.retain(|(_, held)| held.batch.slot() != slot);
         node.input(Input::Inventory(slot, inventory));
-        self.check();
+        self.check(slot);
     }
 
     /// Ends the daemon's side, in the midst of whatever it does.
@@ -294,6 +295,13 @@ impl World {
         }
     }
 
+    /// Has the keeper tell of an end that was not acknowledged once more.
+    pub fn tell_again(&mut self, instance: InstanceId) {
+        if let Some(seen) = self.machine.ended(instance) {
+            self.observe(seen);
+        }
+    }
+
     /// Puts a live process there that the daemon does not know.
     pub fn plant(&mut self, instance: InstanceId) {
         self.machine.plant(instance);
@@ -377,7 +385,7 @@ impl World {
             }
             Err(away) => self.tell(away.to_string()),
         }
-        self.check();
+        self.check(slot);
     }
 
     fn submit(&mut self) {
@@ -570,6 +578,12 @@ impl World {
         self.ledger.agents()
     }
 
+    /// All of an agent's history that was not lost.
+    #[must_use]
+    pub fn history_of(&self, agent: AgentId) -> Vec<stead_model::Transition> {
+        self.ledger.history().get(&agent).cloned().unwrap_or_default()
+    }
+
     /// Compares all of history in the store with what was decided and not lost.
     ///
     /// # Errors
@@ -585,7 +599,8 @@ impl World {
             let stored: Vec<_> = page.items.into_iter().rev().collect();
             let kept = history.len().saturating_sub(stored.len());
             if stored.is_empty() != history.is_empty() || stored[..] != history[kept..] {
-                return Err(format!("the history of {id} is not what was decided"));
+                let told = self.transcript();
+                return Err(format!("{id}: history {stored:#?} is not {history:#?}\n{told}"));
             }
         }
         Ok(())
@@ -622,10 +637,10 @@ impl World {
         known.map_or_else(|| "nobody".to_owned(), |row| row.name.to_string())
     }
 
-    fn check(&mut self) {
+    fn check(&mut self, slot: Slot) {
         if let Some(node) = &self.node {
-            let broken = node.engines.iter().find_map(|engine| engine.check_invariants().err());
-            self.hold(broken.map_or(Ok(()), Err));
+            let holds = node.look(slot).check_invariants();
+            self.hold(holds);
         }
     }
 
