@@ -115,6 +115,7 @@ pub enum ReadinessSource {
 /// What a dependency must have reached.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "DependencyCondition")]
 pub enum Condition {
     /// It has a live instance.
     Started,

@@ -129,7 +129,7 @@ pub(super) fn document(table: &Table) -> Value {
         path[operation.method.as_str().to_lowercase()] = describe(operation, &mut sketch);
     }
     let schemas = sketch.generator.take_definitions(true);
-    json!({
+    let mut document = json!({
         "openapi": "3.1.0",
         "info": {
             "title": "Stead",
@@ -147,7 +147,30 @@ pub(super) fn document(table: &Table) -> Value {
             "responses": sketch.problems,
             "securitySchemes": { "token": { "type": "http", "scheme": "bearer" } },
         },
-    })
+    });
+    plain_maps(&mut document);
+    document
+}
+
+/// Writes maps whose keys have a form with `propertyNames`, which means the same and is what pages and generators know.
+fn plain_maps(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            if let Some(Value::Object(forms)) = fields.get("patternProperties")
+                && let Some((pattern, item)) = forms.iter().next().filter(|_| forms.len() == 1)
+                && fields.get("additionalProperties") == Some(&Value::Bool(false))
+                && !fields.contains_key("properties")
+            {
+                let (names, item) = (json!({ "pattern": pattern }), item.clone());
+                fields.remove("patternProperties");
+                fields.insert("propertyNames".to_owned(), names);
+                fields.insert("additionalProperties".to_owned(), item);
+            }
+            fields.values_mut().for_each(plain_maps);
+        }
+        Value::Array(items) => items.iter_mut().for_each(plain_maps),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
 }
 
 fn describe(operation: &Operation, sketch: &mut Sketch) -> Value {
