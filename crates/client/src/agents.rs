@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use stead_model::spec::SpecForm;
 use stead_model::{AgentView, Answer, Explanation, LifecycleView, Namespace, Revision, Transition};
 
-use crate::request::{Mutation, revision};
+use crate::request::Mutation;
 use crate::{
     AgentFilter, Beat, Change, Client, ClientError, NewAgent, Page, Registry, SpecView, Target, TransitionFilter, Verb,
 };
@@ -87,11 +87,11 @@ impl Client {
             .query(&target.query())
             .header(IF_NONE_MATCH, format!("\"{known}\""))
             .timeout(self.timeouts.request);
-        let response = self.send(request).await?;
-        if response.status() == StatusCode::NOT_MODIFIED || revision(&response) == Some(known) {
+        let reply = self.exchange(request).await?;
+        if reply.status == StatusCode::NOT_MODIFIED || reply.revision() == Some(known) {
             return Ok(None);
         }
-        self.decode(response).await.map(Some)
+        self.decode(&reply).map(Some)
     }
 
     /// Reads what an agent is told to be, secrets hidden: `GET {agent}/spec`.

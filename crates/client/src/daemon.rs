@@ -30,10 +30,10 @@ impl Client {
     /// # Errors
     /// See [`ClientError`]; faults of the file are in the answer.
     pub async fn validate(&self, toml: &str) -> Result<Validation, ClientError> {
-        let response = self
+        let reply = self
             .mutate(Mutation::post("/config/validate").toml(toml).unkeyed())
             .await?;
-        self.decode(response).await
+        self.decode(&reply)
     }
 
     /// Puts a fleet file in force: `POST /config/apply`. All of it, or nothing if any of it is wrong.
@@ -41,8 +41,8 @@ impl Client {
     /// # Errors
     /// `invalid-config` with each fault, and those of every request.
     pub async fn apply(&self, toml: &str) -> Result<Applied, ClientError> {
-        let response = self.mutate(Mutation::post("/config/apply").toml(toml)).await?;
-        self.decode(response).await
+        let reply = self.mutate(Mutation::post("/config/apply").toml(toml)).await?;
+        self.decode(&reply)
     }
 
     /// Asks what putting a fleet file in force would change. Changes nothing.
@@ -51,8 +51,8 @@ impl Client {
     /// As [`Client::apply`].
     pub async fn apply_dry_run(&self, toml: &str) -> Result<Applied, ClientError> {
         let mutation = Mutation::post("/config/apply").query("dry_run", true).toml(toml);
-        let response = self.mutate(mutation.unkeyed()).await?;
-        self.decode(response).await
+        let reply = self.mutate(mutation.unkeyed()).await?;
+        self.decode(&reply)
     }
 
     /// Reads who the daemon is: `GET /daemon`.
@@ -89,13 +89,9 @@ impl Client {
     /// See [`ClientError`].
     pub async fn status(&self) -> Result<StatusView, ClientError> {
         let request = self.http.get(format!("{}/health/ready", self.url));
-        let response = request
-            .timeout(self.timeouts.request)
-            .send()
-            .await
-            .map_err(|error| ClientError::transport(&self.url, &error))?;
-        match response.status() {
-            StatusCode::OK | StatusCode::SERVICE_UNAVAILABLE => self.decode(response).await,
+        let reply = self.exchange_any(request.timeout(self.timeouts.request)).await?;
+        match reply.status {
+            StatusCode::OK | StatusCode::SERVICE_UNAVAILABLE => self.decode(&reply),
             other => Err(ClientError::protocol(
                 &self.url,
                 format!("HTTP {other} from /health/ready"),

@@ -64,15 +64,15 @@ impl ClientError {
         if error.is_timeout() && !error.is_connect() {
             return Self::Timeout { url: url.to_owned() };
         }
-        if error.is_decode() {
-            return Self::Protocol {
-                url: url.to_owned(),
-                detail: root_cause(error),
-            };
-        }
+        // Bodies are decoded here, not by the library: to it, a body that cannot be decoded is one that broke off.
+        let cause = if error.is_decode() || error.is_body() {
+            format!("the connection broke: {}", root_cause(error))
+        } else {
+            root_cause(error)
+        };
         Self::Unreachable {
             url: url.to_owned(),
-            cause: root_cause(error),
+            cause,
             sent: !error.is_connect(),
         }
     }

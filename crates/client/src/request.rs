@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use reqwest::header::{ETAG, IF_MATCH};
+use reqwest::header::{HeaderMap, IF_MATCH};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -25,8 +25,32 @@ impl Client {
     /// Reads a resource. A read is not repeated: the caller sees at once that nobody answers.
     pub(crate) async fn read<T: DeserializeOwned>(&self, path: &str, query: &Query) -> Result<T, ClientError> {
         let request = self.http.get(self.endpoint(path)).query(query);
-        let response = self.send(request.timeout(self.timeouts.request)).await?;
-        self.decode(response).await
+        let reply = self.exchange(request.timeout(self.timeouts.request)).await?;
+        self.decode(&reply)
+    }
+
+    /// Sends once and reads the whole answer.
+    pub(crate) async fn exchange(&self, request: RequestBuilder) -> Result<Reply, ClientError> {
+        let response = self.send(request).await?;
+        self.whole(response).await
+    }
+
+    /// The same, for a route whose refusals are answers too.
+    pub(crate) async fn exchange_any(&self, request: RequestBuilder) -> Result<Reply, ClientError> {
+        let response = request.send().await;
+        let response = response.map_err(|error| ClientError::transport(&self.url, &error))?;
+        self.whole(response).await
+    }
+
+    async fn whole(&self, response: Response) -> Result<Reply, ClientError> {
+        let (status, headers) = (response.status(), response.headers().clone());
+        let body = response.bytes().await;
+        let body = body.map_err(|error| ClientError::transport(&self.url, &error))?;
+        Ok(Reply {
+            status,
+            headers,
+            body: body.into(),
+        })
     }
 
     /// Sends once and turns everything that is no success into an error.
@@ -41,19 +65,15 @@ impl Client {
         Err(self.refused(response).await)
     }
 
-    pub(crate) async fn decode<T: DeserializeOwned>(&self, response: Response) -> Result<T, ClientError> {
-        let bytes = response
-            .bytes()
-            .await
-            .map_err(|error| ClientError::transport(&self.url, &error))?;
-        serde_json::from_slice(&bytes).map_err(|error| ClientError::protocol(&self.url, error.to_string()))
+    pub(crate) fn decode<T: DeserializeOwned>(&self, reply: &Reply) -> Result<T, ClientError> {
+        serde_json::from_slice(&reply.body).map_err(|error| ClientError::protocol(&self.url, error.to_string()))
     }
 
     /// Changes something, at most once: tries share one idempotency key.
     ///
     /// Sent again when the connection broke after it stood, and when the daemon says that it was busy or does not know the outcome. A daemon
     /// that was never there is reported at once; one that goes away between two tries is waited for.
-    pub(crate) async fn mutate(&self, mutation: Mutation<'_>) -> Result<Response, ClientError> {
+    pub(crate) async fn mutate(&self, mutation: Mutation<'_>) -> Result<Reply, ClientError> {
         let key = uuid::Uuid::now_v7().to_string();
         let until = Instant::now() + self.timeouts.retry;
         let mut wait = FIRST_WAIT;
@@ -77,8 +97,8 @@ impl Client {
                     .header("content-type", "application/toml")
                     .body((*text).to_owned()),
             };
-            let error = match self.send(request).await {
-                Ok(response) => return Ok(response),
+            let error = match self.exchange(request).await {
+                Ok(reply) => return Ok(reply),
                 Err(error) => error,
             };
             sent = sent || !matches!(&error, ClientError::Unreachable { sent: false, .. });
@@ -92,12 +112,8 @@ impl Client {
 
     /// Changes one agent and tells what became of it.
     pub(crate) async fn answer(&self, mutation: Mutation<'_>) -> Result<Answer, ClientError> {
-        let response = self.mutate(mutation).await?;
-        let header = |name: &str| {
-            let value = response.headers().get(name).and_then(|value| value.to_str().ok());
-            value.map(str::to_owned)
-        };
-        let outcome = match header("stead-outcome").as_deref() {
+        let reply = self.mutate(mutation).await?;
+        let outcome = match reply.header("stead-outcome") {
             Some("created") => Outcome::Created,
             Some("already") => Outcome::Already,
             Some("accepted") | None => Outcome::Accepted,
@@ -108,12 +124,10 @@ impl Client {
                 ));
             }
         };
-        let correlation_id = header("x-correlation-id").unwrap_or_default();
-        let agent: AgentView = self.decode(response).await?;
         Ok(Answer {
             outcome,
-            agent,
-            correlation_id,
+            agent: self.decode::<AgentView>(&reply)?,
+            correlation_id: reply.header("x-correlation-id").unwrap_or_default().to_owned(),
         })
     }
 
@@ -129,6 +143,25 @@ impl Client {
             return ClientError::Problem(Box::new(problem));
         }
         ClientError::protocol(&self.url, format!("HTTP {status} without a problem document"))
+    }
+}
+
+/// A whole answer.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: StatusCode,
+    headers: HeaderMap,
+    body: Vec<u8>,
+}
+
+impl Reply {
+    fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The revision in `ETag: "REVISION"`.
+    pub(crate) fn revision(&self) -> Option<Revision> {
+        self.header("etag")?.trim_matches('"').parse().ok().map(Revision)
     }
 }
 
@@ -233,12 +266,6 @@ impl<'a> Mutation<'a> {
         self.keyed = false;
         self
     }
-}
-
-/// Reads the revision out of an `ETag: "REVISION"`.
-pub(crate) fn revision(response: &Response) -> Option<Revision> {
-    let etag = response.headers().get(ETAG)?.to_str().ok()?;
-    etag.trim_matches('"').parse().ok().map(Revision)
 }
 
 #[cfg(test)]

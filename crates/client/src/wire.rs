@@ -157,7 +157,7 @@ pub struct DaemonView {
     /// Its version.
     pub version: String,
     /// Its process.
-    pub pid: i32,
+    pub pid: u32,
     /// Since when.
     pub started_at: Wall,
     /// Where its state is.
@@ -166,7 +166,7 @@ pub struct DaemonView {
     pub listen: String,
     /// The parent of its agents' processes.
     #[serde(default)]
-    pub keeper_pid: Option<i32>,
+    pub keeper_pid: Option<u32>,
     /// How many agents it keeps.
     pub agents: u64,
     /// How its parts do.

@@ -65,9 +65,11 @@ fn row(agent: &AgentView, several: bool, wide: Columns, now: Wall) -> Vec<Cell> 
         row.push(Cell { text, ..status });
         return row;
     }
+    // Stead's own marks are for `get` and programs.
     let labels: Vec<_> = agent
         .labels
         .iter()
+        .filter(|(key, _)| !key.starts_with("stead/"))
         .map(|(key, value)| format!("{key}={value}"))
         .collect();
     row.extend([

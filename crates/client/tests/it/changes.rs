@@ -52,6 +52,26 @@ async fn a_change_whose_connection_broke_is_sent_again_with_the_same_key() {
 }
 
 #[tokio::test]
+async fn an_answer_that_breaks_off_is_asked_for_again() {
+    let listener = listen().await;
+    let client = client_of(&listener);
+    let daemon = tokio::spawn(async move {
+        let answer = json_answer("202 Accepted", "stead-outcome: accepted\r\n", &agent("web-1"));
+        let mut raw = Raw::accept(&listener).await;
+        let first = raw.request().await;
+        raw.answer(&answer[..answer.len() - 10]).await;
+        drop(raw);
+        let mut raw = Raw::accept(&listener).await;
+        let second = raw.request().await;
+        raw.answer(&answer).await;
+        header(&first, "idempotency-key") == header(&second, "idempotency-key")
+    });
+    let answer = client.lifecycle(&web(), Verb::Start, &Change::default()).await.unwrap();
+    assert_eq!(answer.agent.name.as_str(), "web-1");
+    assert!(daemon.await.unwrap());
+}
+
+#[tokio::test]
 async fn two_changes_have_two_keys() {
     let listener = listen().await;
     let client = client_of(&listener);

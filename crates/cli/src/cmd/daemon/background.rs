@@ -1,7 +1,7 @@
 //! A daemon that goes on behind this command.
 
-use std::fs::OpenOptions;
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::{DirBuilder, OpenOptions};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
@@ -15,7 +15,16 @@ use crate::render::{self, Out};
 
 /// Starts this very command line anew, without `--detach`, in a session of its own, and waits until it is ready.
 pub(super) async fn detach(settings: &Settings, out: &mut Out) -> Result<ExitCode, Failure> {
-    std::fs::create_dir_all(&settings.state_dir)?;
+    // The log is this user's alone, as everything there is.
+    let made = DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&settings.state_dir);
+    made.map_err(|error| {
+        let dir = settings.state_dir.display();
+        Failure::new(format!("the state directory {dir} cannot be made: {error}"))
+            .help("give this user a directory with --state-dir or STEAD_STATE_DIR")
+    })?;
     let path = settings.state_dir.join("daemon.log");
     let log = OpenOptions::new().create(true).append(true).mode(0o600).open(&path)?;
     let words = std::env::args_os()
@@ -35,7 +44,9 @@ pub(super) async fn detach(settings: &Settings, out: &mut Out) -> Result<ExitCod
     })?;
     let until = Instant::now() + PATIENCE;
     loop {
-        if client.status().await.is_ok_and(|status| status.ready()) {
+        // By its pid: another daemon may answer there while this one finds the address taken.
+        let view = client.daemon().await;
+        if view.is_ok_and(|view| view.pid == daemon.id() && view.status.ready()) {
             out.note(&render::detached(daemon.id(), &url, &path))?;
             return Ok(ExitCode::SUCCESS);
         }

@@ -1,0 +1,8 @@
+//! The real binary with real processes, a real database and real sockets: what holds when things are killed, full or broken.
+
+mod crash;
+mod fleet;
+mod http;
+mod load;
+mod procs;
+mod tries;

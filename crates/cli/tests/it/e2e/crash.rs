@@ -1,0 +1,213 @@
+//! What is killed comes back, and nothing is lost, doubled or invented meanwhile.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::fleet::{Fleet, herd};
+use super::load::Load;
+use super::procs;
+use super::tries::{size, tries};
+
+/// Prints a numbered line every 20 ms, as far as a machine can.
+const COUNTER: &str = "
+[agents.counter]
+command = ['python3', '-uc', '''
+import time, itertools
+for n in itertools.count(1):
+    print(n)
+    time.sleep(0.02)
+''']
+[agents.final]
+command = ['sh', '-c', 'while [ ! -e @/leave ]; do sleep 0.05; done; exit 17']
+restart.policy = 'never'
+";
+
+/// Each agent's process and restarts.
+fn lives(agents: &[Value]) -> BTreeMap<String, (i64, u64, u64)> {
+    let life = |agent: &Value| {
+        let number = |key: &str| agent[key].as_u64().unwrap();
+        let life = (agent["pid"].as_i64().unwrap_or(0), number("incarnation"), number("restarts"));
+        (agent["name"].as_str().unwrap().to_owned(), life)
+    };
+    agents.iter().map(life).collect()
+}
+
+/// No run was ever begun twice, and no two of an agent lived at once.
+#[track_caller]
+fn nothing_was_started_twice(fleet: &Fleet) {
+    assert_eq!(fleet.read("twice"), "", "lived beside another one of it\n{}", fleet.log());
+    let marks = fleet.read("marks");
+    let runs: Vec<(&str, &str)> = marks
+        .lines()
+        .map(|line| {
+            let words: Vec<&str> = line.split(' ').collect();
+            (words[0], words[2])
+        })
+        .collect();
+    let once: BTreeSet<_> = runs.iter().collect();
+    assert_eq!(once.len(), runs.len(), "begun twice:\n{marks}");
+}
+
+/// The printed numbers are 1, 2, 3 and so on.
+#[track_caller]
+fn each_line_is_there_once(fleet: &Fleet, at_least: usize) {
+    let lines = fleet.until("the counter counts on", |fleet| {
+        let lines = fleet.lines("counter");
+        (lines.len() >= at_least).then_some(lines)
+    });
+    let numbers: Vec<usize> = lines.iter().map(|line| line.parse().unwrap()).collect();
+    let wrong = numbers.iter().zip(1..).find(|(number, expected)| *number != expected);
+    assert_eq!(wrong, None, "(line, expected) out of {}", numbers.len());
+}
+
+#[track_caller]
+fn histories_are_contiguous(fleet: &Fleet) {
+    let mut last = BTreeMap::<String, (u64, String)>::new();
+    let mut rows = fleet.items("/api/v1/transitions?limit=1000");
+    rows.reverse();
+    for row in rows {
+        let agent = row["agent"].as_str().unwrap().to_owned();
+        let (sequence, to) = (row["sequence"].as_u64().unwrap(), row["to"].as_str().unwrap().to_owned());
+        if let Some((before, from)) = last.get(&agent) {
+            assert_eq!((sequence, &row["from"]), (before + 1, &Value::from(from.as_str())), "{row:#}");
+        }
+        last.insert(agent, (sequence, to));
+    }
+}
+
+/// The database is whole, as SQLite itself sees it.
+#[track_caller]
+fn the_database_is_whole(fleet: &Fleet) {
+    let script = "import sqlite3, sys; print(sqlite3.connect(sys.argv[1]).execute('PRAGMA integrity_check').fetchone()[0])";
+    let mut check = std::process::Command::new("python3");
+    let done = check.args(["-c", script]).arg(fleet.state().join("stead.db")).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&done.stdout).trim(), "ok", "{done:?}");
+}
+
+#[test]
+fn a_new_daemon_adopts_everybody_after_a_kill_of_the_old_one() {
+    let count = size(100, 1000);
+    let mut fleet = Fleet::of(&herd(count, COUNTER));
+    fleet.up();
+    fleet.until_all(count + 2, "online");
+    let mut took = Vec::new();
+    let mut counted = 0;
+    tries("kill -9 of the daemon", 10, |dice| {
+        let before = lives(&fleet.agents());
+        counted = fleet.lines("counter").len();
+        dice.wait(Duration::from_millis(300));
+        fleet.kill_daemon();
+        dice.wait(Duration::from_millis(300));
+        took.push(fleet.up());
+        assert_eq!(lives(&fleet.agents()), before, "{}", fleet.log());
+        each_line_is_there_once(&fleet, counted + 1);
+    });
+    took.sort();
+    println!(
+        "from exec to ready with {count} agents adopted: median {:?}, longest {:?} of {} tries",
+        took[took.len() / 2],
+        took[took.len() - 1],
+        took.len()
+    );
+    fleet.kill_daemon();
+    std::fs::write(fleet.path("leave"), "").unwrap();
+    let last = fleet.read("marks").lines().count();
+    procs::until("the agent ends while nobody is there", Duration::from_secs(10), || {
+        (procs::agents_of(fleet.state()).len() <= count + 1).then_some(())
+    });
+    fleet.up();
+    fleet.until_agent("final", |agent| agent["phase"] == "offline");
+    let exit = &fleet.get("/api/v1/agents/final/why").json()["last_exit"]["exit"];
+    assert_eq!((&exit["kind"], &exit["code"]), (&"code".into(), &17.into()), "{exit}");
+    assert_eq!((last, fleet.read("marks").lines().count()), (count, count));
+    nothing_was_started_twice(&fleet);
+    histories_are_contiguous(&fleet);
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_when_keeper_and_daemon_are_killed_under_load() {
+    let count = 20;
+    let mut fleet = Fleet::of(&herd(count, COUNTER));
+    fleet.up();
+    let agents = fleet.until_all(count + 2, "online");
+    let names: Vec<String> = agents.iter().map(|agent| agent["name"].as_str().unwrap().to_owned()).collect();
+    // Every other one is worked on; the others must live through it untouched.
+    let (worked, left): (Vec<_>, Vec<_>) = names.into_iter().filter(|name| name.starts_with('a')).enumerate().partition(|(n, _)| n % 2 == 0);
+    let worked: Vec<String> = worked.into_iter().map(|(_, name)| name).collect();
+    let before = lives(&fleet.agents());
+    let load = Load::start(fleet.at(), &worked);
+    tries("kill -9 of keeper and daemon", 10, |dice| {
+        dice.wait(Duration::from_millis(1500));
+        let keeper = fleet.keeper_pid();
+        if dice.below(2) == 0 {
+            procs::kill(keeper);
+            fleet.kill_daemon();
+        } else {
+            fleet.kill_daemon();
+            procs::kill(keeper);
+        }
+        fleet.up();
+        assert_eq!(fleet.read("twice"), "", "{}", fleet.log());
+    });
+    let acknowledged = load.stop();
+    println!("{} changes were acknowledged", acknowledged.len());
+    let after = lives(&fleet.agents());
+    for (_, name) in &left {
+        assert_eq!(after[name], before[name], "{name}");
+    }
+    let mut correlations = BTreeSet::new();
+    for row in fleet.items("/api/v1/transitions?limit=1000") {
+        correlations.insert(row["correlation_id"].as_str().unwrap().to_owned());
+    }
+    let lost: Vec<_> = acknowledged.iter().filter(|made| !correlations.contains(*made)).collect();
+    assert!(lost.is_empty(), "acknowledged, but not in history: {lost:?}");
+    each_line_is_there_once(&fleet, 1);
+    histories_are_contiguous(&fleet);
+    nothing_was_started_twice(&fleet);
+    fleet.kill_daemon();
+    the_database_is_whole(&fleet);
+}
+
+#[test]
+fn a_daemon_finds_a_new_keeper_when_its_own_is_killed() {
+    let mut fleet = Fleet::of(&herd(20, COUNTER));
+    fleet.up();
+    let before = lives(&fleet.until_all(22, "online"));
+    tries("kill -9 of the keeper", 10, |dice| {
+        dice.wait(Duration::from_millis(300));
+        let keeper = fleet.keeper_pid();
+        procs::kill(keeper);
+        fleet.until("the daemon is ready with another keeper", |fleet| {
+            (fleet.get("/health/ready").status == 200 && fleet.keeper_pid() != keeper).then_some(())
+        });
+        assert_eq!(lives(&fleet.agents()), before, "{}", fleet.log());
+    });
+    each_line_is_there_once(&fleet, 1);
+    nothing_was_started_twice(&fleet);
+}
+
+#[test]
+fn all_agents_killed_at_once_are_all_back() {
+    let count = size(100, 1000);
+    let mut fleet = Fleet::of(&herd(count, ""));
+    fleet.up();
+    fleet.until_all(count, "online");
+    let mut took = Vec::new();
+    tries("all agents killed at once", 3, |_| {
+        let before = lives(&fleet.agents());
+        let begun = std::time::Instant::now();
+        before.values().for_each(|(pid, _, _)| procs::kill(i32::try_from(*pid).unwrap()));
+        fleet.until("all are back", |fleet| {
+            let after = lives(&fleet.agents());
+            let back = |name: &String| after[name].0 != 0 && after[name].1 == before[name].1 + 1;
+            before.keys().all(back).then_some(())
+        });
+        took.push(begun.elapsed());
+        fleet.until_all(count, "online");
+    });
+    println!("{count} agents killed at once are back after {took:?}");
+    nothing_was_started_twice(&fleet);
+    histories_are_contiguous(&fleet);
+}
