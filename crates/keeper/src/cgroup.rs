@@ -76,6 +76,11 @@ pub(crate) fn processes(path: &Path) -> Vec<i32> {
     pids
 }
 
+/// Whether any process is in a cgroup or below. One that is gone has none.
+pub(crate) fn is_populated(path: &Path) -> bool {
+    fs::read_to_string(path.join("cgroup.events")).is_ok_and(|text| text.lines().any(|line| line == "populated 1"))
+}
+
 /// Kills all processes of a cgroup and below.
 pub(crate) fn kill(path: &Path) -> io::Result<()> {
     fs::write(path.join("cgroup.kill"), "1")

@@ -7,8 +7,7 @@ use std::io::{self, BufReader, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use stead_model::{Epoch, InstanceId, SpawnFailure};
 
@@ -31,12 +30,13 @@ pub struct Session {
 
 /// The half that asks. Clones share the connection; frames of several threads never mix.
 #[derive(Clone, Debug)]
-pub struct Sender(Arc<Sending>);
+pub struct Sender(Arc<Mutex<Outgoing>>);
 
 #[derive(Debug)]
-struct Sending {
-    stream: Mutex<UnixStream>,
-    next: AtomicU64,
+struct Outgoing {
+    stream: UnixStream,
+    /// The number of the last request.
+    last: u64,
 }
 
 /// The half that hears.
@@ -56,10 +56,7 @@ impl Session {
         let path = socket_path(state_dir);
         let stream = UnixStream::connect(&path).map_err(|source| ClientError::Absent { path, source })?;
         let reading = stream.try_clone().map_err(ClientError::Broken)?;
-        let sender = Sender(Arc::new(Sending {
-            stream: Mutex::new(stream),
-            next: AtomicU64::new(1),
-        }));
+        let sender = Sender(Arc::new(Mutex::new(Outgoing { stream, last: 0 })));
         let mut receiver = Receiver {
             stream: BufReader::new(reading),
             later: VecDeque::new(),
@@ -171,20 +168,23 @@ impl Sender {
     ///
     /// The connection broke, or the request is longer than a frame may be.
     pub fn send(&self, request: Request) -> Result<u64, ClientError> {
-        // A number needs only to differ from all others; nothing is ordered by it.
-        let id = self.0.next.fetch_add(1, Ordering::Relaxed);
+        let mut outgoing = self.outgoing();
+        let id = outgoing.last + 1;
         let mut frame = Vec::new();
         encode(&Asked { id, request }, &mut frame).map_err(ClientError::Protocol)?;
-        let mut stream = self.0.stream.lock().unwrap_or_else(PoisonError::into_inner);
-        stream.write_all(&frame).map_err(ClientError::Broken)?;
+        outgoing.last = id;
+        outgoing.stream.write_all(&frame).map_err(ClientError::Broken)?;
         Ok(id)
     }
 
     /// Ends the session; the [`Receiver`] hears that the connection broke.
     pub fn close(&self) {
-        let stream = self.0.stream.lock().unwrap_or_else(PoisonError::into_inner);
         // The other side may have ended it first.
-        let _ended = stream.shutdown(Shutdown::Both);
+        let _ended = self.outgoing().stream.shutdown(Shutdown::Both);
+    }
+
+    fn outgoing(&self) -> MutexGuard<'_, Outgoing> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

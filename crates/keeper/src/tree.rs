@@ -77,8 +77,12 @@ impl Tree {
     /// Sends a signal to every process of it; returns to how many.
     pub(crate) fn signal(&self, signal: Signal) -> u32 {
         if let (Signal::KILL, Some(path)) = (signal, &self.cgroup) {
+            // Nobody left is the usual case at an end, and one look tells it.
+            if !cgroup::is_populated(path) {
+                return 0;
+            }
             let count = cgroup::processes(path).len();
-            if count > 0 && cgroup::kill(path).is_ok() {
+            if cgroup::kill(path).is_ok() {
                 return u32::try_from(count).unwrap_or(u32::MAX);
             }
         }

@@ -15,6 +15,8 @@ use crate::{cgroup, clock, sys};
 
 /// How long the kernel is given to tell how another's child ended: until its parent has reaped it.
 const UNDETERMINED: Duration = Duration::from_millis(200);
+/// How long a keeper that leaves tidies up.
+const LEAVING: Duration = Duration::from_millis(500);
 /// How much of the output of one ended instance is read in one turn.
 const LAST_READS: usize = 4;
 
@@ -136,6 +138,19 @@ impl Keeper {
                 self.chores.soon();
             } else {
                 self.chores.later();
+            }
+        }
+    }
+
+    /// Tidies up what is ended, within a bound; what lives is left alone, and what remains is the next keeper's.
+    pub(super) fn tidy_before_leaving(&mut self) {
+        let until = clock::now() + LEAVING;
+        while !self.closing.is_empty() && clock::now() < until {
+            self.chores.due = None;
+            self.reap_children();
+            self.tidy();
+            if !self.closing.is_empty() {
+                std::thread::sleep(FIRST_WAIT);
             }
         }
     }

@@ -143,8 +143,7 @@ impl Keeper {
         // Children may have ended while nobody looked.
         self.reap_children();
         let served = self.serve();
-        // What is ended is tidied up before leaving; what lives is left alone.
-        self.tidy();
+        self.tidy_before_leaving();
         if let Some(cgroups) = &self.spawner.cgroups {
             cgroups.remove_if_empty();
         }
