@@ -33,6 +33,18 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// Whether [`run`] stays.
     pub stay: Stay,
+    /// Whether instances get cgroups.
+    pub cgroups: Cgroups,
+}
+
+/// Whether instances get cgroups of their own.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Cgroups {
+    /// Where a cgroup v2 hierarchy is writable.
+    #[default]
+    WherePossible,
+    /// Never: trees are found by session, descent and environment, as on systems without them.
+    Never,
 }
 
 /// Whether [`run`] stays until the keeper leaves.

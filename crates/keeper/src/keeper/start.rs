@@ -8,7 +8,7 @@ use std::os::unix::net::UnixListener;
 use rustix::process::{Resource, Rlimit, getpid, getrlimit, set_child_subreaper, setrlimit, setsid};
 use stead_model::Epoch;
 
-use super::{Chores, Config, Keeper, Stay};
+use super::{Cgroups, Chores, Config, Keeper, Stay};
 use crate::dir::{Lock, StateDir};
 use crate::error::Error;
 use crate::identity::Here;
@@ -35,7 +35,7 @@ const RESERVED: u64 = 64;
 pub fn run(config: &Config) -> Result<(), Error> {
     sys::keep_descriptors();
     if let Some(handover) = upgrade::take_over()? {
-        return Keeper::resumed(handover)?.serve_and_leave();
+        return Keeper::resumed(handover, config.cgroups)?.serve_and_leave();
     }
     match config.stay {
         Stay::Foreground => Keeper::fresh(config)?.serve_and_leave(),
@@ -59,16 +59,16 @@ impl Keeper {
         let open_files = raise_open_files();
         let epoch = dir.epoch()?;
         let base = Base::take(cwd, open_files);
-        let mut keeper = Self::assemble(dir, lock, listener, base, epoch)?;
+        let mut keeper = Self::assemble(dir, lock, listener, base, (epoch, config.cgroups))?;
         keeper.adopt()?;
         Ok(keeper)
     }
 
-    fn resumed(handover: Handover) -> Result<Self, Error> {
+    fn resumed(handover: Handover, cgroups: Cgroups) -> Result<Self, Error> {
         let dir = StateDir::open(&handover.state_dir)?;
         let base = Base::take(handover.dir, handover.open_files);
         let lock = Lock::kept(handover.lock);
-        let mut keeper = Self::assemble(dir, lock, handover.listener, base, handover.epoch)?;
+        let mut keeper = Self::assemble(dir, lock, handover.listener, base, (handover.epoch, cgroups))?;
         keeper.newest = handover.newest;
         for instance in handover.instances {
             let instance = upgrade::resume(instance, &keeper.dir).map_err(Error::system("take over an instance"))?;
@@ -78,7 +78,13 @@ impl Keeper {
         Ok(keeper)
     }
 
-    fn assemble(dir: StateDir, lock: Lock, listener: UnixListener, base: Base, epoch: Epoch) -> Result<Self, Error> {
+    fn assemble(
+        dir: StateDir,
+        lock: Lock,
+        listener: UnixListener,
+        base: Base,
+        (epoch, cgroups): (Epoch, Cgroups),
+    ) -> Result<Self, Error> {
         let signals = sys::take_signals(&[libc::SIGCHLD, libc::SIGTERM]).map_err(Error::system("take signals"))?;
         set_child_subreaper(Some(getpid())).map_err(Error::system("become the parent of orphans"))?;
         let poller = Poller::new().map_err(Error::system("make a poller"))?;
@@ -88,7 +94,10 @@ impl Keeper {
         poller
             .add(&signals, Token::Signals)
             .map_err(Error::system("watch signals"))?;
-        let cgroups = cgroup::Root::find(dir.mark());
+        let cgroups = match cgroups {
+            Cgroups::WherePossible => cgroup::Root::find(dir.mark()),
+            Cgroups::Never => None,
+        };
         Ok(Self {
             here: Here::ask().map_err(Error::system("read /proc"))?,
             spawner: Spawner::new(base, cgroups).map_err(Error::system("open /dev/null"))?,

@@ -80,7 +80,11 @@ fn an_adopted_agent_that_ends_is_told_of_as_well_as_the_kernel_knows() {
 
 #[test]
 fn the_tree_of_an_adopted_agent_is_still_owned() {
-    let mut home = Home::new();
+    tree_is_still_owned(Home::new());
+    tree_is_still_owned(Home::without_cgroups());
+}
+
+fn tree_is_still_owned(mut home: Home) {
     let mut session = home.session();
     let agent = instance(1, 1);
     let file = home.path().join("grandchild");
@@ -100,7 +104,11 @@ fn the_tree_of_an_adopted_agent_is_still_owned() {
 
 #[test]
 fn an_agent_is_found_without_any_record() {
-    let mut home = Home::new();
+    found_without_a_record(Home::new());
+    found_without_a_record(Home::without_cgroups());
+}
+
+fn found_without_a_record(mut home: Home) {
     let mut session = home.session();
     let agent = instance(1, 4);
     let identity = session.spawn(agent, shell("echo hello; exec sleep 1000"));

@@ -17,14 +17,25 @@ const BOUND: Duration = Duration::from_secs(30);
 pub(crate) struct Home {
     dir: tempfile::TempDir,
     keeper: Option<Child>,
+    options: &'static [&'static str],
     epoch: u64,
 }
 
 impl Home {
     pub(crate) fn new() -> Self {
+        Self::with(&[])
+    }
+
+    /// A keeper that makes no cgroups, as on systems where it may not.
+    pub(crate) fn without_cgroups() -> Self {
+        Self::with(&["--no-cgroups"])
+    }
+
+    fn with(options: &'static [&'static str]) -> Self {
         let mut home = Self {
             dir: tempfile::Builder::new().prefix("stead-k").tempdir().unwrap(),
             keeper: None,
+            options,
             epoch: 0,
         };
         home.start();
@@ -46,6 +57,7 @@ impl Home {
             .arg("--state-dir")
             .arg(self.path())
             .arg("--foreground");
+        command.args(self.options);
         command.stdin(Stdio::null()).stdout(Stdio::null());
         if std::env::var_os("SHOW_KEEPER").is_none() {
             command.stderr(Stdio::null());

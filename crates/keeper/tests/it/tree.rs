@@ -5,9 +5,28 @@ use stead_model::{Exit, Signal};
 
 use crate::home::{Home, Shorthand, instance, lives, number_in, shell, until};
 
-#[test]
-fn grandchildren_are_swept_when_the_leader_dies() {
-    let mut home = Home::new();
+/// Everything here holds with cgroups and without.
+macro_rules! either_way {
+    ($($test:ident)*) => {
+        mod by_cgroup {
+            $(#[test] fn $test() { super::$test(crate::home::Home::new()); })*
+        }
+        mod by_session {
+            $(#[test] fn $test() { super::$test(crate::home::Home::without_cgroups()); })*
+        }
+    };
+}
+
+either_way! {
+    grandchildren_are_swept_when_the_leader_dies
+    a_child_that_ignores_sigterm_ends_by_sigkill
+    a_signal_reaches_the_whole_tree_or_the_leader_alone
+    a_frozen_tree_stands_still_until_it_is_thawed
+    a_frozen_tree_can_be_killed
+    nothing_of_an_instance_is_left_once_its_end_is_acknowledged
+}
+
+fn grandchildren_are_swept_when_the_leader_dies(mut home: Home) {
     let mut session = home.session();
     let agent = instance(1, 1);
     let dir = home.path().to_owned();
@@ -27,9 +46,7 @@ fn grandchildren_are_swept_when_the_leader_dies() {
     }
 }
 
-#[test]
-fn a_child_that_ignores_sigterm_ends_by_sigkill() {
-    let mut home = Home::new();
+fn a_child_that_ignores_sigterm_ends_by_sigkill(mut home: Home) {
     let mut session = home.session();
     let agent = instance(1, 1);
     let ready = home.path().join("ready");
@@ -51,9 +68,7 @@ fn a_child_that_ignores_sigterm_ends_by_sigkill() {
     assert_eq!(session.end(agent).exit, Exit::Signal { signal, core: false });
 }
 
-#[test]
-fn a_signal_reaches_the_whole_tree_or_the_leader_alone() {
-    let mut home = Home::new();
+fn a_signal_reaches_the_whole_tree_or_the_leader_alone(mut home: Home) {
     let mut session = home.session();
     let agent = instance(1, 1);
     let dir = home.path().to_owned();
@@ -77,9 +92,7 @@ fn a_signal_reaches_the_whole_tree_or_the_leader_alone() {
     number_in(&dir.join("child"));
 }
 
-#[test]
-fn a_frozen_tree_stands_still_until_it_is_thawed() {
-    let mut home = Home::new();
+fn a_frozen_tree_stands_still_until_it_is_thawed(mut home: Home) {
     let mut session = home.session();
     let agent = instance(1, 1);
     let count = home.path().join("count");
@@ -106,9 +119,7 @@ fn a_frozen_tree_stands_still_until_it_is_thawed() {
     assert!(!frozen(session.view(agent).unwrap().state));
 }
 
-#[test]
-fn a_frozen_tree_can_be_killed() {
-    let mut home = Home::new();
+fn a_frozen_tree_can_be_killed(mut home: Home) {
     let mut session = home.session();
     let agent = instance(1, 1);
     session.spawn(agent, shell("sleep 1000 & wait"));
@@ -117,9 +128,7 @@ fn a_frozen_tree_can_be_killed() {
     assert!(matches!(session.end(agent).exit, Exit::Signal { .. }));
 }
 
-#[test]
-fn nothing_of_an_instance_is_left_once_its_end_is_acknowledged() {
-    let mut home = Home::new();
+fn nothing_of_an_instance_is_left_once_its_end_is_acknowledged(mut home: Home) {
     let mut session = home.session();
     let agent = instance(1, 1);
     session.spawn(agent, shell("sleep 1000 & echo $!; exit 0"));
