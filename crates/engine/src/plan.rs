@@ -142,7 +142,7 @@ pub(crate) fn take_up_work(step: &mut Step, record: &mut Record, why: Why) -> bo
 
 /// Starts it where nothing stands against it; see [`obstacle`].
 fn start(step: &mut Step, record: &mut Record) -> bool {
-    if obstacle(step.surveyed, record).is_some() {
+    if record.has_instance() || obstacle(step.surveyed, record).is_some() {
         return false;
     }
     let again = matches!(record.role(), Role::Error | Role::Failed | Role::TimedOut);
@@ -171,14 +171,11 @@ fn start(step: &mut Step, record: &mut Record) -> bool {
             since: step.now.wall,
             ending: false,
         });
-        step.order(spawn(
-            record,
-            InstanceId {
-                agent: record.row.id,
-                incarnation,
-            },
-            process,
-        ));
+        let instance = InstanceId {
+            agent: record.row.id,
+            incarnation,
+        };
+        step.order(spawn(record, instance, process));
     }
     false
 }
@@ -192,7 +189,8 @@ pub(crate) fn come_back(step: &mut Step, record: &mut Record) {
 }
 
 /// The order that starts an instance; twice is once.
-pub(crate) fn spawn(record: &Record, instance: InstanceId, process: stead_model::spec::ProcessSpec) -> Order {
+pub(crate) fn spawn(record: &mut Record, instance: InstanceId, process: stead_model::spec::ProcessSpec) -> Order {
+    record.ordered = true;
     Order::Spawn {
         instance,
         namespace: record.row.namespace.clone(),

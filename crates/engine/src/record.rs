@@ -29,6 +29,8 @@ pub(crate) struct Record {
     pub(crate) timers: [Option<Moment>; TIMERS],
     pub(crate) streak: Streak,
     pub(crate) intensity: Intensity,
+    /// The order to start its instance was given by this node, so it may be on its way while an inventory does not show it.
+    pub(crate) ordered: bool,
     /// How many in a row each probe succeeded (positive) or failed (negative).
     pub(crate) probes: [i32; 3],
     pub(crate) standings: BTreeMap<AgentName, Standing>,
@@ -70,6 +72,7 @@ impl Record {
             timers: [None; TIMERS],
             streak: Streak::new(),
             intensity: Intensity::new(),
+            ordered: false,
             probes: [0; 3],
             standings: BTreeMap::new(),
             strays: BTreeSet::new(),
@@ -131,7 +134,6 @@ impl Record {
         let streak = self.streak.freeze(origin);
         let store = |wait: Duration| boot.store(now, now.after(wait));
         AgentRow {
-            boot: boot.boot,
             phase: self.phase_name(),
             deadline: at(Timer::Deadline),
             recovery: RecoveryRow {

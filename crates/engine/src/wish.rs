@@ -54,13 +54,14 @@ const fn running(role: Role, instance: bool) -> Wish {
     match role {
         Role::Initial => Wish::Next(Step::Prepare),
         Role::Prepared | Role::Offline => Wish::Next(Step::Start),
-        Role::Starting | Role::Restarting | Role::Error | Role::Failed | Role::TimedOut => {
+        Role::Starting | Role::Restarting | Role::Error => {
             if instance {
                 Wish::Wait
             } else {
                 Wish::Next(Step::Start)
             }
         }
+        Role::Failed | Role::TimedOut => Wish::Next(if instance { Step::Kill } else { Step::Start }),
         Role::Ready | Role::Busy | Role::Idle | Role::Impaired => Wish::Satisfied,
         Role::Maintenance | Role::Suspended => Wish::Next(if instance { Step::Enter(Role::Ready) } else { Step::Down }),
         Role::Stopping => stopping(instance),
@@ -75,13 +76,14 @@ const fn paused(role: Role, instance: bool) -> Wish {
             Wish::Next(Step::Enter(Role::Suspended))
         }
         Role::Suspended => Wish::Satisfied,
-        Role::Error | Role::TimedOut => {
+        Role::Error => {
             if instance {
                 Wish::Wait
             } else {
                 Wish::Next(Step::Down)
             }
         }
+        Role::TimedOut => Wish::Next(if instance { Step::Kill } else { Step::Down }),
         Role::Stopping => stopping(instance),
         Role::Preparing | Role::Starting | Role::Restarting | Role::Updating | Role::Scaling => Wish::Wait,
         Role::Initial | Role::Prepared | Role::Failed | Role::Offline | Role::Retired | Role::Gone => Wish::Refused,
@@ -94,13 +96,7 @@ const fn maintenance(role: Role, instance: bool) -> Wish {
             Wish::Next(Step::Enter(Role::Maintenance))
         }
         Role::Maintenance => Wish::Satisfied,
-        Role::TimedOut => {
-            if instance {
-                Wish::Wait
-            } else {
-                Wish::Next(Step::Down)
-            }
-        }
+        Role::TimedOut => Wish::Next(if instance { Step::Kill } else { Step::Down }),
         Role::Stopping => stopping(instance),
         Role::Preparing | Role::Starting | Role::Restarting | Role::Updating | Role::Scaling => Wish::Wait,
         Role::Initial | Role::Prepared | Role::Failed | Role::Retired | Role::Gone => Wish::Refused,

@@ -195,7 +195,7 @@ pub struct AgentRow {
     pub namespace: Namespace,
     /// Its name.
     pub name: AgentName,
-    /// The boot that it was written in, as in [`BootClock`](crate::BootClock).
+    /// The boot that its instance is of, as in [`BootClock`](crate::BootClock); what an earlier one left ended with it.
     pub boot: u64,
     /// Its lifecycle profile.
     pub profile: String,

@@ -137,7 +137,17 @@ impl Machine {
             }
             Order::Kill { instance } => {
                 let signal = Signal::KILL;
-                Ok(self.end(instance, Exit::Signal { signal, core: false }))
+                let known = self.live.contains_key(&instance) || self.exits.contains_key(&instance);
+                if known {
+                    return Ok(self.end(instance, Exit::Signal { signal, core: false }));
+                }
+                // What is not there has ended; nobody can tell how.
+                let exit = Exit::Unknown;
+                Ok(Some(Observation::Exited {
+                    instance,
+                    exit,
+                    swept: 0,
+                }))
             }
             Order::Acknowledge { instance } => {
                 self.exits.remove(&instance);
@@ -228,7 +238,11 @@ impl Machine {
     /// An end that was not acknowledged, as the keeper tells of it.
     pub(crate) fn ended(&self, instance: InstanceId) -> Option<Observation> {
         let exit = *self.exits.get(&instance)?;
-        Some(Observation::Exited { instance, exit, swept: 0 })
+        Some(Observation::Exited {
+            instance,
+            exit,
+            swept: 0,
+        })
     }
 
     /// What behaves badly is well from now on.

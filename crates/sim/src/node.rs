@@ -51,7 +51,15 @@ pub(crate) struct Node {
     pub(crate) decided: VecDeque<(Option<Append>, Held)>,
     pub(crate) lanes: BTreeMap<Slot, Lane>,
     /// Released, not done.
-    pub(crate) orders: VecDeque<Action>,
+    pub(crate) orders: VecDeque<Errand>,
+}
+
+/// What goes to the keeper, in order.
+#[derive(Debug)]
+pub(crate) enum Errand {
+    Order(Action),
+    /// The question what there is of a slot.
+    Survey(Slot),
 }
 
 impl Node {

@@ -15,7 +15,7 @@ use stead_store::{Completion, Fault, Lease, MemoryStore, Owner, Store};
 
 use crate::ledger::{After, Ledger};
 use crate::machine::Machine;
-use crate::node::{Held, Node};
+use crate::node::{Errand, Held, Node};
 
 /// One small turn of the wheel; between any two of them the daemon may die.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -167,13 +167,15 @@ impl World {
     /// Loads a slot, checks that nothing was lost or invented, thaws it, and asks for its inventory.
     fn load(&mut self, slot: Slot) {
         let state: SlotState = self.store.load(slot).expect("the store is well when a slot is loaded");
-        let tombstones = self.ledger.ever(slot).filter_map(|id| self.store.agent_tombstone(id).ok().flatten());
+        let tombstones = self
+            .ledger
+            .ever(slot)
+            .filter_map(|id| self.store.agent_tombstone(id).ok().flatten());
         let found = state.agents.iter().cloned().chain(tombstones).collect();
         let checked = self.ledger.reload(slot, found, self.after);
         self.hold(checked);
         let now = self.clock();
         let receipt = state.receipt();
-        let inventory = self.machine.inventory(slot);
         let node = self.node.as_mut().expect("only a daemon that is up loads slots");
         let batch = node
             .home(slot)
@@ -185,7 +187,12 @@ impl World {
         lane.cover(receipt);
         lane.held.push_back(Held { batch, request: None });
         node.decided.retain(|(_, held)| held.batch.slot() != slot);
-        node.input(Input::Inventory(slot, inventory));
+        // What was asked before the slot was loaded says nothing of what is on its way since.
+        node.inputs
+            .retain(|(input, _)| !matches!(input, Input::Inventory(of, _) if *of == slot));
+        node.orders
+            .retain(|errand| !matches!(errand, Errand::Survey(of) if *of == slot));
+        node.orders.push_back(Errand::Survey(slot));
         self.check(slot);
     }
 
@@ -217,10 +224,7 @@ impl World {
             node.orders.clear();
             let driven = |input: &Input| matches!(input, Input::Observed(_) | Input::Inventory(..));
             node.inputs.retain(|(input, _)| !driven(input));
-            for slot in slots {
-                let inventory = self.machine.inventory(slot);
-                node.input(Input::Inventory(slot, inventory));
-            }
+            node.orders.extend(slots.into_iter().map(Errand::Survey));
         }
     }
 
@@ -449,7 +453,7 @@ impl World {
         } = batch
             .release(&receipt)
             .expect("a receipt that covers a batch releases it");
-        node.orders.extend(actions);
+        node.orders.extend(actions.into_iter().map(Errand::Order));
         node.inputs
             .extend(messages.into_iter().map(|message| (Input::Message(message), None)));
         for view in views {
@@ -472,7 +476,15 @@ impl World {
 
     fn act(&mut self) {
         let node = self.node.as_mut().expect("asked before");
-        let Some(action) = node.orders.pop_front() else { return };
+        let action = match node.orders.pop_front() {
+            Some(Errand::Order(action)) => action,
+            Some(Errand::Survey(slot)) => {
+                let inventory = self.machine.inventory(slot);
+                node.input(Input::Inventory(slot, inventory));
+                return;
+            }
+            None => return,
+        };
         let permitted = match &action.order {
             Order::Acknowledge { instance } => self.ledger.may_forget(*instance),
             Order::Spawn { instance, .. } => self.ledger.may_begin(*instance),

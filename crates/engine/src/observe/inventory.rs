@@ -39,6 +39,8 @@ pub(crate) fn take_inventory(step: &mut Step, record: &mut Record, inventory: &I
             Finding::Missing => missing(step, record),
         }
     }
+    // Whatever was left of an earlier boot is settled.
+    record.row.boot = step.boot.boot;
     if let (Role::Preparing, Some(process)) = (record.role(), record.process()) {
         // The order may have been lost with the driver that got it.
         step.order(Order::Prepare {
@@ -155,21 +157,26 @@ fn adopt(step: &mut Step, record: &mut Record, live: &LiveInstance) {
 }
 
 fn missing(step: &mut Step, record: &mut Record) {
-    let confirmed = record
-        .row
-        .instance
-        .as_ref()
-        .is_some_and(|instance| instance.process.is_some() || instance.ending);
+    let Some((instance, row)) = record.instance_id().zip(record.row.instance.as_ref()) else {
+        return;
+    };
+    let begun = row.process.is_some();
     // Of an earlier boot nobody can tell whether it was begun.
     let same_boot = record.row.boot == step.boot.boot;
-    if same_boot
-        && !confirmed
-        && plan::wanted(record) == Wanted::Running
-        && let (Some(instance), Some(process)) = (record.instance_id(), record.process().cloned())
-    {
-        // It was written down and never begun: begun now, under the same number.
-        step.order(spawn(record, instance, process));
-        return;
+    if !begun && same_boot {
+        if !row.ending
+            && plan::wanted(record) == Wanted::Running
+            && let Some(process) = record.process().cloned()
+        {
+            // It was written down and not begun, or is about to be: twice is once, under the same number.
+            step.order(spawn(record, instance, process));
+            return;
+        }
+        if record.ordered {
+            // It may be begun yet. An order to end it comes after that, and is answered by its end either way.
+            plan::kill_again(step, record);
+            return;
+        }
     }
     exited(step, record, Exit::Unknown, 0);
 }

@@ -16,17 +16,38 @@ const NAMES: [&str; 6] = ["web", "db", "bus", "job", "edge", "llm"];
 /// What each may be told to be.
 const SPECS: &[(&str, &str)] = &[
     ("web", r#"{"command":["serve"],"depends_on":{"db":"started"}}"#),
-    ("web", r#"{"command":["crash"],"restart":{"backoff":{"initial":"0s"},"intensity":{"max":50,"period":"1m"}}}"#),
+    (
+        "web",
+        r#"{"command":["crash"],"restart":{"backoff":{"initial":"0s"},"intensity":{"max":50,"period":"1m"}}}"#,
+    ),
     ("web", r#"{"command":["stubborn"],"stop":{"grace":"2s"}}"#),
-    ("db", r#"{"command":["serve"],"notify":true,"watchdog":"20s","restart":{"backoff":{"max":"10s"}}}"#),
-    ("db", r#"{"command":["slow"],"probes":{"readiness":{"tcp_socket":{"port":1}}}}"#),
+    (
+        "db",
+        r#"{"command":["serve"],"notify":true,"watchdog":"20s","restart":{"backoff":{"max":"10s"}}}"#,
+    ),
+    (
+        "db",
+        r#"{"command":["slow"],"probes":{"readiness":{"tcp_socket":{"port":1}}}}"#,
+    ),
     ("db", r#"{"command":["flash"],"restart":{"backoff":{"max":"5s"}}}"#),
-    ("bus", r#"{"command":["serve"],"profile":"component","depends_on":{"edge":"healthy"}}"#),
+    (
+        "bus",
+        r#"{"command":["serve"],"profile":"component","depends_on":{"edge":"healthy"}}"#,
+    ),
     ("bus", r#"{"command":["missing"],"profile":"component"}"#),
-    ("job", r#"{"command":["job"],"restart":{"policy":"on-failure","final_exit_codes":[3]}}"#),
-    ("job", r#"{"command":["scarce"],"restart":{"policy":"never"},"depends_on":{"web":"started"}}"#),
+    (
+        "job",
+        r#"{"command":["job"],"restart":{"policy":"on-failure","final_exit_codes":[3]}}"#,
+    ),
+    (
+        "job",
+        r#"{"command":["scarce"],"restart":{"policy":"never"},"depends_on":{"web":"started"}}"#,
+    ),
     ("edge", r#"{"driver":"none"}"#),
-    ("llm", r#"{"driver":"none","profile":"component","depends_on":{"job":"completed"}}"#),
+    (
+        "llm",
+        r#"{"driver":"none","profile":"component","depends_on":{"job":"completed"}}"#,
+    ),
     ("llm", r#"{"driver":"none","profile":"component"}"#),
 ];
 
@@ -38,7 +59,10 @@ struct Life {
 
 impl Life {
     fn new(seed: u64, engines: usize) -> Self {
-        Self { dice: Dice::new(seed), world: World::new(engines, &NAMES) }
+        Self {
+            dice: Dice::new(seed),
+            world: World::new(engines, &NAMES),
+        }
     }
 
     /// Anything may happen, between any two turns of the wheel.
@@ -70,15 +94,23 @@ impl Life {
         let spec: Box<AgentSpec> = Box::new(serde_json::from_str(spec).unwrap());
         let task = format!("t{}", self.dice.below(4));
         let request = match self.dice.below(24) {
-            0..=6 => Request::Register { spec, wanted: Wanted::Running },
-            7 => Request::Register { spec, wanted: Wanted::Stopped },
+            0..=6 => Request::Register {
+                spec,
+                wanted: Wanted::Running,
+            },
+            7 => Request::Register {
+                spec,
+                wanted: Wanted::Stopped,
+            },
             8 => Request::Respec { spec },
             9 | 10 => Request::Restart,
             11 => Request::Reset,
             12 => Request::Deploy,
             13 => Request::Assign { task },
             14 => Request::Complete { task },
-            15 => Request::ReportError { detail: "it answers 500".into() },
+            15 => Request::ReportError {
+                detail: "it answers 500".into(),
+            },
             16 => Request::Resume,
             _ => Request::Want(*self.dice.pick(Wanted::ALL)),
         };
@@ -110,12 +142,25 @@ impl Life {
 
     /// Somebody says something: the truth, something late, something strange.
     fn hear(&mut self) {
-        let Some(mut instance) = self.world.instance(*self.dice.pick(&NAMES)) else { return };
+        let Some(mut instance) = self.world.instance(self.dice.pick(&NAMES)) else {
+            return;
+        };
         if self.dice.one_in(4) {
             instance.incarnation.0 = instance.incarnation.0.saturating_sub(1);
         }
-        let notices = [Notice::Ready, Notice::Watchdog, Notice::WatchdogTrigger, Notice::Stopping, Notice::Reloading];
-        let health = [None, Some(Health::Healthy), Some(Health::Degraded), Some(Health::Failed)];
+        let notices = [
+            Notice::Ready,
+            Notice::Watchdog,
+            Notice::WatchdogTrigger,
+            Notice::Stopping,
+            Notice::Reloading,
+        ];
+        let health = [
+            None,
+            Some(Health::Healthy),
+            Some(Health::Degraded),
+            Some(Health::Failed),
+        ];
         let kinds = [ProbeKind::Startup, ProbeKind::Liveness, ProbeKind::Readiness];
         match self.dice.below(4) {
             0 => {
@@ -124,15 +169,27 @@ impl Life {
             }
             1 => {
                 let health = *self.dice.pick(&health);
-                let report = Report { health, ..Report::default() };
-                self.world.observe(Observation::Reported { agent: instance.agent, report });
+                let report = Report {
+                    health,
+                    ..Report::default()
+                };
+                self.world.observe(Observation::Reported {
+                    agent: instance.agent,
+                    report,
+                });
             }
             2 => {
-                let result = if self.dice.one_in(2) { Ok(()) } else { Err("refused".into()) };
+                let result = if self.dice.one_in(2) {
+                    Ok(())
+                } else {
+                    Err("refused".into())
+                };
                 let kind = *self.dice.pick(&kinds);
                 self.world.observe(Observation::Probed { instance, kind, result });
             }
-            _ if instance.incarnation.0 > 0 && self.world.machine.live_of(instance.agent).all(|live| live != instance) => {
+            _ if instance.incarnation.0 > 0
+                && self.world.machine.live_of(instance.agent).all(|live| live != instance) =>
+            {
                 // The keeper tells of an end again; it was told of before, or is in the inventory.
                 self.world.tell_again(instance);
             }
@@ -182,12 +239,24 @@ impl Life {
 
     fn cooperate(&mut self) {
         for name in NAMES {
-            let Some(instance) = self.world.instance(name) else { continue };
-            let report = Report { health: Some(Health::Healthy), ..Report::default() };
-            self.world.observe(Observation::Reported { agent: instance.agent, report });
+            let Some(instance) = self.world.instance(name) else {
+                continue;
+            };
+            let report = Report {
+                health: Some(Health::Healthy),
+                ..Report::default()
+            };
+            self.world.observe(Observation::Reported {
+                agent: instance.agent,
+                report,
+            });
             self.world.notify(instance, Notice::Ready);
             for kind in [ProbeKind::Startup, ProbeKind::Liveness, ProbeKind::Readiness] {
-                self.world.observe(Observation::Probed { instance, kind, result: Ok(()) });
+                self.world.observe(Observation::Probed {
+                    instance,
+                    kind,
+                    result: Ok(()),
+                });
             }
         }
     }
@@ -216,9 +285,19 @@ impl Life {
         for instance in self.world.machine.live() {
             let known = rows.iter().find(|row| row.id == instance.agent);
             let current = known.and_then(|row| row.instance.as_ref()).map(|run| run.incarnation);
-            assert_eq!(current, Some(instance.incarnation), "{instance} runs for nobody\n{}", self.world.transcript());
+            assert_eq!(
+                current,
+                Some(instance.incarnation),
+                "{instance} runs for nobody\n{}",
+                self.world.transcript()
+            );
         }
-        assert_eq!(self.world.machine.unacknowledged(), 0, "exits are left\n{}", self.world.transcript());
+        assert_eq!(
+            self.world.machine.unacknowledged(),
+            0,
+            "exits are left\n{}",
+            self.world.transcript()
+        );
         self.world.check_history().unwrap();
     }
 }
@@ -229,7 +308,10 @@ struct Replay(u64);
 impl Drop for Replay {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("live it again: STEAD_SEED={0} cargo test -p stead-sim --test it crashes", self.0);
+            eprintln!(
+                "live it again: STEAD_SEED={0} cargo test -p stead-sim --test it crashes",
+                self.0
+            );
         }
     }
 }
@@ -279,7 +361,10 @@ fn outcome(seed: u64, engines: usize) -> Vec<(AgentRow, Vec<stead_model::Transit
         }
         life.world.settle();
     }
-    life.world.agents().map(|row| (row.clone(), life.world.history_of(row.id))).collect()
+    life.world
+        .agents()
+        .map(|row| (row.clone(), life.world.history_of(row.id)))
+        .collect()
 }
 
 #[test]
