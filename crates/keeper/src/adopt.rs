@@ -34,6 +34,11 @@ const BIRTH: Duration = Duration::from_millis(30);
 pub(crate) fn find(dir: &StateDir, here: &Here, cgroups: Option<&cgroup::Root>) -> Result<Vec<Instance>, Error> {
     let (records, unread) = record::read_all(&dir.records()).map_err(Error::system("read the records"))?;
     for path in unread {
+        if fs::metadata(&path).is_ok_and(|meta| meta.len() == 0) {
+            // Its keeper was killed before the first line, and so before anything was started.
+            drop(fs::remove_file(&path));
+            continue;
+        }
         crate::note(&format!("{} holds no record", path.display()));
     }
     if records.iter().any(|record| record.spawned.is_none()) {
@@ -177,7 +182,7 @@ fn without_record(
             .unwrap_or_else(|| dir.path().join(format!("n/{}", first.pid))),
         cgroup,
     };
-    record::create(&dir.record(id), &ordered)?;
+    record::begin(record::create_empty(&dir.record(id))?, &ordered)?;
     record::append(&dir.record(id), &record::Line::Born)?;
     record::append(&dir.record(id), &record::Line::Spawned(first.clone()))?;
     let record = Record {

@@ -125,11 +125,18 @@ impl Keeper {
     fn serve(&mut self) -> Result<(), Error> {
         let mut ready = Vec::new();
         while !self.leaving {
-            let timeout = self.chores.due.map(|due| due.saturating_duration_since(clock::now()));
+            let wanting = self.spawner.spares.wanting();
+            let timeout = match self.chores.due {
+                _ if wanting => Some(Duration::ZERO),
+                due => due.map(|due| due.saturating_duration_since(clock::now())),
+            };
             self.poller
                 .wait(timeout, &mut ready)
                 .map_err(Error::system("wait for events"))?;
             self.turn(&ready);
+            if wanting && ready.is_empty() {
+                self.spawner.spares.make();
+            }
         }
         Ok(())
     }

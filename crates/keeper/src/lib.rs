@@ -62,6 +62,7 @@ mod notify;
 mod poller;
 mod prepare;
 mod record;
+mod spare;
 mod spawn;
 mod sys;
 mod tree;

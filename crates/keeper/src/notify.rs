@@ -36,22 +36,12 @@ pub(crate) enum Datagram {
     Malformed,
 }
 
-/// Makes the socket of an instance at a short name below `dir`. Only `uid` may send to it.
-pub(crate) fn bind(dir: &Path, mark: &str, uid: Option<u32>) -> io::Result<(UnixDatagram, PathBuf)> {
+/// A short name below `dir` for the socket of an instance, at which nothing lies.
+pub(crate) fn free_path(dir: &Path, mark: &str) -> io::Result<PathBuf> {
     let hash = fnv(mark.as_bytes());
-    for salt in 0..64_u64 {
-        let name = format!("n/{:07x}", hash.wrapping_add(salt) & 0x0fff_ffff);
-        let path = dir.join(name);
-        match bind_at(&path, uid) {
-            Ok(socket) => return Ok((socket, path)),
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Err(io::Error::new(
-        io::ErrorKind::AddrInUse,
-        "no free name for a notify socket",
-    ))
+    let mut paths = (0..64_u64).map(|salt| dir.join(format!("n/{:07x}", hash.wrapping_add(salt) & 0x0fff_ffff)));
+    let free = paths.find(|path| path.symlink_metadata().is_err());
+    free.ok_or_else(|| io::Error::new(io::ErrorKind::AddrInUse, "no free name for a notify socket"))
 }
 
 /// Makes the socket again where an earlier keeper had it.
@@ -67,7 +57,8 @@ pub(crate) fn rebind(path: &Path) -> io::Result<UnixDatagram> {
     bind_at(path, uid)
 }
 
-fn bind_at(path: &Path, uid: Option<u32>) -> io::Result<UnixDatagram> {
+/// Makes a socket. Only `uid` (absent: the keeper's user) may send to it.
+pub(crate) fn bind_at(path: &Path, uid: Option<u32>) -> io::Result<UnixDatagram> {
     let socket = UnixDatagram::bind(path)?;
     std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
     if let Some(uid) = uid {

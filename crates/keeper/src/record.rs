@@ -66,11 +66,15 @@ pub(crate) const VERSION: u32 = 1;
 /// A keeper that is killed while it starts a process leaves a record that says by this whether the program ever ran.
 pub(crate) const BORN: &[u8] = b"\"born\"\n";
 
-/// Starts a record, replacing one of a try that failed.
-pub(crate) fn create(path: &Path, ordered: &Ordered) -> io::Result<File> {
+/// Makes an empty record, replacing one of a try that failed.
+pub(crate) fn create_empty(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     let options = options.write(true).create(true).truncate(true).mode(0o600);
-    let mut file = options.custom_flags(libc::O_APPEND).open(path)?;
+    options.custom_flags(libc::O_APPEND).open(path)
+}
+
+/// Writes the first line of an empty record.
+pub(crate) fn begin(mut file: File, ordered: &Ordered) -> io::Result<File> {
     write(&mut file, &Line::Ordered(Box::new(ordered.clone())))?;
     Ok(file)
 }

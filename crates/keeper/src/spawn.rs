@@ -13,10 +13,11 @@ use stead_model::{Epoch, SpawnFailure, SpawnFailureKind};
 
 use crate::cgroup;
 use crate::dir::{StateDir, make_dir};
-use crate::logs::{Stream, fifo_path, make_fifo, open_fifo};
+use crate::logs::{Stream, fifo_path, open_fifo};
 use crate::notify;
 use crate::prepare::{Base, Prepared, failure};
 use crate::record::{self, Ordered};
+use crate::spare::Spares;
 use crate::sys::{self, Child, Stack, Step};
 use crate::wire::SpawnOrder;
 
@@ -25,6 +26,7 @@ use crate::wire::SpawnOrder;
 pub(crate) struct Spawner {
     pub(crate) base: Base,
     pub(crate) cgroups: Option<cgroup::Root>,
+    pub(crate) spares: Spares,
     null: OwnedFd,
     stack: Stack,
 }
@@ -39,8 +41,9 @@ pub(crate) struct Running {
 }
 
 impl Spawner {
-    pub(crate) fn new(base: Base, cgroups: Option<cgroup::Root>) -> io::Result<Self> {
+    pub(crate) fn new(dir: &StateDir, base: Base, cgroups: Option<cgroup::Root>) -> io::Result<Self> {
         Ok(Self {
+            spares: Spares::new(dir.path())?,
             base,
             cgroups,
             null: rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, rustix::fs::Mode::empty())?,
@@ -55,8 +58,9 @@ impl Spawner {
         let agent = dir.agent(order.instance.agent);
         let home = make_home(&agent, &prepared).map_err(|error| shortage("prepare the agent's directory", &error))?;
         let mark = dir.mark_of(order.instance);
-        let (notify, socket) =
-            notify::bind(dir.path(), &mark, uid).map_err(|error| shortage("make its notify socket", &error))?;
+        let (notify, socket) = notify::free_path(dir.path(), &mark)
+            .and_then(|path| Ok((self.spares.socket(&path, uid)?, path)))
+            .map_err(|error| shortage("make its notify socket", &error))?;
         let mut debris = Debris {
             files: vec![socket.clone(), dir.record(order.instance)],
             cgroup: None,
@@ -77,7 +81,8 @@ impl Spawner {
             cgroup: debris.cgroup.clone(),
         };
         // A full disk must not keep agents down: without a record the process is found by its mark.
-        let record = record::create(&dir.record(order.instance), &ordered);
+        let record = self.spares.record(&dir.record(order.instance));
+        let record = record.and_then(|file| record::begin(file, &ordered));
         if let Err(error) = &record {
             crate::note(&format!("no record of {}: {error}", order.instance));
         }
@@ -97,7 +102,7 @@ impl Spawner {
 
     /// Makes both FIFOs and opens each end of them: ours never waits, theirs may.
     fn streams(
-        &self,
+        &mut self,
         agent: &std::path::Path,
         order: &SpawnOrder,
         uid: Option<u32>,
@@ -106,7 +111,7 @@ impl Spawner {
         let mut open = |stream| {
             let path = fifo_path(agent, order.instance.incarnation, stream);
             debris.files.push(path.clone());
-            make_fifo(&path)?;
+            self.spares.fifo(&path)?;
             let theirs = open_fifo(&path, OFlags::empty())?;
             if let Some(uid) = uid {
                 // Programs that open /dev/stdout anew need the right to.

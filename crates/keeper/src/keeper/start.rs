@@ -22,7 +22,7 @@ use crate::{adopt, cgroup, clock, detach, sys};
 /// Descriptors per instance: its process, two streams, its notify socket.
 const DESCRIPTORS: u64 = 4;
 /// Descriptors for everything else.
-const RESERVED: u64 = 64;
+const RESERVED: u64 = 128;
 
 /// Runs the keeper of a state directory. Call it before the process has a second thread.
 ///
@@ -100,7 +100,7 @@ impl Keeper {
         };
         Ok(Self {
             here: Here::ask().map_err(Error::system("read /proc"))?,
-            spawner: Spawner::new(base, cgroups).map_err(Error::system("open /dev/null"))?,
+            spawner: Spawner::new(&dir, base, cgroups).map_err(Error::system("prepare to start agents"))?,
             capacity: capacity(),
             dir,
             lock,
