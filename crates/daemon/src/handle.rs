@@ -14,6 +14,9 @@ use crate::views::Views;
 /// How many requests may wait for the engine before further ones are refused with `busy`.
 pub const QUEUE: usize = 4096;
 
+/// An agent's id, the number of its spec, and the spec with its secrets.
+pub type KnownSpec = (AgentId, u32, Arc<AgentSpec>);
+
 /// One request to the pump, with the way back.
 #[derive(Debug)]
 pub enum Ask {
@@ -26,11 +29,7 @@ pub enum Ask {
     /// Where an agent may go from its state.
     Lifecycle(Namespace, AgentRef, oneshot::Sender<Result<LifecycleView, Problem>>),
     /// What an agent is told to be.
-    Spec(
-        Namespace,
-        AgentRef,
-        oneshot::Sender<Result<(AgentId, u32, Arc<AgentSpec>), Problem>>,
-    ),
+    Spec(Namespace, AgentRef, oneshot::Sender<Result<KnownSpec, Problem>>),
 }
 
 /// A handle on the running daemon; cheap to clone.
@@ -105,7 +104,7 @@ impl Handle {
     ///
     /// # Errors
     /// `unknown-agent` or `agent-gone`; `busy` when the queue is full.
-    pub async fn spec(&self, namespace: Namespace, agent: AgentRef) -> Result<(AgentId, u32, Arc<AgentSpec>), Problem> {
+    pub async fn spec(&self, namespace: Namespace, agent: AgentRef) -> Result<KnownSpec, Problem> {
         self.ask(|back| Ask::Spec(namespace, agent, back)).await
     }
 

@@ -17,7 +17,7 @@ pub use api::{
     check_listener, openapi, router, serve,
 };
 pub use app::{App, DOWN, LimitsError, Settings, StartError, check_limits};
-pub use handle::{Ask, Handle, QUEUE};
-pub use stead_store::LockError;
+pub use handle::{Ask, Handle, KnownSpec, QUEUE};
 pub use status::{Part, Status, StatusReport};
+pub use stead_store::LockError;
 pub use views::Views;

@@ -226,10 +226,10 @@ impl Pump {
                 self.engine.explain(now, &namespace, &agent).map_err(Problem::from),
             ),
             Ask::Lifecycle(namespace, agent, back) => {
-                answer(back, self.engine.lifecycle(&namespace, &agent).map_err(Problem::from))
+                answer(back, self.engine.lifecycle(&namespace, &agent).map_err(Problem::from));
             }
             Ask::Spec(namespace, agent, back) => {
-                answer(back, self.engine.spec(&namespace, &agent).map_err(Problem::from))
+                answer(back, self.engine.spec(&namespace, &agent).map_err(Problem::from));
             }
         }
     }

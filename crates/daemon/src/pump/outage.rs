@@ -119,7 +119,7 @@ impl Pump {
                         specs: Vec::new(),
                         answers: Vec::new(),
                         ..state
-                    })
+                    });
                 })?;
                 Ok::<_, StoreError>(states)
             });
