@@ -1,8 +1,12 @@
 //! The real binary with real processes, a real database and real sockets: what holds when things are killed, full or broken.
 
+mod care;
+mod children;
 mod crash;
+mod disk;
 mod fleet;
 mod http;
 mod load;
 mod procs;
+mod starts;
 mod tries;

@@ -136,7 +136,7 @@ async fn read(api: Api, read: Read<AgentRef, LogQuery>) -> Result<Lines, Failure
 /// The next lines as JSON; waits for them only when they are followed. `None` is the end.
 async fn next(
     mut reader: Box<dyn LogReader>,
-    follow: Option<&CancellationToken>,
+    mut follow: Option<&CancellationToken>,
 ) -> io::Result<(Box<dyn LogReader>, Option<Bytes>)> {
     loop {
         let (back, lines) = tokio::task::spawn_blocking(move || {
@@ -157,7 +157,8 @@ async fn next(
         match follow {
             None => return Ok((reader, None)),
             Some(closing) if closing.run_until_cancelled(tokio::time::sleep(PAUSE)).await.is_none() => {
-                return Ok((reader, None));
+                // What was written up to the end is still told.
+                follow = None;
             }
             Some(_) => {}
         }

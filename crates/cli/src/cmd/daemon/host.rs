@@ -8,12 +8,13 @@ use std::process::ExitCode;
 use stead_client::{Client, LogItem, LogQuery, Target, state_dir};
 use stead_daemon::config::Fleet;
 use stead_daemon::{AgentsLeft, App as Daemon, Handle, LockError, Settings, ShutdownOrder, StartError, Token};
-use stead_model::{AgentName, AgentRef, Exit as AgentExit, Namespace, Origin, Wanted};
+use stead_model::{AgentName, AgentRef, Exit as AgentExit, Namespace, Origin, Wall, Wanted};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::args::{Hosting, Keeper, Restart, Run, Serve, Up};
 use super::background::detach;
 use crate::args::Global;
+use crate::clock;
 use crate::failure::{Exit, Failure, INTERRUPTED, chain};
 use crate::render::{self, Out, Timestamps};
 
@@ -22,6 +23,7 @@ pub(crate) fn keeper(keeper: &Keeper) -> Result<(), Failure> {
     let config = stead_keeper::Config {
         state_dir: keeper.state_dir.clone(),
         stay: stead_keeper::Stay::Background,
+        cgroups: stead_keeper::Cgroups::WherePossible,
     };
     stead_keeper::run(&config).map_err(|error| Failure::new(chain(&error)))
 }
@@ -80,6 +82,7 @@ pub(crate) async fn run(global: &Global, run: &Run, out: &mut Out) -> Result<Exi
         ),
         started => started,
     }?;
+    let begun = clock::now();
     daemon.apply(fleet, origin("stead run")).await?;
     out.note(&render::hosting(daemon.listen(), 1))?;
     let client = Client::new(&stead_client::Settings {
@@ -99,10 +102,10 @@ pub(crate) async fn run(global: &Global, run: &Run, out: &mut Out) -> Result<Exi
             }
         }
     };
-    tokio::select! {
-        served = daemon.serve(leave) => served?,
-        shown = show_output(&client, &target, out) => return shown.map(|never| match never {}),
-    }
+    // The output ends with the daemon: what was printed last is shown, too.
+    let (served, shown) = tokio::join!(daemon.serve(leave), show_output(&client, &target, begun, out));
+    served?;
+    shown?;
     Ok(code.await.map_or(ExitCode::SUCCESS, ExitCode::from))
 }
 
@@ -232,21 +235,20 @@ async fn end_of(handle: &Handle, name: &AgentName) -> u8 {
     }
 }
 
-/// Shows what the agent prints, until the daemon ends.
-async fn show_output(client: &Client, target: &Target, out: &mut Out) -> Result<std::convert::Infallible, Failure> {
-    loop {
-        let query = LogQuery {
-            tail: Some(0),
-            follow: true,
-            ..LogQuery::default()
-        };
-        let mut stream = client.logs(target, query).await?;
-        while let Some(item) = stream.next().await? {
-            if let LogItem::Line(line) = item {
-                out.show_next(&line, |line| render::log_line(line, Timestamps::Hidden))?;
-            }
-        }
+/// Shows what the agent prints from a time on, until the daemon ends.
+async fn show_output(client: &Client, target: &Target, since: Wall, out: &mut Out) -> Result<(), Failure> {
+    let query = LogQuery {
+        tail: Some(MOST_LINES),
+        since: Some(since.to_string()),
+        follow: true,
+        ..LogQuery::default()
+    };
+    let mut stream = client.logs(target, query).await?;
+    // The daemon is this very process: a stream that breaks off ends with it.
+    while let Some(LogItem::Line(line)) = stream.next().await? {
+        out.show_next(&line, |line| render::log_line(line, Timestamps::Hidden))?;
     }
+    Ok(())
 }
 
 /// Ctrl-C stops the fleet; SIGTERM leaves it at work, so that the daemon can be replaced. A second Ctrl-C ends the daemon at once.
@@ -329,3 +331,6 @@ fn log_to_stderr() {
 
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7878);
 const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+/// Lines of one run that are shown where many were printed before the output was asked for.
+const MOST_LINES: u64 = 1_000_000;

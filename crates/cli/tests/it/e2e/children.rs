@@ -11,7 +11,9 @@ fn a_child_that_ignores_sigterm_is_killed_after_its_grace() {
         "[agents.deaf]\ncommand = ['sh', '-c', 'trap \"\" TERM; echo deaf; while :; do sleep 1; done']\nstop.grace = '300ms'\n",
     );
     fleet.up();
-    fleet.until("it does not listen", |fleet| (!fleet.lines("deaf").is_empty()).then_some(()));
+    fleet.until("it does not listen", |fleet| {
+        (!fleet.lines("deaf").is_empty()).then_some(())
+    });
     fleet.must(&["stop", "deaf", "--wait", "--timeout", "30s"]);
     let why = fleet.get("/api/v1/agents/deaf/why").json();
     assert_eq!(why["agent"]["phase"], "offline");
@@ -30,7 +32,9 @@ fn grandchildren_of_a_child_that_died_are_swept_before_its_next_run() {
     let old = tree();
     let first = fleet.agent("parent");
     procs::kill(i32::try_from(first["pid"].as_i64().unwrap()).unwrap());
-    fleet.until_agent("parent", |agent| agent["phase"] == "online" && agent["incarnation"] == 2);
+    fleet.until_agent("parent", |agent| {
+        agent["phase"] == "online" && agent["incarnation"] == 2
+    });
     until("there are three others", PATIENCE, || {
         let new = tree();
         (new.len() == 3 && new.iter().all(|pid| !old.contains(pid))).then_some(())
@@ -43,20 +47,32 @@ fn a_flood_of_output_takes_bounded_room_and_nothing_else_down() {
         "
 [agents.flood]
 command = ['sh', '-c', 'yes all work and no play | head -c 60000000; echo last words; exec sleep 100000']
-logs = { max_size = '1MiB', max_files = 2 }
+logs = { max_size = '1MiB', files = 2 }
 [agents.quiet]
 command = ['sh', '-c', 'echo quiet; exec sleep 100000']
 ",
     );
     fleet.up();
-    assert_eq!(fleet.until("the quiet one is heard", |fleet| fleet.lines("quiet").pop()), "quiet");
+    assert_eq!(
+        fleet.until("the quiet one is heard", |fleet| fleet.lines("quiet").pop()),
+        "quiet"
+    );
     fleet.until("the flood ends", |fleet| {
         let tail = fleet.get("/api/v1/agents/flood/logs?tail=1").body;
         tail.contains("last words").then_some(())
     });
     let id = fleet.agent("flood")["id"].as_str().unwrap().to_owned();
-    let room = std::process::Command::new("du").arg("-sk").arg(fleet.state().join("agents").join(id)).output().unwrap();
-    let kilobytes: u64 = String::from_utf8_lossy(&room.stdout).split_whitespace().next().unwrap().parse().unwrap();
+    let room = std::process::Command::new("du")
+        .arg("-sk")
+        .arg(fleet.state().join("agents").join(id))
+        .output()
+        .unwrap();
+    let kilobytes: u64 = String::from_utf8_lossy(&room.stdout)
+        .split_whitespace()
+        .next()
+        .unwrap()
+        .parse()
+        .unwrap();
     assert!(kilobytes < 6 * 1024, "{kilobytes} KiB");
 }
 
@@ -71,13 +87,20 @@ fn what_an_agent_prints_after_keeper_and_daemon_died_is_kept() {
     procs::kill(keeper);
     fleet.kill_daemon();
     // The daemon may have had the time to start another keeper.
-    for pid in procs::of(fleet.state()).into_iter().filter(|pid| !procs::agents_of(fleet.state()).contains(pid)) {
+    for pid in procs::of(fleet.state())
+        .into_iter()
+        .filter(|pid| !procs::agents_of(fleet.state()).contains(pid))
+    {
         procs::kill(pid);
     }
     std::fs::write(fleet.path("orphaned"), "").unwrap();
-    until("it printed alone", PATIENCE, || fleet.path("said").exists().then_some(()));
+    until("it printed alone", PATIENCE, || {
+        fleet.path("said").exists().then_some(())
+    });
     fleet.up();
-    fleet.until("its words are kept", |fleet| (fleet.lines("heir") == ["before", "alone"]).then_some(()));
+    fleet.until("its words are kept", |fleet| {
+        (fleet.lines("heir") == ["before", "alone"]).then_some(())
+    });
     assert_eq!(fleet.agent("heir")["incarnation"], 1);
 }
 
@@ -98,9 +121,15 @@ command = ['sleep', '100000']
     let done = fleet.until_agent("done", |agent| agent["phase"] == "offline");
     let nowhere = fleet.until_agent("nowhere", |agent| agent["phase"] == "failed");
     fleet.until_agent("neighbour", |agent| agent["phase"] == "online");
-    for (agent, told) in [(done, "exit code 17 is listed as final"), (nowhere, "no-such-program-anywhere")] {
+    for (agent, told) in [
+        (done, "exit code 17 is listed as final"),
+        (nowhere, "no-such-program-anywhere"),
+    ] {
         assert_eq!(agent["conditions"][0]["condition"], "held", "{agent:#}");
-        assert_eq!((&agent["restarts"], &agent["pid"]), (&0.into(), &serde_json::Value::Null));
+        assert_eq!(
+            (&agent["restarts"], &agent["pid"]),
+            (&0.into(), &serde_json::Value::Null)
+        );
         let why = fleet.must(&["why", agent["name"].as_str().unwrap()]);
         assert!(why.contains(told), "{why}");
     }
@@ -114,7 +143,12 @@ fn an_agent_killed_from_outside_is_started_again_and_its_signal_told() {
     procs::kill(i32::try_from(first["pid"].as_i64().unwrap()).unwrap());
     let second = fleet.until_agent("prey", |agent| agent["incarnation"] == 2 && agent["phase"] == "online");
     assert_eq!(second["restarts"], 1);
-    let walk: Vec<String> = fleet.history("prey").iter().skip(4).map(|row| row["to"].as_str().unwrap().to_owned()).collect();
+    let walk: Vec<String> = fleet
+        .history("prey")
+        .iter()
+        .skip(4)
+        .map(|row| row["to"].as_str().unwrap().to_owned())
+        .collect();
     assert_eq!(walk, ["error", "failed", "starting", "online"]);
     let told = fleet.must(&["history", "prey"]);
     assert!(told.contains("SIGKILL"), "{told}");
@@ -126,7 +160,11 @@ fn one_that_always_fails_is_quarantined_until_it_is_reset() {
         "[agents.hopeless]\ncommand = ['sh', '-c', 'exit 1']\nrestart = { backoff = { initial = '0s' }, intensity = { max = 3, period = '10m' } }\n",
     );
     fleet.up();
-    let given_up = |agent: &serde_json::Value| agent["conditions"].as_array().is_some_and(|all| all.iter().any(|one| one["condition"] == "quarantined"));
+    let given_up = |agent: &serde_json::Value| {
+        agent["conditions"]
+            .as_array()
+            .is_some_and(|all| all.iter().any(|one| one["condition"] == "quarantined"))
+    };
     let agent = fleet.until_agent("hopeless", given_up);
     assert_eq!(agent["incarnation"], 4, "{agent:#}");
     // It is remembered over the daemon's death.
@@ -141,8 +179,20 @@ fn one_that_always_fails_is_quarantined_until_it_is_reset() {
 fn a_command_that_is_run_gives_its_exit_code_and_leaves_nothing() {
     let fleet = Fleet::of("");
     let at = fleet.at().to_string();
-    let done = fleet.run(&["run", "--restart", "never", "--listen", &at, "--", "sh", "-c", "echo said; exit 7"]);
+    let done = fleet.run(&[
+        "run",
+        "--restart",
+        "never",
+        "--listen",
+        &at,
+        "--",
+        "sh",
+        "-c",
+        "echo said; exit 7",
+    ]);
     assert_eq!(done.status.code(), Some(7), "{done:?}");
     assert!(String::from_utf8_lossy(&done.stdout).contains("said"), "{done:?}");
-    until("nothing is left", Duration::from_secs(10), || procs::of(fleet.state()).is_empty().then_some(()));
+    until("nothing is left", Duration::from_secs(10), || {
+        procs::of(fleet.state()).is_empty().then_some(())
+    });
 }

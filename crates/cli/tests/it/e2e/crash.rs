@@ -28,7 +28,11 @@ restart.policy = 'never'
 fn lives(agents: &[Value]) -> BTreeMap<String, (i64, u64, u64)> {
     let life = |agent: &Value| {
         let number = |key: &str| agent[key].as_u64().unwrap();
-        let life = (agent["pid"].as_i64().unwrap_or(0), number("incarnation"), number("restarts"));
+        let life = (
+            agent["pid"].as_i64().unwrap_or(0),
+            number("incarnation"),
+            number("restarts"),
+        );
         (agent["name"].as_str().unwrap().to_owned(), life)
     };
     agents.iter().map(life).collect()
@@ -37,7 +41,12 @@ fn lives(agents: &[Value]) -> BTreeMap<String, (i64, u64, u64)> {
 /// No run was ever begun twice, and no two of an agent lived at once.
 #[track_caller]
 fn nothing_was_started_twice(fleet: &Fleet) {
-    assert_eq!(fleet.read("twice"), "", "lived beside another one of it\n{}", fleet.log());
+    assert_eq!(
+        fleet.read("twice"),
+        "",
+        "lived beside another one of it\n{}",
+        fleet.log()
+    );
     let marks = fleet.read("marks");
     let runs: Vec<(&str, &str)> = marks
         .lines()
@@ -69,9 +78,16 @@ fn histories_are_contiguous(fleet: &Fleet) {
     rows.reverse();
     for row in rows {
         let agent = row["agent"].as_str().unwrap().to_owned();
-        let (sequence, to) = (row["sequence"].as_u64().unwrap(), row["to"].as_str().unwrap().to_owned());
+        let (sequence, to) = (
+            row["sequence"].as_u64().unwrap(),
+            row["to"].as_str().unwrap().to_owned(),
+        );
         if let Some((before, from)) = last.get(&agent) {
-            assert_eq!((sequence, &row["from"]), (before + 1, &Value::from(from.as_str())), "{row:#}");
+            assert_eq!(
+                (sequence, &row["from"]),
+                (before + 1, &Value::from(from.as_str())),
+                "{row:#}"
+            );
         }
         last.insert(agent, (sequence, to));
     }
@@ -80,9 +96,14 @@ fn histories_are_contiguous(fleet: &Fleet) {
 /// The database is whole, as SQLite itself sees it.
 #[track_caller]
 fn the_database_is_whole(fleet: &Fleet) {
-    let script = "import sqlite3, sys; print(sqlite3.connect(sys.argv[1]).execute('PRAGMA integrity_check').fetchone()[0])";
+    let script =
+        "import sqlite3, sys; print(sqlite3.connect(sys.argv[1]).execute('PRAGMA integrity_check').fetchone()[0])";
     let mut check = std::process::Command::new("python3");
-    let done = check.args(["-c", script]).arg(fleet.state().join("stead.db")).output().unwrap();
+    let done = check
+        .args(["-c", script])
+        .arg(fleet.state().join("stead.db"))
+        .output()
+        .unwrap();
     assert_eq!(String::from_utf8_lossy(&done.stdout).trim(), "ok", "{done:?}");
 }
 
@@ -132,9 +153,16 @@ fn nothing_acknowledged_is_lost_when_keeper_and_daemon_are_killed_under_load() {
     let mut fleet = Fleet::of(&herd(count, COUNTER));
     fleet.up();
     let agents = fleet.until_all(count + 2, "online");
-    let names: Vec<String> = agents.iter().map(|agent| agent["name"].as_str().unwrap().to_owned()).collect();
+    let names: Vec<String> = agents
+        .iter()
+        .map(|agent| agent["name"].as_str().unwrap().to_owned())
+        .collect();
     // Every other one is worked on; the others must live through it untouched.
-    let (worked, left): (Vec<_>, Vec<_>) = names.into_iter().filter(|name| name.starts_with('a')).enumerate().partition(|(n, _)| n % 2 == 0);
+    let (worked, left): (Vec<_>, Vec<_>) = names
+        .into_iter()
+        .filter(|name| name.starts_with('a'))
+        .enumerate()
+        .partition(|(n, _)| n % 2 == 0);
     let worked: Vec<String> = worked.into_iter().map(|(_, name)| name).collect();
     let before = lives(&fleet.agents());
     let load = Load::start(fleet.at(), &worked);
@@ -161,7 +189,10 @@ fn nothing_acknowledged_is_lost_when_keeper_and_daemon_are_killed_under_load() {
     for row in fleet.items("/api/v1/transitions?limit=1000") {
         correlations.insert(row["correlation_id"].as_str().unwrap().to_owned());
     }
-    let lost: Vec<_> = acknowledged.iter().filter(|made| !correlations.contains(*made)).collect();
+    let lost: Vec<_> = acknowledged
+        .iter()
+        .filter(|made| !correlations.contains(*made))
+        .collect();
     assert!(lost.is_empty(), "acknowledged, but not in history: {lost:?}");
     each_line_is_there_once(&fleet, 1);
     histories_are_contiguous(&fleet);
@@ -198,7 +229,9 @@ fn all_agents_killed_at_once_are_all_back() {
     tries("all agents killed at once", 3, |_| {
         let before = lives(&fleet.agents());
         let begun = std::time::Instant::now();
-        before.values().for_each(|(pid, _, _)| procs::kill(i32::try_from(*pid).unwrap()));
+        before
+            .values()
+            .for_each(|(pid, _, _)| procs::kill(i32::try_from(*pid).unwrap()));
         fleet.until("all are back", |fleet| {
             let after = lives(&fleet.agents());
             let back = |name: &String| after[name].0 != 0 && after[name].1 == before[name].1 + 1;

@@ -102,7 +102,10 @@ impl Fleet {
 
     /// Starts the daemon; it need not be ready.
     pub(crate) fn launch(&mut self) {
-        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.path("daemon.log"));
+        let log = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.path("daemon.log"));
         let mut command = self.stead();
         command.args(["up", "fleet.toml", "--listen", &self.at.to_string()]);
         command.stdout(Stdio::null()).stderr(log.unwrap());
@@ -141,7 +144,11 @@ impl Fleet {
         let mut last = Value::Null;
         self.until_shown(&format!("{name} is as wanted"), || {
             last = self.agent(name);
-            if wanted(&last) { Ok(last.clone()) } else { Err(format!("{last:#}")) }
+            if wanted(&last) {
+                Ok(last.clone())
+            } else {
+                Err(format!("{last:#}"))
+            }
         })
     }
 
@@ -150,8 +157,15 @@ impl Fleet {
     pub(crate) fn until_all(&self, count: usize, phase: &str) -> Vec<Value> {
         self.until_shown(&format!("{count} agents are {phase}"), || {
             let agents = self.agents();
-            let so = agents.iter().filter(|agent| agent["phase"] == phase && agent["pid"].is_i64()).count();
-            if so == count { Ok(agents) } else { Err(format!("{so} of {}", agents.len())) }
+            let so = agents
+                .iter()
+                .filter(|agent| agent["phase"] == phase && agent["pid"].is_i64())
+                .count();
+            if so == count {
+                Ok(agents)
+            } else {
+                Err(format!("{so} of {}", agents.len()))
+            }
         })
     }
 
@@ -203,7 +217,9 @@ impl Fleet {
         let mut next = path.to_owned();
         loop {
             let mut page = self.get(&next).json();
-            let Some(items) = page["items"].as_array_mut() else { panic!("{next}: {page}") };
+            let Some(items) = page["items"].as_array_mut() else {
+                panic!("{next}: {page}")
+            };
             all.append(items);
             match page["next_cursor"].as_str() {
                 Some(cursor) => next = format!("{path}&cursor={cursor}"),
@@ -224,7 +240,12 @@ impl Fleet {
     #[track_caller]
     pub(crate) fn lines(&self, name: &str) -> Vec<String> {
         let text = self.get(&format!("/api/v1/agents/{name}/logs?tail=1000000")).body;
-        let line = |line: &str| serde_json::from_str::<Value>(line).unwrap()["line"].as_str().unwrap().to_owned();
+        let line = |line: &str| {
+            serde_json::from_str::<Value>(line).unwrap()["line"]
+                .as_str()
+                .unwrap()
+                .to_owned()
+        };
         text.lines().map(line).collect()
     }
 
@@ -263,14 +284,29 @@ impl Fleet {
     /// Waits until nothing of this fleet runs.
     #[track_caller]
     pub(crate) fn until_nothing_runs(&self) {
-        until("nothing is left behind", PATIENCE, || procs::of(&self.state).is_empty().then_some(()));
+        until("nothing is left behind", PATIENCE, || {
+            procs::of(&self.state).is_empty().then_some(())
+        });
     }
 
     /// What the daemon and the keeper said.
     pub(crate) fn log(&self) -> String {
         let keeper = std::fs::read_to_string(self.state.join("keeper.log")).unwrap_or_default();
-        let tail = |text: &str| text.lines().rev().take(60).collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join("\n");
-        format!("-- daemon\n{}\n-- keeper\n{}", tail(&self.read("daemon.log")), tail(&keeper))
+        let tail = |text: &str| {
+            text.lines()
+                .rev()
+                .take(60)
+                .collect::<Vec<_>>()
+                .into_iter()
+                .rev()
+                .collect::<Vec<_>>()
+                .join("\n")
+        };
+        format!(
+            "-- daemon\n{}\n-- keeper\n{}",
+            tail(&self.read("daemon.log")),
+            tail(&keeper)
+        )
     }
 }
 
@@ -298,7 +334,10 @@ pub(crate) fn free() -> SocketAddr {
 pub(crate) fn herd(count: usize, extra: &str) -> String {
     let script = "exec 9>@/lock.$STEAD_AGENT; flock -n 9 || echo $STEAD_INSTANCE >> @/twice; echo $STEAD_AGENT $$$$ $STEAD_INCARNATION >> @/marks; exec sleep 100000";
     let agents = (1..=count).map(|n| format!("[agents.a{n:04}]\ncommand = ['sh', '-c', '{script}']\n"));
-    format!("[defaults.restart]\nbackoff.initial = '0s'\nintensity.max = 1000\n{}{extra}", agents.collect::<String>())
+    format!(
+        "[defaults.restart]\nbackoff.initial = '0s'\nintensity.max = 1000\n{}{extra}",
+        agents.collect::<String>()
+    )
 }
 
 const LOOK: Duration = Duration::from_millis(20);

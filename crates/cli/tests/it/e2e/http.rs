@@ -29,7 +29,10 @@ pub(crate) fn ask(at: SocketAddr, method: &str, path: &str, headers: &[(&str, &s
     let mut stream = TcpStream::connect_timeout(&at, PATIENCE).ok()?;
     stream.set_read_timeout(Some(PATIENCE)).ok()?;
     // HTTP/1.0: the answer comes whole and ends with the connection.
-    let mut request = format!("{method} {path} HTTP/1.0\r\nHost: {at}\r\nContent-Length: {}\r\n", body.len());
+    let mut request = format!(
+        "{method} {path} HTTP/1.0\r\nHost: {at}\r\nContent-Length: {}\r\n",
+        body.len()
+    );
     if !body.is_empty() {
         request.push_str("Content-Type: application/json\r\n");
     }
@@ -43,7 +46,8 @@ pub(crate) fn ask(at: SocketAddr, method: &str, path: &str, headers: &[(&str, &s
     let (head, body) = text.split_once("\r\n\r\n")?;
     let length = head.lines().find_map(|line| {
         let (name, value) = line.split_once(':')?;
-        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().ok())?
+        name.eq_ignore_ascii_case("content-length")
+            .then(|| value.trim().parse::<usize>().ok())?
     });
     if length.is_some_and(|length| length != body.len()) {
         return None;

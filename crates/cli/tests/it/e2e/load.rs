@@ -31,7 +31,10 @@ impl Load {
     /// Ends all clients; gives the correlation ids of the changes that were acknowledged.
     pub(crate) fn stop(self) -> BTreeSet<String> {
         self.stop.store(true, Ordering::SeqCst);
-        self.clients.into_iter().flat_map(|client| client.join().unwrap()).collect()
+        self.clients
+            .into_iter()
+            .flat_map(|client| client.join().unwrap())
+            .collect()
     }
 }
 
@@ -39,7 +42,11 @@ impl Load {
 fn work(at: SocketAddr, name: &str, stop: &AtomicBool) -> BTreeSet<String> {
     let mut acknowledged = BTreeSet::new();
     for number in 0_u64.. {
-        let (verb, rest) = if number % 2 == 0 { ("stop", "online") } else { ("start", "offline") };
+        let (verb, rest) = if number % 2 == 0 {
+            ("stop", "online")
+        } else {
+            ("start", "offline")
+        };
         if verb == "stop" && stop.load(Ordering::SeqCst) {
             break;
         }
@@ -51,13 +58,15 @@ fn work(at: SocketAddr, name: &str, stop: &AtomicBool) -> BTreeSet<String> {
         let path = format!("/api/v1/agents/{name}/lifecycle/{verb}");
         // The same key until it is answered: a change is made once, however often it is asked for.
         let headers = [("Idempotency-Key", key.as_str()), ("X-Correlation-Id", key.as_str())];
-        until(&format!("{verb} of {name} is acknowledged"), PATIENCE, || {
-            match http::ask(at, "POST", &path, &headers, "{}")? {
+        until(
+            &format!("{verb} of {name} is acknowledged"),
+            PATIENCE,
+            || match http::ask(at, "POST", &path, &headers, "{}")? {
                 answer if answer.status == 202 => Some(()),
                 answer if answer.status == 503 => None,
                 answer => panic!("{verb} of {name}: {answer:?}"),
-            }
-        });
+            },
+        );
         acknowledged.insert(key);
     }
     acknowledged

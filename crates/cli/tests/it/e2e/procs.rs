@@ -5,32 +5,45 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// Every process that runs with a state directory in its environment: daemon, keeper, agents and what they started.
+/// Every process of a state directory: daemon, keeper, agents and what they started.
 pub(crate) fn of(state: &Path) -> Vec<i32> {
-    let mark = format!("STEAD_STATE_DIR={}", state.display());
-    all_with(|words| words.split(|byte| *byte == 0).any(|word| word == mark.as_bytes()))
+    let (host, agent) = (host_mark(state), agent_mark(state));
+    all_with(|word| word == host.as_bytes() || word.starts_with(agent.as_bytes()))
 }
 
-/// The agents' processes among them.
+/// The agents' processes among them, and what they started.
 pub(crate) fn agents_of(state: &Path) -> Vec<i32> {
-    let mark = format!("STEAD_STATE_DIR={}", state.display());
-    all_with(|words| {
-        let mut words = words.split(|byte| *byte == 0);
-        words.clone().any(|word| word == mark.as_bytes()) && words.any(|word| word.starts_with(b"STEAD_INSTANCE="))
-    })
+    let agent = agent_mark(state);
+    all_with(|word| word.starts_with(agent.as_bytes()))
 }
 
+/// What only daemon and keeper have in their environment; agents are not told.
+fn host_mark(state: &Path) -> String {
+    format!("STEAD_STATE_DIR={}", state.display())
+}
+
+fn agent_mark(state: &Path) -> String {
+    format!("STEAD_AGENT_DIR={}/", state.display())
+}
+
+/// Every process with such a word in its environment.
 fn all_with(wanted: impl Fn(&[u8]) -> bool) -> Vec<i32> {
     let processes = std::fs::read_dir("/proc").unwrap();
     let pids = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    pids.filter(|pid| std::fs::read(format!("/proc/{pid}/environ")).is_ok_and(|words| wanted(&words)))
-        .collect()
+    let has = |pid: &i32| {
+        let words = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        words.split(|byte| *byte == 0).any(&wanted)
+    };
+    pids.filter(has).collect()
 }
 
 /// Whether a process runs; one that ended and was not yet reaped does not.
 pub(crate) fn runs(pid: i32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let state = stat.rsplit(')').next().and_then(|rest| rest.trim_start().chars().next());
+    let state = stat
+        .rsplit(')')
+        .next()
+        .and_then(|rest| rest.trim_start().chars().next());
     state.is_some_and(|state| !matches!(state, 'Z' | 'X'))
 }
 

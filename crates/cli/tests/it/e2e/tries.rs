@@ -17,7 +17,11 @@ pub(crate) fn tries(name: &str, short: u64, mut one: impl FnMut(&mut Dice)) {
 
 /// As many as in the long form, else as in the short one.
 pub(crate) fn size(short: usize, long: usize) -> usize {
-    if std::env::var_os("STEAD_TRIES").is_some() { long } else { short }
+    if std::env::var_os("STEAD_TRIES").is_some() {
+        long
+    } else {
+        short
+    }
 }
 
 /// Numbers out of a seed.

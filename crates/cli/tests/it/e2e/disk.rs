@@ -1,0 +1,267 @@
+//! Storage and clocks that fail: changes are refused with a reason, agents are cared for, and all is well again afterwards.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use super::fleet::{Fleet, PATIENCE};
+use super::procs::{self, until};
+
+const PREY: &str = "
+[agents.prey]
+command = ['sleep', '100000']
+restart = { backoff = { initial = '0s' }, intensity = { max = 1000 } }
+[agents.other]
+command = ['sleep', '100000']
+";
+
+/// A small file system of its own, gone with the value.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    /// Nothing, said aloud, if this process may not mount.
+    fn mount() -> Option<Self> {
+        let at = tempfile::tempdir().unwrap();
+        let mount = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=6m", "stead-test"])
+            .arg(at.path())
+            .output();
+        match mount {
+            Ok(done) if done.status.success() => Some(Self(at)),
+            refused => {
+                println!("skipped: a small file system cannot be mounted: {refused:?}");
+                None
+            }
+        }
+    }
+
+    fn ballast(&self) -> PathBuf {
+        self.0.path().join("ballast")
+    }
+
+    fn fill(&self) {
+        let error = std::fs::write(self.ballast(), vec![1; 8 << 20]).unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::StorageFull);
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _gone = Command::new("umount").arg("-l").arg(self.0.path()).status();
+    }
+}
+
+/// Kills an agent and waits for its next run.
+#[track_caller]
+fn dies_and_returns(fleet: &Fleet, name: &str) {
+    let before = fleet.agent(name);
+    procs::kill(i32::try_from(before["pid"].as_i64().unwrap()).unwrap());
+    fleet.until_agent(name, |agent| {
+        agent["pid"].is_i64() && agent["incarnation"].as_u64() > before["incarnation"].as_u64()
+    });
+}
+
+#[test]
+fn a_full_disk_stops_changes_but_not_care_and_is_forgotten_once_there_is_room() {
+    let Some(disk) = SmallDisk::mount() else { return };
+    let mut fleet = Fleet::of(PREY);
+    fleet.keep_in(&disk.0.path().join("s"));
+    fleet.up();
+    fleet.until_all(2, "online");
+    disk.fill();
+    let verbs = ["pause", "resume"].iter().cycle();
+    let mut codes = Vec::new();
+    for verb in verbs.take(200) {
+        let answer = fleet.post(&format!("/api/v1/agents/other/lifecycle/{verb}"), "{}");
+        if answer.status == 503 {
+            codes.push(answer.code());
+        }
+        if codes.last().is_some_and(|code| code == "store-unavailable") {
+            break;
+        }
+    }
+    assert_eq!(
+        codes.last().map(String::as_str),
+        Some("store-unavailable"),
+        "{codes:?}\n{}",
+        fleet.log()
+    );
+    assert_eq!(fleet.get("/health/live").status, 200);
+    assert_eq!(fleet.get("/health/ready").status, 503);
+    dies_and_returns(&fleet, "prey");
+    dies_and_returns(&fleet, "prey");
+    let other = fleet.agent("other");
+    std::fs::remove_file(disk.ballast()).unwrap();
+    fleet.until("the store is back", |fleet| {
+        (fleet.get("/health/ready").status == 200).then_some(())
+    });
+    fleet.must(&["restart", "other", "--wait"]);
+    assert_ne!(fleet.agent("other")["pid"], other["pid"]);
+    let rows = fleet.history("prey");
+    let starts = rows.iter().filter(|row| row["to"] == "starting").count();
+    assert_eq!(starts, 3, "the restarts meanwhile are in history, too");
+    drop(fleet);
+}
+
+#[test]
+fn a_corrupted_database_is_named_and_agents_that_live_are_left_alone() {
+    let mut fleet = Fleet::of(PREY);
+    fleet.up();
+    let agents = fleet.until_all(2, "online");
+    fleet.kill_daemon();
+    let base = fleet.state().join("stead.db");
+    for file in ["stead.db-wal", "stead.db-shm"] {
+        let _absent = std::fs::remove_file(fleet.state().join(file));
+    }
+    let garbage = b"this was a database once, and now it is a text. ".repeat(400);
+    std::fs::write(&base, &garbage).unwrap();
+    let done = fleet.run(&["up", "fleet.toml", "--listen", "127.0.0.1:0"]);
+    let told = String::from_utf8_lossy(&done.stderr);
+    assert_eq!(done.status.code(), Some(1), "{told}");
+    assert!(told.contains("stead.db") && told.contains("left alone"), "{told}");
+    assert!(std::fs::read(&base).unwrap() == garbage);
+    for agent in agents {
+        assert!(procs::runs(i32::try_from(agent["pid"].as_i64().unwrap()).unwrap()));
+    }
+}
+
+/// A library that stands before libc's: syncing fails, or the wall clock is wrong, as soon as a file says so.
+const SHIM: &str = r#"
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdlib.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+#include <sys/syscall.h>
+static int there(const char *name) {
+    char path[512];
+    const char *dir = getenv("SHIM");
+    if (!dir) return 0;
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    return syscall(SYS_access, path, F_OK) == 0;
+}
+static int sync_with(long call, int fd) {
+    if (there("no-sync")) { errno = EIO; return -1; }
+    return (int)syscall(call, fd);
+}
+int fsync(int fd) { return sync_with(SYS_fsync, fd); }
+int fdatasync(int fd) { return sync_with(SYS_fdatasync, fd); }
+int clock_gettime(clockid_t id, struct timespec *at) {
+    int done = (int)syscall(SYS_clock_gettime, id, at);
+    if (id == CLOCK_REALTIME) {
+        if (there("ahead")) at->tv_sec += 86400;
+        if (there("behind")) at->tv_sec -= 86400;
+    }
+    return done;
+}
+"#;
+
+/// Has a fleet run with the shim; nothing, said aloud, where it cannot be compiled.
+fn shim(fleet: &mut Fleet) -> Option<()> {
+    let (source, library) = (fleet.path("shim.c"), fleet.path("shim.so"));
+    std::fs::write(&source, SHIM).unwrap();
+    let compile = Command::new("cc")
+        .args(["-shared", "-fPIC", "-o"])
+        .arg(&library)
+        .arg(&source)
+        .output();
+    match compile {
+        Ok(done) if done.status.success() => {}
+        refused => {
+            println!("skipped: no C compiler: {refused:?}");
+            return None;
+        }
+    }
+    let text = |path: &Path| path.display().to_string();
+    fleet.env("LD_PRELOAD", &text(&library));
+    let dir = text(&fleet.path(""));
+    fleet.env("SHIM", &dir);
+    Some(())
+}
+
+#[test]
+fn a_sync_that_fails_leaves_the_outcome_unknown_and_the_daemon_up() {
+    let mut fleet = Fleet::of(PREY);
+    if shim(&mut fleet).is_none() {
+        return;
+    }
+    fleet.up();
+    fleet.until_all(2, "online");
+    std::fs::write(fleet.path("no-sync"), "").unwrap();
+    let first = fleet.post("/api/v1/agents/other/lifecycle/stop", "{}");
+    assert_eq!(
+        (first.status, first.code().as_str()),
+        (503, "outcome-unknown"),
+        "{first:?}\n{}",
+        fleet.log()
+    );
+    let second = fleet.post("/api/v1/agents/other/lifecycle/start", "{}");
+    assert_eq!(
+        (second.status, second.code().as_str()),
+        (503, "store-unavailable"),
+        "{second:?}"
+    );
+    dies_and_returns(&fleet, "prey");
+    std::fs::remove_file(fleet.path("no-sync")).unwrap();
+    fleet.until("the store is back", |fleet| {
+        (fleet.get("/health/ready").status == 200).then_some(())
+    });
+    // Whatever became of the first change, the next one settles it.
+    fleet.must(&["start", "other", "--wait"]);
+    fleet.must(&["stop", "other", "--wait"]);
+    fleet.kill_daemon();
+    fleet.up();
+    assert_eq!(fleet.agent("other")["phase"], "offline");
+    assert_eq!(fleet.agent("prey")["phase"], "online");
+}
+
+#[test]
+fn a_wall_clock_that_jumps_changes_nothing() {
+    let beats = "
+[agents.remote]
+driver = 'none'
+[agents.watched]
+command = ['sh', '-c', 'exec sleep 100000']
+probes.liveness = { exec = { command = ['true'] }, period_seconds = 0.2 }
+";
+    let mut fleet = Fleet::of(&format!("{PREY}{beats}"));
+    if shim(&mut fleet).is_none() {
+        return;
+    }
+    fleet.up();
+    let beat = |fleet: &Fleet| {
+        fleet
+            .post("/api/v1/agents/remote/heartbeats", "{\"health\": \"healthy\"}")
+            .status
+    };
+    until("the reporter is healthy", PATIENCE, || {
+        assert_eq!(beat(&fleet), 202);
+        (fleet.agent("remote")["health"] == "healthy").then_some(())
+    });
+    fleet.until_agent("watched", |agent| agent["health"] == "healthy");
+    fleet.until_all(3, "online");
+    let seen = |fleet: &Fleet| {
+        let agents = fleet.agents();
+        agents
+            .iter()
+            .map(|one| (one["phase"].clone(), one["pid"].clone(), one["restarts"].clone()))
+            .collect::<Vec<_>>()
+    };
+    for step in ["ahead", "behind"] {
+        let before = seen(&fleet);
+        std::fs::write(fleet.path(step), "").unwrap();
+        for _ in 0..10 {
+            assert_eq!(beat(&fleet), 202);
+            std::thread::sleep(Duration::from_millis(100));
+            assert_eq!(seen(&fleet), before, "{step}");
+        }
+        fleet.must(&["restart", "other", "--wait"]);
+        dies_and_returns(&fleet, "prey");
+        std::fs::remove_file(fleet.path(step)).unwrap();
+        fleet.until_all(3, "online");
+        let healthy = |name: &str| fleet.agent(name)["health"] == "healthy";
+        assert!(healthy("remote") && healthy("watched"), "{step}");
+    }
+}
