@@ -1,50 +1,45 @@
-//! Files that are generated, committed, and compared with what generates them.
+//! Files that are generated and committed. The test that compares each with its source writes it anew where a variable is set.
 
 use anyhow::{Context, Result};
 
-use crate::shell::{cargo, output, root, say};
+use crate::shell::{cargo, run, say};
 
-/// One generated file: the arguments of `cargo` whose stdout it is, and where it lives.
+/// A generated file: the variable that has its test write it, and the arguments of `cargo test` that run that test.
 struct Generated {
-    cargo: &'static [&'static str],
-    file: &'static str,
+    files: &'static str,
+    variable: &'static str,
+    test: &'static [&'static str],
 }
 
-/// All of them. A new generated file needs a line here and nothing else.
-const GENERATED: &[Generated] = &[];
+/// All of them. A new generated file needs a line here and a test that fails when it is stale.
+const GENERATED: &[Generated] = &[
+    Generated {
+        files: "docs/api/v1.json",
+        variable: "UPDATE_OPENAPI",
+        test: &["-p", "stead-daemon", "--test", "it", "api::description"],
+    },
+    Generated {
+        files: "docs/fleet.schema.json",
+        variable: "UPDATE_SCHEMA",
+        test: &["-p", "stead-daemon", "--lib", "config::tests::schema"],
+    },
+    Generated {
+        files: "docs/lifecycle/",
+        variable: "UPDATE_LIFECYCLE",
+        test: &["-p", "stead-sim", "--test", "it", "lifecycle"],
+    },
+];
 
 /// Writes every generated file anew.
 ///
 /// # Errors
 ///
-/// A generator failed, or a file cannot be written.
+/// A generator failed.
 pub(crate) fn write() -> Result<()> {
-    for generated in GENERATED {
-        let path = root().join(generated.file);
-        std::fs::write(&path, generated.make()?).with_context(|| format!("cannot write {}", generated.file))?;
-        say(&format!("wrote {}", generated.file));
+    for Generated { files, variable, test } in GENERATED {
+        let arguments: Vec<&str> = ["test", "--quiet"].iter().chain(*test).copied().collect();
+        run(cargo(&arguments).env(variable, "1")).with_context(|| format!("cannot generate {files}"))?;
+        say(&format!("wrote {files}"));
     }
     Ok(())
-}
-
-/// Names every generated file that is not what its generator makes today.
-///
-/// # Errors
-///
-/// A generator failed.
-pub(crate) fn stale() -> Result<Vec<String>> {
-    let mut stale = Vec::new();
-    for generated in GENERATED {
-        let committed = std::fs::read_to_string(root().join(generated.file)).unwrap_or_default();
-        if committed != generated.make()? {
-            stale.push(format!("{} is not fresh: run `cargo xtask generate`", generated.file));
-        }
-    }
-    Ok(stale)
-}
-
-impl Generated {
-    fn make(&self) -> Result<String> {
-        output(&mut cargo(self.cargo)).with_context(|| format!("cannot generate {}", self.file))
-    }
 }

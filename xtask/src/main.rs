@@ -40,6 +40,6 @@ fn run(args: &[String]) -> Result<()> {
 
 const HELP: &str = "\
 cargo xtask test       every gate, in the order in which they fail fastest
-cargo xtask tidy       the rules of the house: arrows, purity, sizes, words, generated files
+cargo xtask tidy       the rules of the house: arrows, purity, sizes, words
 cargo xtask generate   writes the generated files anew
 cargo xtask coverage   line coverage of the pure crates, at least 90 % each";

@@ -9,7 +9,6 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::generated;
 use crate::shell::{output, root, say};
 use metadata::Metadata;
 
@@ -24,7 +23,6 @@ pub(crate) fn run() -> Result<()> {
     let mut breaches = arrows::check(&metadata);
     breaches.extend(manifests::check(&files));
     breaches.extend(sources::check(&files));
-    breaches.extend(generated::stale()?);
     for breach in &breaches {
         say(breach);
     }
