@@ -10,7 +10,7 @@ use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -65,7 +65,7 @@ fn floor(report: &str) -> Result<()> {
 }
 
 fn measure(rounds: usize, agents: u64) -> Result<()> {
-    let dir = PathBuf::from(format!("/tmp/stead-measure-{}", std::process::id()));
+    let dir = std::env::temp_dir().join(format!("stead-measure-{}", std::process::id()));
     std::fs::create_dir(&dir)?;
     let report = dir.join("report");
     let socket = UnixDatagram::bind(&report)?;
