@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use stead_model::journal::{AgentRow, AnswerRow, Change, Durability, SlotState};
 use stead_model::{
     AgentId, AgentRef, AgentSpec, Answer, BootClock, Command, Explanation, Inventory, LifecycleView, Moment, Namespace,
-    Now, Observation, Outcome, Refusal, Request, Slot,
+    Now, Observation, Outcome, Profile, Refusal, Request, Slot,
 };
 
 use crate::batch::{Batch, Released};
@@ -56,11 +56,17 @@ impl Engine {
     /// An engine that owns no slot yet.
     #[must_use]
     pub fn new(boot: BootClock) -> Self {
+        Self::with_profiles(boot, Vec::new())
+    }
+
+    /// An engine that knows profiles beside the built-in ones. It owns no slot yet.
+    #[must_use]
+    pub fn with_profiles(boot: BootClock, profiles: Vec<Profile>) -> Self {
         let mut slots = Vec::new();
         slots.resize_with(usize::from(stead_model::SLOTS), || None);
         Self {
             boot,
-            profiles: Profiles::built_in(),
+            profiles: Profiles::with(profiles),
             slots,
             alarms: BTreeSet::new(),
         }

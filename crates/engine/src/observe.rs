@@ -12,7 +12,9 @@ use alloc::string::ToString;
 
 use stead_model::journal::{Block, BlockKind};
 use stead_model::spec::ReadinessSource;
-use stead_model::{AgentId, Health, Notice, Observation, Order, ProcessIdentity, Reason, Role, SpawnFailure, Wanted};
+use stead_model::{
+    AgentId, Exit, Health, Notice, Observation, Order, ProcessIdentity, Reason, Role, SpawnFailure, Wanted,
+};
 
 use crate::plan::{self, plan};
 use crate::record::{Record, Timer};
@@ -117,11 +119,13 @@ fn spawned(step: &mut Step, record: &mut Record, result: Result<ProcessIdentity,
             }
         }
         Err(failure) => {
-            record.row.instance = None;
-            if plan::wanted(record) == Wanted::Running {
+            let rises = matches!(record.role(), Role::Starting | Role::Restarting) && !record.ending();
+            if rises && plan::wanted(record) == Wanted::Running {
+                record.row.instance = None;
                 failed_start(step, record, &failure);
+            } else {
+                exited(step, record, Exit::Unknown, 0);
             }
-            step.touch();
         }
     }
     plan(step, record);
@@ -137,7 +141,12 @@ pub(crate) fn alive(step: &mut Step, record: &mut Record, process: ProcessIdenti
     if let (Some(instance), Some(process)) = (record.instance_id(), record.process())
         && record.spec.probes != stead_model::spec::Probes::default()
     {
-        let (probes, process) = (Box::new(record.spec.probes.clone()), Box::new(process.clone()));
+        let mut probes = Box::new(record.spec.probes.clone());
+        if record.role().serves() {
+            // It has come up before; one that is adopted need not show that again.
+            probes.startup = None;
+        }
+        let process = Box::new(process.clone());
         step.order(Order::Probe {
             instance,
             probes,

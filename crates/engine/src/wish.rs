@@ -85,6 +85,7 @@ const fn paused(role: Role, instance: bool) -> Wish {
         }
         Role::TimedOut => Wish::Next(if instance { Step::Kill } else { Step::Down }),
         Role::Stopping => stopping(instance),
+        Role::Starting | Role::Restarting if !instance => Wish::Next(Step::Down),
         Role::Preparing | Role::Starting | Role::Restarting | Role::Updating | Role::Scaling => Wish::Wait,
         Role::Initial | Role::Prepared | Role::Failed | Role::Offline | Role::Retired | Role::Gone => Wish::Refused,
     }
@@ -98,6 +99,7 @@ const fn maintenance(role: Role, instance: bool) -> Wish {
         Role::Maintenance => Wish::Satisfied,
         Role::TimedOut => Wish::Next(if instance { Step::Kill } else { Step::Down }),
         Role::Stopping => stopping(instance),
+        Role::Starting | Role::Restarting if !instance => Wish::Next(Step::Down),
         Role::Preparing | Role::Starting | Role::Restarting | Role::Updating | Role::Scaling => Wish::Wait,
         Role::Initial | Role::Prepared | Role::Failed | Role::Retired | Role::Gone => Wish::Refused,
     }

@@ -41,13 +41,12 @@ pub(crate) fn exited(step: &mut Step, record: &mut Record, exit: Exit, swept: u3
         Role::Ready | Role::Busy | Role::Idle | Role::Impaired | Role::Updating | Role::Scaling => {
             crashed(step, record, exit, why);
         }
-        // It was ended on somebody's word while it came up; that is no failure, whatever is wanted by now.
-        Role::Starting | Role::Restarting if instance.ending => {
+        Role::Starting | Role::Restarting if again && !instance.ending => ended_early(step, record, exit, why),
+        // It was ended on somebody's word while it came up, or nobody wants it to serve any more: no failure.
+        Role::Starting | Role::Restarting => {
             while plan::go_down(step, record, &why) {}
             step.health(record, Health::Unknown, "it is down");
         }
-        Role::Starting | Role::Restarting if again => ended_early(step, record, exit, why),
-        Role::Starting | Role::Restarting => {}
         Role::Error | Role::Failed | Role::TimedOut => {
             // It was ended because it failed; its policy says what follows.
             if again {

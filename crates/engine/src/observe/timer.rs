@@ -73,27 +73,25 @@ fn settled(step: &mut Step, record: &mut Record) {
 
 /// It has been silent for too long.
 fn silent(step: &mut Step, record: &mut Record) {
-    record.row.correlation_id.clone_from(&step.origin.correlation_id);
+    let idle = matches!(record.role(), Role::Maintenance | Role::Suspended);
     match record.spec.driver {
-        Driver::Process(_) => ill(
-            step,
-            record,
-            Reason::HeartbeatTimeout,
-            "its watchdog was not fed in time",
-        ),
-        Driver::None => {
+        Driver::Process(_) if record.role().serves() => {
+            record.row.correlation_id.clone_from(&step.origin.correlation_id);
+            let detail = "its watchdog was not fed in time";
+            ill(step, record, Reason::HeartbeatTimeout, detail);
+        }
+        Driver::None if record.role().serves() || idle => {
+            record.row.correlation_id.clone_from(&step.origin.correlation_id);
             let detail = "it has not reported for 15 s";
             let why = Why::new(Reason::HeartbeatTimeout, detail);
-            let idle = matches!(record.role(), Role::Maintenance | Role::Suspended);
-            let went = if idle {
-                plan::go_down(step, record, &why)
+            if idle {
+                plan::go_down(step, record, &why);
             } else {
-                record.role().serves() && step.hop(record, Role::Error, why)
-            };
-            if went {
-                step.health(record, Health::Failed, detail);
-                plan(step, record);
+                step.hop(record, Role::Error, why);
             }
+            step.health(record, Health::Failed, detail);
+            plan(step, record);
         }
+        Driver::Process(_) | Driver::None => {}
     }
 }

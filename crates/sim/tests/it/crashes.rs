@@ -142,7 +142,8 @@ impl Life {
 
     /// Somebody says something: the truth, something late, something strange.
     fn hear(&mut self) {
-        let Some(mut instance) = self.world.instance(self.dice.pick(&NAMES)) else {
+        let name = *self.dice.pick(&NAMES);
+        let Some(mut instance) = self.world.instance(name) else {
             return;
         };
         if self.dice.one_in(4) {
