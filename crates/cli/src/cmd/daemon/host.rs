@@ -135,7 +135,7 @@ fn start(settings: &Settings, fleet: Option<&Path>) -> Result<Daemon, Failure> {
     })
 }
 
-/// What the command line says, else the fleet file, else the defaults.
+/// What the command line says, else the fleet file, else the defaults. A file `token` in the state directory is the token.
 fn settings(
     global: &Global,
     hosting: &Hosting,
@@ -143,29 +143,24 @@ fn settings(
     dir: Option<&str>,
     token_file: Option<&str>,
 ) -> Result<Settings, Failure> {
-    let token_file = token_file.map(PathBuf::from);
-    let token =
-        match (&global.token, &token_file) {
-            (Some(token), _) => Some(token.clone()),
-            (None, Some(file)) => {
-                let read = std::fs::read_to_string(file);
-                Some(read.map_err(|error| {
-                    Failure::new(format!("the token file {} cannot be read: {error}", file.display()))
-                })?)
-            }
-            (None, None) => None,
-        };
+    let dir = hosting
+        .state_dir
+        .clone()
+        .or_else(|| dir.map(PathBuf::from))
+        .unwrap_or_else(state_dir);
+    let kept = dir.join("token");
+    let token_file = token_file.map(PathBuf::from).or_else(|| kept.exists().then_some(kept));
+    let token = match (&global.token, &token_file) {
+        (Some(token), _) => Some(token.clone()),
+        (None, Some(file)) => Some(read_token(file)?),
+        (None, None) => None,
+    };
     let token = token
         .map(|token| Token::new(token.trim()))
         .transpose()
         .map_err(|error| Failure::with(Exit::Usage, error.to_string()))?;
     let program = std::env::current_exe()
         .map_err(|error| Failure::new(format!("this program cannot be found again: {error}")))?;
-    let dir = hosting
-        .state_dir
-        .clone()
-        .or_else(|| dir.map(PathBuf::from))
-        .unwrap_or_else(state_dir);
     Ok(Settings {
         state_dir: std::path::absolute(dir)?,
         listen: hosting.listen.or(listen).unwrap_or(DEFAULT_LISTEN),
@@ -173,6 +168,11 @@ fn settings(
         token_file,
         program,
     })
+}
+
+fn read_token(file: &Path) -> Result<String, Failure> {
+    std::fs::read_to_string(file)
+        .map_err(|error| Failure::new(format!("the token file {} cannot be read: {error}", file.display())))
 }
 
 fn invalid(problems: &[stead_daemon::config::Diagnostic]) -> Failure {
