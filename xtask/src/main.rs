@@ -3,6 +3,7 @@
 mod coverage;
 mod gates;
 mod generated;
+mod proof;
 mod shell;
 mod tidy;
 
@@ -30,6 +31,9 @@ fn run(args: &[String]) -> Result<()> {
         ["tidy"] => tidy::run(),
         ["generate"] => generated::write(),
         ["coverage"] => coverage::run(),
+        ["crash"] => proof::crash("100"),
+        ["crash", "--tries", tries] => proof::crash(tries),
+        ["proof"] => proof::run(),
         [] | ["help" | "--help" | "-h"] => {
             say(HELP);
             Ok(())
@@ -42,4 +46,6 @@ const HELP: &str = "\
 cargo xtask test       every gate, in the order in which they fail fastest
 cargo xtask tidy       the rules of the house: arrows, purity, sizes, words
 cargo xtask generate   writes the generated files anew
-cargo xtask coverage   line coverage of the pure crates, at least 90 % each";
+cargo xtask coverage   line coverage of the pure crates, at least 90 % each
+cargo xtask crash      kills daemon, keeper and agents of the release binary, 100 times each (--tries N)
+cargo xtask proof      all long tests and all benchmarks, written down in bench/proof.md; takes hours";

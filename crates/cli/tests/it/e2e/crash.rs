@@ -93,6 +93,31 @@ fn histories_are_contiguous(fleet: &Fleet) {
     }
 }
 
+/// What was acknowledged is there, as far back as history is kept; what is there was asked for.
+#[track_caller]
+fn every_change_is_in_history(fleet: &Fleet, acknowledged: &BTreeMap<String, u64>, load: &Load) {
+    let mut rows = BTreeMap::<String, BTreeSet<u64>>::new();
+    for row in fleet.items("/api/v1/transitions?limit=1000") {
+        if let Some((name, number)) = row["correlation_id"].as_str().unwrap().split_once('-')
+            && let Ok(number) = number.parse()
+        {
+            rows.entry(name.to_owned()).or_default().insert(number);
+        }
+    }
+    let asked = load.acknowledged();
+    for (name, count) in acknowledged {
+        let made = &rows[name];
+        let lost: Vec<u64> = (made.first().copied().unwrap_or(1)..=*count)
+            .filter(|number| !made.contains(number))
+            .collect();
+        assert!(lost.is_empty(), "{name}: acknowledged, but not in history: {lost:?}");
+        assert!(
+            made.last() <= Some(&(asked[name] + 1)),
+            "{name}: in history, but never asked for: {made:?}"
+        );
+    }
+}
+
 /// The database is whole, as SQLite itself sees it.
 #[track_caller]
 fn the_database_is_whole(fleet: &Fleet) {
@@ -165,7 +190,7 @@ fn nothing_acknowledged_is_lost_when_keeper_and_daemon_are_killed_under_load() {
         .partition(|(n, _)| n % 2 == 0);
     let worked: Vec<String> = worked.into_iter().map(|(_, name)| name).collect();
     let before = lives(&fleet.agents());
-    let load = Load::start(fleet.at(), &worked);
+    let mut load = Load::start(fleet.at(), &worked);
     tries("kill -9 of keeper and daemon", 10, |dice| {
         dice.wait(Duration::from_millis(1500));
         let keeper = fleet.keeper_pid();
@@ -176,24 +201,19 @@ fn nothing_acknowledged_is_lost_when_keeper_and_daemon_are_killed_under_load() {
             fleet.kill_daemon();
             procs::kill(keeper);
         }
+        let acknowledged = load.acknowledged();
         fleet.up();
         assert_eq!(fleet.read("twice"), "", "{}", fleet.log());
+        every_change_is_in_history(&fleet, &acknowledged, &load);
     });
-    let acknowledged = load.stop();
-    println!("{} changes were acknowledged", acknowledged.len());
+    load.stop();
+    let acknowledged = load.acknowledged();
+    println!("{} changes were acknowledged", acknowledged.values().sum::<u64>());
+    every_change_is_in_history(&fleet, &acknowledged, &load);
     let after = lives(&fleet.agents());
     for (_, name) in &left {
         assert_eq!(after[name], before[name], "{name}");
     }
-    let mut correlations = BTreeSet::new();
-    for row in fleet.items("/api/v1/transitions?limit=1000") {
-        correlations.insert(row["correlation_id"].as_str().unwrap().to_owned());
-    }
-    let lost: Vec<_> = acknowledged
-        .iter()
-        .filter(|made| !correlations.contains(*made))
-        .collect();
-    assert!(lost.is_empty(), "acknowledged, but not in history: {lost:?}");
     each_line_is_there_once(&fleet, 1);
     histories_are_contiguous(&fleet);
     nothing_was_started_twice(&fleet);

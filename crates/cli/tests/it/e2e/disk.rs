@@ -257,7 +257,14 @@ probes.liveness = { exec = { command = ['true'] }, period_seconds = 0.2 }
             std::thread::sleep(Duration::from_millis(100));
             assert_eq!(seen(&fleet), before, "{step}");
         }
+        let rows = fleet.history("other").len();
         fleet.must(&["restart", "other", "--wait"]);
+        let stamps: Vec<String> = fleet
+            .history("other")
+            .iter()
+            .map(|row| row["at"].as_str().unwrap()[..10].to_owned())
+            .collect();
+        assert_ne!(stamps[0], stamps[rows], "the daemon reads the clock that jumped");
         dies_and_returns(&fleet, "prey");
         std::fs::remove_file(fleet.path(step)).unwrap();
         fleet.until_all(3, "online");

@@ -1,9 +1,9 @@
 //! Writes under way: clients that ask for changes, and repeat what was not answered, until they are told to stop.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use super::fleet::PATIENCE;
@@ -12,42 +12,52 @@ use super::procs::until;
 
 /// Clients at work, one for each agent.
 pub(crate) struct Load {
-    stop: Arc<AtomicBool>,
-    clients: Vec<JoinHandle<BTreeSet<String>>>,
+    shared: Arc<Shared>,
+    clients: Vec<JoinHandle<()>>,
+}
+
+#[derive(Default)]
+struct Shared {
+    stop: AtomicBool,
+    /// How many changes of each agent were acknowledged; they have the numbers 1 to that.
+    acknowledged: Mutex<BTreeMap<String, u64>>,
 }
 
 impl Load {
-    /// Stops and starts each of the agents, over and over.
+    /// Stops and starts each of the agents, over and over. The correlation ids of the changes are `NAME-1`, `NAME-2` and so on.
     pub(crate) fn start(at: SocketAddr, agents: &[String]) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
+        let shared = Arc::new(Shared::default());
         let client = |name: &String| {
-            let (name, stop) = (name.clone(), Arc::clone(&stop));
-            std::thread::spawn(move || work(at, &name, &stop))
+            let (name, shared) = (name.clone(), Arc::clone(&shared));
+            std::thread::spawn(move || work(at, &name, &shared))
         };
         let clients = agents.iter().map(client).collect();
-        Self { stop, clients }
+        Self { shared, clients }
     }
 
-    /// Ends all clients; gives the correlation ids of the changes that were acknowledged.
-    pub(crate) fn stop(self) -> BTreeSet<String> {
-        self.stop.store(true, Ordering::SeqCst);
-        self.clients
-            .into_iter()
-            .flat_map(|client| client.join().unwrap())
-            .collect()
+    /// How many changes of each agent were acknowledged so far.
+    pub(crate) fn acknowledged(&self) -> BTreeMap<String, u64> {
+        self.shared.acknowledged.lock().unwrap().clone()
+    }
+
+    /// Has all clients end, with their agents started.
+    pub(crate) fn stop(&mut self) {
+        self.shared.stop.store(true, Ordering::SeqCst);
+        for client in self.clients.drain(..) {
+            client.join().unwrap();
+        }
     }
 }
 
-/// One client. A change is asked for once its agent has come to rest, so that each of them leaves a row; it ends with its agent started.
-fn work(at: SocketAddr, name: &str, stop: &AtomicBool) -> BTreeSet<String> {
-    let mut acknowledged = BTreeSet::new();
-    for number in 0_u64.. {
-        let (verb, rest) = if number % 2 == 0 {
+/// One client. A change is asked for once its agent has come to rest, so that each of them leaves a row.
+fn work(at: SocketAddr, name: &str, shared: &Shared) {
+    for number in 1_u64.. {
+        let (verb, rest) = if number % 2 == 1 {
             ("stop", "online")
         } else {
             ("start", "offline")
         };
-        if verb == "stop" && stop.load(Ordering::SeqCst) {
+        if verb == "stop" && shared.stop.load(Ordering::SeqCst) {
             break;
         }
         until(&format!("{name} is {rest}"), PATIENCE, || {
@@ -67,7 +77,6 @@ fn work(at: SocketAddr, name: &str, stop: &AtomicBool) -> BTreeSet<String> {
                 answer => panic!("{verb} of {name}: {answer:?}"),
             },
         );
-        acknowledged.insert(key);
+        shared.acknowledged.lock().unwrap().insert(name.to_owned(), number);
     }
-    acknowledged
 }

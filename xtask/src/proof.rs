@@ -1,0 +1,229 @@
+//! What takes too long for every change: crash tests in their long forms, many simulated lives, all benchmarks; and the page that tells
+//! how they went.
+
+use std::fmt::Write as _;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::shell::{cargo, output, root, say, words};
+
+/// Where the last proof lies.
+const PAGE: &str = "bench/proof.md";
+
+/// Lives of the simulator in a proof.
+const LIVES: &str = "100000";
+
+/// Kills daemon, keeper and agents of the release binary, `tries` times each. The figures are among what is printed.
+///
+/// # Errors
+///
+/// A test failed; its last seed is printed before it.
+pub(crate) fn crash(tries: &str) -> Result<()> {
+    let step = crashes(tries)?;
+    step.take().map(drop)
+}
+
+/// Runs everything and writes down how it went, with the commands, the time and the shape of the machine.
+///
+/// # Errors
+///
+/// Something failed; the page is written all the same and says so.
+pub(crate) fn run() -> Result<()> {
+    let mut steps = vec![crashes("100")?];
+    steps.push(Step {
+        env: &[("STEAD_RUNS", LIVES)],
+        ..Step::new(&[
+            "test",
+            "--release",
+            "-p",
+            "stead-sim",
+            "--test",
+            "it",
+            "--",
+            "--nocapture",
+            "crashes",
+        ])
+    });
+    steps.push(Step {
+        tries: Some("100".to_owned()),
+        ..Step::new(&[
+            "test",
+            "--release",
+            "-p",
+            "stead-store",
+            "--test",
+            "it",
+            "--",
+            "--nocapture",
+        ])
+    });
+    steps.push(Step::new(&["build", "--release", "-p", "stead"]));
+    steps.push(Step::new(&["run", "--release", "-p", "stead-bench", "--", "all"]));
+    let mut page = format!("# The last proof\n\nWritten by `cargo xtask proof`.\n\n{}\n", shape());
+    let mut failed = Vec::new();
+    for step in steps {
+        let line = step.line();
+        let begun = Instant::now();
+        let (verdict, told) = match step.take() {
+            Ok(told) => ("passed", told),
+            Err(error) => {
+                failed.push(line.clone());
+                ("FAILED", format!("{error:#}"))
+            }
+        };
+        writeln!(
+            page,
+            "## `{line}`\n\n{verdict} in {:.0} s\n\n```text\n{}\n```\n",
+            begun.elapsed().as_secs_f64(),
+            told.trim()
+        )?;
+        std::fs::write(root().join(PAGE), &page).with_context(|| format!("cannot write {PAGE}"))?;
+    }
+    say(&format!("wrote {PAGE}"));
+    ensure!(failed.is_empty(), "failed: {}", failed.join("; "));
+    Ok(())
+}
+
+/// One command of a proof.
+struct Step {
+    words: Vec<String>,
+    env: &'static [(&'static str, &'static str)],
+    tries: Option<String>,
+}
+
+fn crashes(tries: &str) -> Result<Step> {
+    ensure!(
+        tries.parse::<u32>().is_ok_and(|tries| tries > 0),
+        "--tries wants a number, not {tries}"
+    );
+    Ok(Step {
+        tries: Some(tries.to_owned()),
+        // One after the other: each of them wants the machine for its figures.
+        ..Step::new(&[
+            "test",
+            "--release",
+            "-p",
+            "stead",
+            "--test",
+            "it",
+            "--",
+            "--nocapture",
+            "--test-threads",
+            "1",
+            "e2e::crash",
+        ])
+    })
+}
+
+impl Step {
+    fn new(words: &[&str]) -> Self {
+        Self {
+            words: words.iter().map(|word| (*word).to_owned()).collect(),
+            env: &[],
+            tries: None,
+        }
+    }
+
+    fn command(&self) -> Command {
+        let words: Vec<&str> = self.words.iter().map(String::as_str).collect();
+        let mut command = cargo(&words);
+        command.envs(self.env.iter().copied());
+        if let Some(tries) = &self.tries {
+            command.env("STEAD_TRIES", tries);
+        }
+        command
+    }
+
+    /// As one would type it.
+    fn line(&self) -> String {
+        let command = self.command();
+        let env = command.get_envs().filter_map(|(name, value)| Some((name, value?)));
+        let env = env.map(|(name, value)| format!("{}={} ", name.display(), value.display()));
+        env.collect::<String>() + &words(&command)
+    }
+
+    /// Runs it, its output shown as it comes; gives what is worth keeping of it.
+    fn take(&self) -> Result<String> {
+        say(&format!("\n==> {}", self.line()));
+        let start = || format!("cannot start {}", self.line());
+        let mut running = self.command().stdout(Stdio::piped()).spawn().with_context(start)?;
+        let mut told = String::new();
+        for line in BufReader::new(running.stdout.take().with_context(start)?).lines() {
+            let line = line?;
+            say(&line);
+            told.push_str(&line);
+            told.push('\n');
+        }
+        let status = running.wait()?;
+        ensure!(status.success(), "{status}\n{}", last(&told));
+        Ok(worth_keeping(&told))
+    }
+}
+
+/// Without the seeds of tries that went well.
+fn worth_keeping(told: &str) -> String {
+    let kept = told
+        .lines()
+        .filter(|line| !line.contains("STEAD_SEED=") && !line.trim().is_empty());
+    kept.collect::<Vec<_>>().join("\n")
+}
+
+/// The last lines, which name the seed of a try that failed.
+fn last(told: &str) -> String {
+    let lines: Vec<&str> = told.lines().collect();
+    lines[lines.len().saturating_sub(LINES)..].join("\n")
+}
+
+const LINES: usize = 80;
+
+/// When and on what.
+fn shape() -> String {
+    let says = |program: &str, arguments: &[&str]| {
+        let said = output(Command::new(program).args(arguments)).unwrap_or_default();
+        said.trim().to_owned()
+    };
+    let memory = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let memory = memory.lines().next().unwrap_or_default().replace("MemTotal:", "");
+    let cpus = std::thread::available_parallelism().map_or(0, usize::from);
+    format!(
+        "- {}\n- commit {}\n- {cpus} CPUs, {} of memory, {}\n- {}\n- load before: {}",
+        says("date", &["-u", "+%Y-%m-%d %H:%M UTC"]),
+        says("git", &["rev-parse", "--short", "HEAD"]),
+        memory.trim(),
+        says("uname", &["-srm"]),
+        says("rustc", &["--version"]),
+        std::fs::read_to_string("/proc/loadavg").unwrap_or_default().trim(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_reads_as_one_would_type_it() {
+        let line = crashes("7").unwrap().line();
+        assert_eq!(
+            line,
+            "STEAD_TRIES=7 cargo test --release -p stead --test it -- --nocapture --test-threads 1 e2e::crash"
+        );
+    }
+
+    #[test]
+    fn tries_are_a_number_above_nought() {
+        for wrong in ["0", "-1", "many", ""] {
+            assert!(crashes(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn seeds_that_went_well_are_not_kept() {
+        assert_eq!(
+            worth_keeping("a: STEAD_SEED=1\n\nok 1\na: STEAD_SEED=2\nok 2\n"),
+            "ok 1\nok 2"
+        );
+    }
+}
