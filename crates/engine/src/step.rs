@@ -206,7 +206,7 @@ impl Step {
         record.phase = to;
         record.row.phase_since = self.now.wall;
         self.set_deadline(record);
-        if record.role().forbids_instance() {
+        if !record.role().is_up() {
             record.set_timer(Timer::Silence, None);
         }
         if !record.role().serves() {

@@ -109,6 +109,12 @@ impl Role {
         matches!(self, Self::Ready | Self::Busy | Self::Idle | Self::Impaired)
     }
 
+    /// Whether it is up in this state, at work or taken out of it.
+    #[must_use]
+    pub const fn is_up(self) -> bool {
+        self.serves() || matches!(self, Self::Maintenance | Self::Suspended)
+    }
+
     /// Whether this state must not be without a live instance: a process, or fresh beats.
     #[must_use]
     pub const fn needs_instance(self) -> bool {

@@ -50,16 +50,16 @@ pub(crate) fn reported(step: &mut Step, record: &mut Record, report: Report) {
 
 /// A sign of life of an agent that nothing runs.
 fn heard(step: &mut Step, record: &mut Record) {
-    let up = record.role().serves() || matches!(record.role(), Role::Maintenance | Role::Suspended);
     let comes = plan::awaits_report(record.role()) && plan::wanted(record) == Wanted::Running;
-    if !up && !comes {
-        return;
-    }
-    record.set_timer(Timer::Silence, Some(step.now.moment.after(SILENCE)));
-    if matches!(record.role(), Role::Failed | Role::TimedOut) {
+    if comes && matches!(record.role(), Role::Failed | Role::TimedOut) {
         plan::come_back(step, record);
     }
-    serves(step, record, Reason::ReadinessComplete, "it reports");
+    if comes || record.role().is_up() {
+        serves(step, record, Reason::ReadinessComplete, "it reports");
+    }
+    if record.role().is_up() {
+        record.set_timer(Timer::Silence, Some(step.now.moment.after(SILENCE)));
+    }
 }
 
 /// Somebody saw an error of it: it is in error until there is evidence that it serves, or until it is ended.
