@@ -3,4 +3,5 @@
 
 mod generated;
 mod random;
+mod refusals;
 mod rig;

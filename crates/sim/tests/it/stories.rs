@@ -1,6 +1,6 @@
 //! Lives of single agents, told line by line; what came of each is kept beside as a transcript.
 
-use crate::script::play;
+use crate::script::{play, play_in};
 
 /// A story is a test whose transcript is kept.
 macro_rules! stories {
@@ -560,4 +560,23 @@ stories! {
         at 5s lose-keeper
         at 6s expect web phase=online incarnation=1
     "#;
+}
+
+#[test]
+fn a_story_is_the_same_however_many_engines_tell_it() {
+    let story = r#"
+        at 0s register web {"command":["serve"],"depends_on":{"db":"healthy","seed":"completed"}}
+        at 2s register db {"command":["serve"],"notify":true}
+        at 4s register seed {"command":["job"],"restart":{"policy":"on-failure"}}
+        at 8s notify db ready
+        at 8s expect web phase=online
+        at 9s crash daemon
+        at 9s up
+        at 10s delete seed
+        at 11s exit web code=1
+        at 11s expect web phase=failed
+        at 12s register seed {"command":["job"],"restart":{"policy":"on-failure"}}
+        at 15s expect web phase=online incarnation=2
+    "#;
+    assert_eq!(play(story), play_in(64, story));
 }
