@@ -68,6 +68,8 @@ pub(crate) struct Pump {
     waiting: Waiting,
     outage: Option<Outage>,
     messages: VecDeque<Message>,
+    /// What the surveys decided and is not published yet.
+    adopting: usize,
 }
 
 /// What a pump is made of.
@@ -115,6 +117,7 @@ impl Pump {
             waiting: Waiting::default(),
             outage: None,
             messages: VecDeque::new(),
+            adopting: 0,
         }
     }
 
@@ -189,16 +192,18 @@ impl Pump {
                         .exited
                         .push((instance, exit));
                 }
+                self.status.update(|report| {
+                    report.keeper = Part::Up;
+                    report.adopted = Part::Starting;
+                });
+                self.adopting += 1;
                 for slot in Slot::all() {
                     self.step(
                         Input::Inventory(slot, found.remove(&slot).unwrap_or_default()),
-                        Waiter::Nobody,
+                        Waiter::Adoption,
                     );
                 }
-                self.status.update(|report| {
-                    report.keeper = Part::Up;
-                    report.adopted = Part::Up;
-                });
+                self.adopted();
             }
             Driven::Lost { detail } => {
                 error!(
@@ -210,6 +215,14 @@ impl Pump {
                     .update(|report| report.keeper = Part::Away { since, detail });
             }
             Driven::Back => self.driver.survey(),
+        }
+    }
+
+    /// One part of a survey is published; with the last of them, what is shown is what lives.
+    fn adopted(&mut self) {
+        self.adopting = self.adopting.saturating_sub(1);
+        if self.adopting == 0 {
+            self.status.update(|report| report.adopted = Part::Up);
         }
     }
 
@@ -286,6 +299,9 @@ impl Pump {
         if batch.is_empty() {
             return;
         }
+        if matches!(waiter, Waiter::Adoption) {
+            self.adopting += 1;
+        }
         let slot = batch.slot();
         let append = batch.take_append();
         self.waiting.push(batch, waiter, append.is_some());
@@ -327,6 +343,9 @@ impl Pump {
             self.driver.execute(action);
         }
         self.messages.extend(released.messages);
+        if matches!(waiter, Waiter::Adoption) {
+            self.adopted();
+        }
         if let Some(reply) = released.reply {
             if let Err(refusal) = &reply {
                 warn!(%refusal, "refused");

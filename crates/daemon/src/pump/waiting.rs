@@ -12,6 +12,8 @@ use tokio::sync::oneshot;
 pub(crate) enum Waiter {
     /// Nobody: it came from an observation.
     Nobody,
+    /// The daemon itself, which has adopted what lives once this is published.
+    Adoption,
     /// A client.
     Asker(oneshot::Sender<Result<Answer, Problem>>),
 }
@@ -20,7 +22,7 @@ impl Waiter {
     /// Gives the answer. One who left needs none.
     pub(crate) fn answer(self, result: Result<Answer, Problem>) {
         match self {
-            Self::Nobody => {}
+            Self::Nobody | Self::Adoption => {}
             Self::Asker(back) => {
                 let _ = back.send(result);
             }
@@ -104,7 +106,9 @@ impl Waiting {
         )]
         for lane in self.lanes.values_mut() {
             for held in &mut lane.batches {
-                std::mem::replace(&mut held.waiter, Waiter::Nobody).refuse(problem.clone());
+                if matches!(held.waiter, Waiter::Asker(_)) {
+                    std::mem::replace(&mut held.waiter, Waiter::Nobody).refuse(problem.clone());
+                }
             }
         }
     }

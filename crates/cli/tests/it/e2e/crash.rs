@@ -264,3 +264,81 @@ fn all_agents_killed_at_once_are_all_back() {
     nothing_was_started_twice(&fleet);
     histories_are_contiguous(&fleet);
 }
+
+#[test]
+fn agents_killed_together_with_keeper_and_daemon_come_back_once() {
+    let count = size(50, 200);
+    let mut fleet = Fleet::of(&herd(count, ""));
+    fleet.up();
+    fleet.until_all(count, "online");
+    tries("kill -9 of everything", 5, |dice| {
+        // The agents first: keeper and daemon die while they start them again.
+        procs::agents_of(fleet.state()).into_iter().for_each(procs::kill);
+        dice.wait(Duration::from_millis(400));
+        procs::kill(fleet.keeper_pid());
+        dice.wait(Duration::from_millis(20));
+        fleet.kill_daemon();
+        fleet.up();
+        fleet.until_all(count, "online");
+        assert_eq!(fleet.read("twice"), "", "{}", fleet.log());
+        let lives = procs::agents_of(fleet.state()).len();
+        assert_eq!(lives, count, "processes of so many agents\n{}", fleet.log());
+    });
+    nothing_was_started_twice(&fleet);
+    histories_are_contiguous(&fleet);
+    fleet.kill_daemon();
+    the_database_is_whole(&fleet);
+}
+
+#[test]
+fn a_fleet_whose_first_daemon_was_killed_on_the_way_up_is_brought_up_by_the_next() {
+    tries("kill -9 on the way up", 5, |dice| {
+        let mut fleet = Fleet::of(&herd(50, ""));
+        fleet.launch();
+        dice.wait(Duration::from_millis(400));
+        fleet.kill_daemon();
+        if dice.below(2) == 0 {
+            procs::of(fleet.state())
+                .into_iter()
+                .filter(|pid| !procs::agents_of(fleet.state()).contains(pid))
+                .for_each(procs::kill);
+        }
+        fleet.up();
+        fleet.until_all(50, "online");
+        nothing_was_started_twice(&fleet);
+        histories_are_contiguous(&fleet);
+        assert_eq!(procs::agents_of(fleet.state()).len(), 50);
+    });
+}
+
+#[test]
+fn agents_that_die_with_the_keeper_are_started_again_by_the_next() {
+    let mut fleet = Fleet::of(&herd(20, ""));
+    fleet.up();
+    fleet.until_all(20, "online");
+    tries("kill -9 of the keeper and of half of the agents", 5, |dice| {
+        let before = lives(&fleet.agents());
+        let keeper = fleet.keeper_pid();
+        let (dead, alive): (Vec<_>, Vec<_>) = before.iter().partition(|_| dice.below(2) == 0);
+        let first = dice.below(2) == 0;
+        if first {
+            procs::kill(keeper);
+        }
+        dead.iter()
+            .for_each(|(_, life)| procs::kill(i32::try_from(life.0).unwrap()));
+        dice.wait(Duration::from_millis(5));
+        procs::kill(keeper);
+        fleet.until("the dead are back", |fleet| {
+            let after = lives(&fleet.agents());
+            dead.iter()
+                .all(|(name, life)| after[*name].1 == life.1 + 1 && after[*name].0 != 0)
+                .then_some(())
+        });
+        let after = lives(&fleet.until_all(20, "online"));
+        assert!(
+            alive.iter().all(|(name, life)| after[*name] == **life),
+            "{before:?}\n{after:?}"
+        );
+    });
+    nothing_was_started_twice(&fleet);
+}
