@@ -85,6 +85,10 @@ pub enum Request {
     Want(Wanted),
     /// Let it go on from a pause or maintenance.
     Resume,
+    /// The whole fleet goes down: have it down, whatever is wanted of it.
+    Halt,
+    /// The fleet is back: what is wanted of it holds again.
+    Lift,
     /// Make sure that it can run, without starting it.
     Deploy,
     /// Stop and start it, once.
@@ -122,6 +126,8 @@ impl Request {
             Self::Want(Wanted::Terminated) => "terminate",
             Self::Want(Wanted::Deleted) => "delete",
             Self::Resume => "resume",
+            Self::Halt => "halt",
+            Self::Lift => "lift",
             Self::Deploy => "deploy",
             Self::Restart => "restart",
             Self::Reset => "reset",
@@ -216,4 +222,68 @@ pub enum Refusal {
     /// As many agents as one slot may have.
     #[error("the fleet is full: {0} agents")]
     Full(usize),
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::boxed::Box;
+    use alloc::string::ToString;
+
+    use super::*;
+
+    #[test]
+    fn every_request_is_known_by_its_verb() {
+        let spec = Box::new(AgentSpec::reporting("agent"));
+        let task = || "t".to_string();
+        let wanted = Wanted::ALL.iter().map(|wanted| Request::Want(*wanted).verb());
+        assert!(wanted.eq(["start", "pause", "maintenance", "stop", "terminate", "delete"]));
+        let others = [
+            Request::Register {
+                spec: spec.clone(),
+                wanted: Wanted::Running,
+            },
+            Request::Respec { spec },
+            Request::Resume,
+            Request::Deploy,
+            Request::Restart,
+            Request::Reset,
+            Request::Assign { task: task() },
+            Request::Complete { task: task() },
+            Request::ReportError { detail: task() },
+        ];
+        let verbs = others.iter().map(Request::verb);
+        assert!(verbs.eq([
+            "register",
+            "respec",
+            "resume",
+            "deploy",
+            "restart",
+            "reset",
+            "assign",
+            "complete",
+            "report-error"
+        ]));
+    }
+
+    #[test]
+    fn an_agent_is_referred_to_by_name_or_id_and_by_nothing_else() {
+        for text in ["web-1", "agt_0000000000001"] {
+            assert_eq!(text.parse::<AgentRef>().unwrap().to_string(), text);
+        }
+        assert!(matches!("agt_0000000000001".parse(), Ok(AgentRef::Id(_))));
+        assert!("agt_nothing".parse::<AgentRef>().is_err());
+    }
+
+    #[test]
+    fn a_refusal_says_what_stands_against_it() {
+        let said = [
+            (Refusal::DriverChange, "between a process and none"),
+            (Refusal::TooManyTasks(3), "3 tasks in flight"),
+            (Refusal::Full(7), "7 agents"),
+            (Refusal::Gone(AgentId::from_bits(1)), "agt_0000000000001 was deleted"),
+        ];
+        for (refusal, words) in said {
+            assert!(refusal.to_string().contains(words), "{refusal}");
+        }
+    }
 }

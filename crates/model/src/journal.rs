@@ -242,6 +242,9 @@ pub struct AgentRow {
     /// A restart was asked for and has not begun.
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub restart_wanted: bool,
+    /// It is down because its whole fleet is; what is wanted of it holds again once that is lifted.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub halted: bool,
     /// Where restarts stand.
     #[serde(default)]
     pub recovery: RecoveryRow,
@@ -359,4 +362,45 @@ pub struct AnswerRow {
     pub agent: AgentId,
     /// What was answered, as JSON.
     pub answer: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+
+    use super::*;
+
+    fn append() -> Append {
+        Append {
+            slot: Slot::home(&Namespace::default(), "web"),
+            epoch: Epoch(2),
+            position: Position(3),
+            durability: Durability::Written,
+            changes: vec![],
+            transitions: vec![],
+            events: vec![],
+        }
+    }
+
+    #[test]
+    fn a_receipt_proves_what_was_reached_and_no_more() {
+        let slot = append().slot;
+        let receipt = append().commit(Durability::Flushed);
+        assert_eq!((receipt.slot(), receipt.epoch()), (slot, Epoch(2)));
+        assert_eq!(
+            (receipt.position(), receipt.durability()),
+            (Position(3), Durability::Flushed)
+        );
+    }
+
+    #[test]
+    fn what_is_shelved_is_never_taken_for_flushed_and_comes_back_whole() {
+        let (receipt, mut shelved) = append().shelve();
+        assert_eq!(
+            (receipt.durability(), shelved.position()),
+            (Durability::Written, Position(3))
+        );
+        shelved.strip(None);
+        assert_eq!(shelved.into_append(), append());
+    }
 }
