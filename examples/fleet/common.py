@@ -1,5 +1,6 @@
 """What the Python agents of the example share: where things are, and how to speak to Stead. Standard library only."""
 
+import contextlib
 import os
 import pathlib
 import socket
@@ -19,13 +20,14 @@ for folder in (WORK, OWN):
 
 
 def tell(*lines):
-    """Sends lines such as READY=1 to whoever supervises us: the protocol of sd_notify, one datagram. No supervisor, no message."""
+    """Sends lines such as READY=1 to whoever supervises us: the protocol of sd_notify, one datagram. No supervisor, no message;
+    and one that is away for a moment is no reason to die."""
     address = os.environ.get("NOTIFY_SOCKET")
     if not address:
         return
     if address.startswith("@"):  # an abstract socket of Linux
         address = "\0" + address[1:]
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as client:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as client, contextlib.suppress(OSError):
         client.sendto("\n".join(lines).encode(), address)
 
 
