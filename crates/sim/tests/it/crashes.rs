@@ -111,6 +111,7 @@ impl Life {
             15 => Request::ReportError {
                 detail: "it answers 500".into(),
             },
+            16 if self.dice.one_in(2) => Request::Halt,
             16 => Request::Resume,
             _ => Request::Want(*self.dice.pick(Wanted::ALL)),
         };
@@ -243,6 +244,7 @@ impl Life {
             let Some(instance) = self.world.instance(name) else {
                 continue;
             };
+            self.world.request(name, Request::Lift);
             let report = Report {
                 health: Some(Health::Healthy),
                 ..Report::default()

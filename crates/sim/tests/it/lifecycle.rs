@@ -97,6 +97,7 @@ impl Bench {
             last_exit: None,
             restarts: 0,
             restart_wanted: false,
+            halted: false,
             recovery: stead_model::journal::RecoveryRow::default(),
             deadline,
             tasks: vec![],
