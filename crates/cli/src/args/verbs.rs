@@ -1,11 +1,12 @@
 //! What each verb takes.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
 use clap_complete::Shell;
-use stead_model::{AgentRef, Health, Incarnation, Selector, Span, Wanted};
+use stead_model::{AgentRef, Health, Incarnation, Selector, Span, Wanted, profile};
 
 use super::Scope;
 
@@ -197,7 +198,7 @@ impl FromStr for Goal {
         match text.split_once('=') {
             None if text == "ready" => Ok(Self::Ready),
             None if text == "deleted" => Ok(Self::Deleted),
-            Some(("phase", phase)) if !phase.is_empty() => Ok(Self::Phase(phase.to_owned())),
+            Some(("phase", wanted)) => phase(wanted).map(Self::Phase),
             Some(("health", wanted)) => health(wanted).map(Self::Health),
             Some(("intent", wanted)) => word("intent", Wanted::ALL, Wanted::as_str, wanted).map(Self::Intent),
             Some(_) | None => Err("write phase=NAME, health=NAME, intent=NAME, ready or deleted".to_owned()),
@@ -255,6 +256,20 @@ fn word<T: Copy>(what: &str, all: &[T], name: impl Fn(T) -> &'static str, wanted
         let words: Vec<_> = all.iter().map(|value| name(*value)).collect();
         format!("{what} is one of {}", words.join(", "))
     })
+}
+
+/// A phase of any of the lifecycles; one that none of them has would be waited for in vain.
+fn phase(text: &str) -> Result<String, String> {
+    let profiles = [profile::agent(), profile::component()];
+    if profiles.iter().any(|profile| profile.phase(text).is_some()) {
+        return Ok(text.to_owned());
+    }
+    let names: BTreeSet<_> = profiles
+        .iter()
+        .flat_map(|profile| profile.phases().map(|phase| profile.name_of(phase)))
+        .collect();
+    let names: Vec<_> = names.into_iter().collect();
+    Err(format!("phase is one of {}", names.join(", ")))
 }
 
 fn health(text: &str) -> Result<Health, String> {

@@ -93,7 +93,9 @@ fn row(agent: &AgentView, several: bool, wide: Columns, now: Wall) -> Vec<Cell> 
 /// What a person should know beyond phase and health: alarming conditions, what is wanted where that differs, what comes.
 fn status(agent: &AgentView, now: Wall) -> Cell {
     let alarms = agent.conditions.iter().filter(|held| paint::alarming(held.condition));
-    let mut parts: Vec<String> = alarms.map(|held| held.condition.to_string()).collect();
+    let mut parts: Vec<String> = alarms
+        .map(|held| format!("{}: {}", held.condition, held.detail))
+        .collect();
     let alarmed = !parts.is_empty();
     if agent.intent != Wanted::Running && !matches!(agent.phase.as_ref(), "deleted" | "terminated") {
         parts.push(format!("wanted {}", agent.intent));

@@ -31,6 +31,18 @@ fn what_never_comes_ends_with_6_and_says_whom_to_ask() {
 }
 
 #[test]
+fn a_phase_that_no_lifecycle_has_is_refused_at_once() {
+    let daemon = Daemon::start();
+    let done = daemon
+        .stead()
+        .args(["wait", "web-1", "--for", "phase=runing"])
+        .assert()
+        .code(2);
+    let told = String::from_utf8_lossy(&done.get_output().stderr).into_owned();
+    assert!(told.contains("phase is one of") && told.contains("online"), "{told}");
+}
+
+#[test]
 fn an_agent_that_goes_is_waited_for_until_it_is_gone() {
     let daemon = Daemon::start();
     daemon
