@@ -1,9 +1,11 @@
 //! The daemon put together: store, engine, keeper, API, in the order in which they may start and stop.
 
 mod apply;
+mod fleet;
 mod limits;
 mod logs;
 mod ports;
+mod prune;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -11,16 +13,15 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use stead_engine::Unthawable;
 use stead_keeper::ClientError;
-use stead_model::{Command, Namespace, Origin, Request, Slot, Wall, Wanted};
+use stead_model::{Origin, Slot, Wall};
 use stead_store::{Holder, Lease, LockError, OpenError, Options, Owner, SqliteStore, StateDir, Store, StoreError};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{info, warn};
+use tracing::info;
 
 use crate::api::{self, ApiState, OpenListener, Ports, ShutdownOrder, Token, check_listener};
 use crate::clock::Clock;
@@ -31,7 +32,6 @@ use crate::pump::{Incoming, Parts, Pump};
 use crate::status::{Part, Status};
 use crate::views::Views;
 
-pub use apply::DOWN;
 pub use limits::{LimitsError, check_limits};
 
 /// What a daemon is started with.
@@ -232,6 +232,11 @@ impl App {
         self.config.apply(fleet, api::ApplyMode::Apply, origin).await
     }
 
+    /// Brings back what went down with its whole fleet.
+    pub async fn lift(&self, origin: Origin) {
+        fleet::lift(&self.handle, &origin).await;
+    }
+
     /// Serves the API until somebody orders the daemon down or `leave` resolves; then stops, the agents first if they are to stop.
     ///
     /// # Errors
@@ -274,68 +279,22 @@ impl App {
         };
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let mut serving = tokio::spawn(api::serve(listener, api::router(state), closing.clone()));
+        let pruning = tokio::spawn(prune::keep_pruned(handle.clone(), clock, closing.clone()));
         let order = tokio::select! {
             order = leave => order,
             Some(order) = ordered.recv() => order,
             served = &mut serving => return served.map_err(io::Error::other)?,
         };
         let dismiss = match order.agents {
-            api::AgentsLeft::Stop => stop_agents(&handle, &order).await,
+            api::AgentsLeft::Stop => fleet::halt(&handle, &order.origin).await,
             api::AgentsLeft::Leave => false,
         };
         closing.cancel();
+        let _ended = pruning.await;
         let served = serving.await.map_err(io::Error::other)?;
         let _gone = incoming.send(Incoming::Stop { dismiss });
         let _joined = tokio::task::spawn_blocking(move || pump.join()).await;
         served
-    }
-}
-
-/// Wants every running agent stopped and waits until none has a process; says whether that was reached.
-async fn stop_agents(handle: &Handle, order: &ShutdownOrder) -> bool {
-    let mut agents = Vec::new();
-    handle.views().each(|view| {
-        if !matches!(view.intent, Wanted::Stopped | Wanted::Terminated | Wanted::Deleted) {
-            agents.push((view.namespace.clone(), view.id));
-        }
-    });
-    let asked = agents
-        .into_iter()
-        .map(|(namespace, id)| stop(handle, order.origin.clone(), namespace, id));
-    futures_util::future::join_all(asked).await;
-    let mut commits = handle.committed();
-    let all_down = async {
-        loop {
-            let mut up = 0;
-            handle.views().each(|view| up += usize::from(view.pid.is_some()));
-            if up == 0 || commits.changed().await.is_err() {
-                return up == 0;
-            }
-        }
-    };
-    tokio::time::timeout(LONGEST_STOP, all_down)
-        .await
-        .unwrap_or_else(|_late| {
-            warn!(
-                "agents still run after {} s; the keeper stays with them",
-                LONGEST_STOP.as_secs()
-            );
-            false
-        })
-}
-
-async fn stop(handle: &Handle, origin: Origin, namespace: Namespace, id: stead_model::AgentId) {
-    let command = Command {
-        origin,
-        namespace,
-        agent: stead_model::AgentRef::Id(id),
-        expected: None,
-        idempotency: None,
-        reason: Some(DOWN.into()),
-        request: Request::Want(Wanted::Stopped),
-    };
-    if let Err(problem) = handle.command(command).await {
-        warn!(%id, %problem, "could not be stopped");
     }
 }
 
@@ -373,6 +332,3 @@ fn spawn_pump(pump: Pump) -> Result<JoinHandle<()>, StartError> {
         .spawn(move || runtime.block_on(pump.run()))
         .map_err(system)
 }
-
-/// How long `stead down` waits for agents to go down: longer than any sensible grace.
-const LONGEST_STOP: Duration = Duration::from_secs(120);

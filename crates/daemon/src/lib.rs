@@ -16,7 +16,7 @@ pub use api::{
     InvalidToken, LogLine, LogReader, LogRequest, LogSource, LogStream, OpenListener, Ports, ShutdownOrder, Token,
     check_listener, openapi, router, serve,
 };
-pub use app::{App, DOWN, LimitsError, Settings, StartError, check_limits};
+pub use app::{App, LimitsError, Settings, StartError, check_limits};
 pub use handle::{Ask, Handle, KnownSpec, QUEUE};
 pub use status::{Part, Status, StatusReport};
 pub use stead_store::LockError;

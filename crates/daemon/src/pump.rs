@@ -127,7 +127,6 @@ impl Pump {
             self.deliver_messages();
             let wake = self.wake_in();
             tokio::select! {
-                biased;
                 incoming = self.incoming.recv() => match incoming {
                     Some(Incoming::Stop { dismiss }) => {
                         if dismiss {
@@ -146,8 +145,8 @@ impl Pump {
             }
         }
         self.waiting.give_up_all(&Problem::new(
-            ProblemCode::ShuttingDown,
-            "the daemon went down before this was written",
+            ProblemCode::OutcomeUnknown,
+            "the daemon went down while this was being written; look before you ask again",
         ));
         debug!("the pump stopped");
     }
@@ -206,6 +205,9 @@ impl Pump {
                 self.adopted();
             }
             Driven::Lost { detail } => {
+                if matches!(self.status.report().keeper, Part::Away { .. }) {
+                    return;
+                }
                 error!(
                     detail,
                     "the keeper is away; agents live on, none is started until it is back"

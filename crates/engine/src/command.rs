@@ -51,6 +51,8 @@ pub(crate) fn command(step: &mut Step, record: &mut Record, command: Command) ->
             }
             Wanted::Stopped | Wanted::Terminated | Wanted::Deleted => Err(not_possible(record, verb)),
         },
+        Request::Halt => Ok(halt(step, record)),
+        Request::Lift => Ok(lift(step, record)),
         Request::Deploy => deploy(step, record, verb),
         Request::Restart => restart(step, record, verb, command.reason),
         Request::Reset => Ok(reset(step, record)),
@@ -113,7 +115,7 @@ fn want(
     let from = record.row.intent.wanted;
     let blocked = wanted == Wanted::Running && record.row.recovery.block.is_some();
     let waits = wanted == Wanted::Running && record.timer(crate::record::Timer::Restart).is_some();
-    if from == wanted && !blocked && !waits && !record.row.restart_wanted {
+    if from == wanted && !blocked && !waits && !record.row.restart_wanted && !record.row.halted {
         return Ok(Outcome::Already);
     }
     if wanted == Wanted::Running {
@@ -122,6 +124,7 @@ fn want(
         record.set_timer(crate::record::Timer::Restart, None);
     }
     record.row.restart_wanted = false;
+    record.row.halted = false;
     intend(step, record, wanted, reason);
     plan(step, record);
     Ok(Outcome::Accepted)
@@ -216,9 +219,42 @@ fn restart(
     }
     forgive(step, record);
     intend(step, record, Wanted::Running, reason);
+    record.row.halted = false;
     record.row.restart_wanted = true;
     plan(step, record);
     Ok(Outcome::Accepted)
+}
+
+/// Has it down with its fleet. What is wanted of it stays as it is, and so does what was held against it.
+fn halt(step: &mut Step, record: &mut Record) -> Outcome {
+    match record.row.intent.wanted {
+        Wanted::Running | Wanted::Paused | Wanted::Maintenance if !record.row.halted => {}
+        // It is halted, or down by a person's word.
+        Wanted::Running
+        | Wanted::Paused
+        | Wanted::Maintenance
+        | Wanted::Stopped
+        | Wanted::Terminated
+        | Wanted::Deleted => return Outcome::Already,
+    }
+    record.row.correlation_id.clone_from(&step.origin.correlation_id);
+    record.row.halted = true;
+    record.set_timer(crate::record::Timer::Restart, None);
+    step.touch();
+    plan(step, record);
+    Outcome::Accepted
+}
+
+/// Has it be again what is wanted of it.
+fn lift(step: &mut Step, record: &mut Record) -> Outcome {
+    if !record.row.halted {
+        return Outcome::Already;
+    }
+    record.row.correlation_id.clone_from(&step.origin.correlation_id);
+    record.row.halted = false;
+    step.touch();
+    plan(step, record);
+    Outcome::Accepted
 }
 
 fn reset(step: &mut Step, record: &mut Record) -> Outcome {
@@ -266,6 +302,3 @@ fn respec(step: &mut Step, record: &mut Record, spec: Box<AgentSpec>) -> Result<
     plan(step, record);
     Ok(Outcome::Accepted)
 }
-
-#[cfg(test)]
-mod tests;

@@ -52,7 +52,12 @@ impl Standing {
     pub(crate) fn of(record: &Record) -> Self {
         let serves = record.role().serves();
         Self {
-            started: serves,
+            started: serves
+                || record
+                    .row
+                    .instance
+                    .as_ref()
+                    .is_some_and(|instance| instance.process.is_some()),
             healthy: serves && record.row.ready && record.health() == Health::Healthy,
             completed: record.block_kind() == Some(BlockKind::Completed),
         }

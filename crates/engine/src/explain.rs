@@ -62,6 +62,9 @@ fn summary(record: &Record, verdict: &str, now: Now) -> String {
 fn verdict(surveyed: bool, record: &Record) -> String {
     let wanted = plan::wanted(record);
     match plan::outlook(record) {
+        Wish::Satisfied if record.row.halted => {
+            "it is down with its whole fleet; `stead up` or `stead serve` brings it back".into()
+        }
         Wish::Satisfied => match (record.role().serves(), record.row.ready) {
             (true, false) => format!("{wanted} as wanted, but it takes no work"),
             (true, true) | (false, _) => match &record.row.recovery.block {

@@ -268,7 +268,7 @@ fn notified(step: &mut Step, record: &mut Record, notice: Notice) {
                 .any(|known| known.kind == "status" && known.detail == text)
             {
                 step.evidence(record, "status", "agent", text);
-                step.touch();
+                publish(step, record);
             }
         }
         Notice::Watchdog => step.evidence(record, "watchdog", "agent", "WATCHDOG=1".to_string()),
@@ -285,6 +285,18 @@ fn notified(step: &mut Step, record: &mut Record, notice: Notice) {
         }
     }
 }
+
+/// Publishes what it says of itself, at most once a second: an agent may say more than a store should write.
+fn publish(step: &mut Step, record: &mut Record) {
+    record.unpublished = record.timer(Timer::Word).is_some();
+    if !record.unpublished {
+        record.set_timer(Timer::Word, Some(step.now.moment.after(BETWEEN_WORDS)));
+        step.touch();
+    }
+}
+
+/// How often what an agent says of itself is published at most.
+const BETWEEN_WORDS: core::time::Duration = core::time::Duration::from_secs(1);
 
 /// Any word on its socket feeds the watchdog of one that serves.
 fn feed(step: &Step, record: &mut Record) {

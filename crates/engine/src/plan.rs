@@ -38,12 +38,18 @@ pub(crate) fn plan(step: &mut Step, record: &mut Record) {
     }
 }
 
-/// What is wanted right now: one that is to be restarted is to be down first.
+/// What is wanted right now: one that is to be restarted is to be down first, one whose fleet is down with it.
 pub(crate) const fn wanted(record: &Record) -> Wanted {
-    if record.row.restart_wanted {
-        Wanted::Stopped
-    } else {
-        record.row.intent.wanted
+    match record.row.intent.wanted {
+        Wanted::Running | Wanted::Paused | Wanted::Maintenance if record.row.restart_wanted || record.row.halted => {
+            Wanted::Stopped
+        }
+        wanted @ (Wanted::Running
+        | Wanted::Paused
+        | Wanted::Maintenance
+        | Wanted::Stopped
+        | Wanted::Terminated
+        | Wanted::Deleted) => wanted,
     }
 }
 
@@ -342,6 +348,9 @@ pub(crate) fn go_down(step: &mut Step, record: &mut Record, why: &Why) -> bool {
 /// Why a step is taken that somebody asked for.
 fn asked(record: &Record) -> Why {
     let intent = &record.row.intent;
+    if wanted(record) == Wanted::Stopped && record.row.halted {
+        return Why::new(Reason::Request, "it goes down with its whole fleet");
+    }
     let wanted = if record.row.restart_wanted {
         "a restart"
     } else {

@@ -36,6 +36,8 @@ pub(crate) struct Record {
     pub(crate) standings: BTreeMap<AgentName, Standing>,
     /// Runs that should not be there and are being ended; none is started beside them.
     pub(crate) strays: BTreeSet<Incarnation>,
+    /// It said something that is not published yet.
+    pub(crate) unpublished: bool,
     /// What the watchers were told last.
     pub(crate) told: Standing,
 }
@@ -53,12 +55,21 @@ pub(crate) enum Timer {
     Settle,
     /// It has been silent for too long.
     Silence,
+    /// What it says of itself may be published again.
+    Word,
 }
 
-const TIMERS: usize = 5;
+const TIMERS: usize = 6;
 
 impl Timer {
-    pub(crate) const ALL: [Self; TIMERS] = [Self::Deadline, Self::Restart, Self::Kill, Self::Settle, Self::Silence];
+    pub(crate) const ALL: [Self; TIMERS] = [
+        Self::Deadline,
+        Self::Restart,
+        Self::Kill,
+        Self::Settle,
+        Self::Silence,
+        Self::Word,
+    ];
 }
 
 impl Record {
@@ -76,6 +87,7 @@ impl Record {
             probes: [0; 3],
             standings: BTreeMap::new(),
             strays: BTreeSet::new(),
+            unpublished: false,
             told: Standing::default(),
         }
     }

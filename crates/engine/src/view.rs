@@ -74,8 +74,17 @@ fn next_published(record: &Record, now: Now) -> Option<NextStep> {
 
 /// What happens next by itself, the soonest first; what waits for something other than time last.
 pub(crate) fn next(record: &Record, now: Now) -> Vec<NextStep> {
-    steps(record, now, &Timer::ALL)
+    steps(record, now, &SHOWN)
 }
+
+/// The waits that people care for.
+const SHOWN: [Timer; 5] = [
+    Timer::Deadline,
+    Timer::Restart,
+    Timer::Kill,
+    Timer::Settle,
+    Timer::Silence,
+];
 
 fn steps(record: &Record, now: Now, timers: &[Timer]) -> Vec<NextStep> {
     let mut timed: Vec<(Moment, &'static str)> = timers
@@ -146,5 +155,6 @@ fn says(record: &Record, timer: Timer) -> &'static str {
         Timer::Kill => "SIGKILL to its whole tree, unless it is down by then",
         Timer::Settle => "counted as healthy, if it lives until then",
         Timer::Silence => "taken for hung, unless it gives a sign of life by then",
+        Timer::Word => "shown anew",
     }
 }

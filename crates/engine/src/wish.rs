@@ -177,6 +177,3 @@ const fn down(role: Role, instance: bool, rest: Wish) -> Wish {
 const fn stopping(instance: bool) -> Wish {
     if instance { Wish::Wait } else { Wish::Next(Step::Down) }
 }
-
-#[cfg(test)]
-mod tests;

@@ -55,6 +55,9 @@ impl Session {
     pub fn open(state_dir: &Path, epoch: Epoch) -> Result<Self, ClientError> {
         let path = socket_path(state_dir);
         let stream = UnixStream::connect(&path).map_err(|source| ClientError::Absent { path, source })?;
+        stream
+            .set_write_timeout(Some(SEND_PATIENCE))
+            .map_err(ClientError::Broken)?;
         let reading = stream.try_clone().map_err(ClientError::Broken)?;
         let sender = Sender(Arc::new(Mutex::new(Outgoing { stream, last: 0 })));
         let mut receiver = Receiver {
@@ -162,11 +165,12 @@ impl Session {
 }
 
 impl Sender {
-    /// Sends a request and returns its number, which its answers carry. Waits only while the keeper reads nothing.
+    /// Sends a request and returns its number, which its answers carry. Waits while the keeper reads nothing, at most 1 s.
     ///
     /// # Errors
     ///
-    /// The connection broke, or the request is longer than a frame may be.
+    /// The connection broke, the keeper took nothing for too long, or the request is longer than a frame may be. A frame that was
+    /// cut breaks the session: close it.
     pub fn send(&self, request: Request) -> Result<u64, ClientError> {
         let mut outgoing = self.outgoing();
         let id = outgoing.last + 1;
@@ -224,3 +228,6 @@ impl Receiver {
 fn unexpected(reply: &Reply) -> ClientError {
     ClientError::Protocol(format!("{reply:?} answers nothing that was asked"))
 }
+
+/// How long sending waits for a keeper that takes nothing.
+const SEND_PATIENCE: std::time::Duration = std::time::Duration::from_secs(1);

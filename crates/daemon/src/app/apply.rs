@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use futures_util::{FutureExt, StreamExt, TryStreamExt, future::BoxFuture, stream};
@@ -15,14 +16,14 @@ use crate::clock::Clock;
 use crate::config::{Fleet, FleetAgent};
 use crate::handle::Handle;
 
-/// The reason that agents are stopped for when the whole fleet goes down; `up` starts those again, and no others.
-pub const DOWN: &str = "stead down";
-
 /// The label of agents that a fleet file owns; one that is no longer in the file is removed.
 const OWNED: (&str, &str) = ("stead/managed-by", "fleet-file");
 
 /// How many changes are asked for at once; they share commits.
 const AT_ONCE: usize = 64;
+
+/// How long the removal of an agent is waited for that the file names again.
+const LONGEST_REMOVAL: Duration = Duration::from_secs(60);
 
 /// The configuration in force and the way to change it.
 #[derive(Debug)]
@@ -113,6 +114,7 @@ impl Config {
         let mut spec = agent.spec.clone();
         spec.labels.insert(OWNED.0.into(), OWNED.1.into());
         let name = &agent.name;
+        self.until_gone(namespace, name).await?;
         let known = self.handle.spec(namespace.clone(), AgentRef::Name(name.clone())).await;
         let fate = match known {
             Err(problem) if problem.code == ProblemCode::UnknownAgent => {
@@ -129,6 +131,21 @@ impl Config {
             Ok((_, _, present)) => self.change(namespace, name, &present, spec, mode, origin).await?,
         };
         Ok((name.clone(), fate))
+    }
+
+    /// Waits for the end of an agent of that name that is being removed: what the file names is a new one.
+    async fn until_gone(&self, namespace: &Namespace, name: &AgentName) -> Result<(), Problem> {
+        let mut commits = self.handle.committed();
+        let agent = AgentRef::Name(name.clone());
+        let leaving = || {
+            let view = self.handle.views().get(namespace, &agent);
+            view.is_some_and(|view| view.intent == Wanted::Deleted)
+        };
+        let gone = async { while leaving() && commits.changed().await.is_ok() {} };
+        tokio::time::timeout(LONGEST_REMOVAL, gone).await.map_err(|_late| {
+            let detail = format!("{name} is still being removed; apply the file again when it is gone");
+            Problem::new(ProblemCode::NotPossible, detail)
+        })
     }
 
     async fn change(
@@ -157,14 +174,6 @@ impl Config {
                 origin,
             )
             .await?;
-        }
-        let why = self
-            .handle
-            .explain(namespace.clone(), AgentRef::Name(name.clone()))
-            .await?;
-        if why.intent.wanted == Wanted::Stopped && why.intent.reason.as_deref() == Some(DOWN) {
-            self.ask(namespace, name, Request::Want(Wanted::Running), "stead up", origin)
-                .await?;
         }
         Ok(fate)
     }

@@ -1,16 +1,20 @@
 //! Processes of this machine, by way of the keeper.
 //!
 //! The keeper outlives the daemon and may itself be replaced: a thread connects, reads, and connects again. Orders that were lost with a
-//! session need no code of their own; the survey after each connection shows what is still to be done.
+//! session need no code of their own here; the survey after each connection shows what is still to be done.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use stead_keeper::wire::{Event, InstanceState, InstanceView, Reply, Request, SpawnOrder, Target, Told, Welcome};
+use stead_keeper::wire::{
+    Event, InstanceState, InstanceView, Refusal, Reply, Request, SpawnOrder, Target, Told, Welcome,
+};
 use stead_keeper::{ClientError, Receiver, Sender, Session, launch};
-use stead_model::{Action, AgentId, Epoch, LiveInstance, Notice, Observation, Order};
+use stead_model::{
+    Action, AgentId, Epoch, Exit, InstanceId, LiveInstance, Notice, Observation, Order, SpawnFailure, SpawnFailureKind,
+};
 use tracing::{info, warn};
 
 use super::{Driven, Driver};
@@ -39,12 +43,20 @@ struct Shared {
     settings: KeeperSettings,
     epoch: Epoch,
     session: Mutex<Option<Sender>>,
-    /// Which agent a preparation under way is for.
-    preparing: Mutex<HashMap<u64, AgentId>>,
+    /// What the orders under way are about, by the numbers that their answers carry.
+    under_way: Mutex<HashMap<u64, About>>,
     welcome: Mutex<Option<Welcome>>,
     /// The keeper was told to leave: no other is to be started.
     dismissed: Mutex<bool>,
     sink: Box<dyn Fn(Driven) + Send + Sync>,
+}
+
+/// What an order is about.
+#[derive(Clone, Copy, Debug)]
+enum About {
+    Preparing(AgentId),
+    Starting(InstanceId),
+    Ending(InstanceId),
 }
 
 impl std::fmt::Debug for Shared {
@@ -69,7 +81,7 @@ impl ProcessDriver {
             settings,
             epoch,
             session: Mutex::new(None),
-            preparing: Mutex::new(HashMap::new()),
+            under_way: Mutex::new(HashMap::new()),
             welcome: Mutex::new(None),
             dismissed: Mutex::new(false),
             sink: Box::new(sink),
@@ -82,10 +94,25 @@ impl ProcessDriver {
         Ok((Self { shared, prober, env }, info))
     }
 
+    /// Sends an order whose answer, also a refusal, is one about `about`.
+    fn order(&self, about: About, request: Request) {
+        // The answer may come before this returns; it waits for the note.
+        let mut under_way = lock(&self.shared.under_way);
+        if let Some(id) = self.ask(request) {
+            under_way.insert(id, about);
+        }
+    }
+
     fn ask(&self, request: Request) -> Option<u64> {
-        let session = lock(&self.shared.session);
         // Without a session the order is lost; the survey that follows the next one shows what is still to be done.
-        session.as_ref().and_then(|sender| sender.send(request).ok())
+        let session = lock(&self.shared.session);
+        let sender = session.as_ref()?;
+        let sent = sender.send(request);
+        if sent.is_err() {
+            // A keeper that takes nothing must not hold up the engine: the session ends, and a new one is tried.
+            sender.close();
+        }
+        sent.ok()
     }
 }
 
@@ -105,10 +132,7 @@ impl Driver for ProcessDriver {
     fn execute(&mut self, action: Action) {
         match action.order {
             Order::Prepare { agent, process } => {
-                let mut preparing = lock(&self.shared.preparing);
-                if let Some(id) = self.ask(Request::Prepare { spec: process }) {
-                    preparing.insert(id, agent);
-                }
+                self.order(About::Preparing(agent), Request::Prepare { spec: process });
             }
             Order::Spawn {
                 instance,
@@ -123,18 +147,20 @@ impl Driver for ProcessDriver {
                     spec: *process,
                     env: self.env.clone(),
                 };
-                self.ask(Request::Spawn(Box::new(order)));
+                self.order(About::Starting(instance), Request::Spawn(Box::new(order)));
             }
             Order::Signal { instance, signal } => {
-                self.ask(Request::Signal {
+                let target = Target::Tree;
+                let request = Request::Signal {
                     instance,
                     signal,
-                    target: Target::Tree,
-                });
+                    target,
+                };
+                self.order(About::Ending(instance), request);
             }
             Order::Kill { instance } => {
                 self.prober.unwatch(instance);
-                self.ask(Request::KillTree { instance });
+                self.order(About::Ending(instance), Request::KillTree { instance });
             }
             Order::Acknowledge { instance } => {
                 self.prober.unwatch(instance);
@@ -182,7 +208,7 @@ impl Shared {
                     (self.sink)(Driven::Back);
                     let detail = self.read(receiver);
                     *lock(&self.session) = None;
-                    lock(&self.preparing).clear();
+                    lock(&self.under_way).clear();
                     (self.sink)(Driven::Lost { detail });
                 }
                 Err(error) => {
@@ -238,6 +264,7 @@ impl Shared {
     }
 
     fn reply(&self, to: u64, reply: Reply, survey: &mut Survey) {
+        let about = lock(&self.under_way).remove(&to);
         match reply {
             Reply::Spawned { instance, identity } => self.observed(Observation::Spawned {
                 instance,
@@ -247,22 +274,41 @@ impl Shared {
                 instance,
                 result: Err(failure),
             }),
-            Reply::Done => self.prepared(to, Ok(())),
-            Reply::Unfit { failure } => self.prepared(to, Err(failure)),
+            Reply::Done => self.prepared(about, Ok(())),
+            Reply::Unfit { failure } => self.prepared(about, Err(failure)),
             Reply::Instance(view) => survey.note(*view),
             Reply::Listed { .. } => {
                 let Survey { live, exited } = std::mem::take(survey);
                 (self.sink)(Driven::Surveyed { live, exited });
             }
-            Reply::Refused { code, detail } => warn!(?code, detail, "the keeper refused an order"),
+            Reply::Refused { code, detail } => self.refused(about, code, detail),
             Reply::Welcome(_) => {}
         }
     }
 
-    fn prepared(&self, to: u64, result: Result<(), stead_model::SpawnFailure>) {
-        let agent = lock(&self.preparing).remove(&to);
-        if let Some(agent) = agent {
+    fn prepared(&self, about: Option<About>, result: Result<(), SpawnFailure>) {
+        if let Some(About::Preparing(agent)) = about {
             self.observed(Observation::Prepared { agent, result });
+        }
+    }
+
+    /// A refused order is an answer too: what is not there cannot be ended, what was not started may be tried again.
+    fn refused(&self, about: Option<About>, code: Refusal, detail: String) {
+        warn!(?about, ?code, detail, "the keeper refused an order");
+        let kind = SpawnFailureKind::Resources;
+        match (about, code) {
+            (Some(About::Ending(instance)), Refusal::UnknownInstance) => self.observed(Observation::Exited {
+                instance,
+                exit: Exit::Unknown,
+                swept: 0,
+            }),
+            (Some(About::Starting(instance)), _) => self.observed(Observation::Spawned {
+                instance,
+                result: Err(SpawnFailure { kind, detail }),
+            }),
+            (about @ Some(About::Preparing(_)), _) => self.prepared(about, Err(SpawnFailure { kind, detail })),
+            // One that has just ended is told of by its end.
+            (Some(About::Ending(_)) | None, _) => {}
         }
     }
 
@@ -275,7 +321,7 @@ impl Shared {
 #[derive(Debug, Default)]
 struct Survey {
     live: Vec<LiveInstance>,
-    exited: Vec<(stead_model::InstanceId, stead_model::Exit)>,
+    exited: Vec<(InstanceId, Exit)>,
 }
 
 impl Survey {

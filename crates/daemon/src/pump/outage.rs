@@ -73,6 +73,11 @@ impl Pump {
     pub(super) fn on_failed(&mut self, append: Append, error: &StoreError) {
         let slot = append.slot;
         let now = self.clock.now().wall;
+        if matches!(error, StoreError::Fenced { .. }) {
+            error!(%error, "another daemon owns this fleet now: this one stops acting for it");
+            let _gone = self.back.send(Incoming::Stop { dismiss: false });
+            return;
+        }
         if self.outage.is_none() {
             error!(%error, %slot, "the store is away: changes are refused, care goes on");
             let detail = error.to_string();

@@ -67,12 +67,9 @@ impl Waiting {
     /// Notes that a slot is durable up to a position.
     pub(crate) fn cover(&mut self, receipt: &Receipt) {
         let lane = self.lanes.entry(receipt.slot()).or_default();
-        match receipt.durability() {
-            Durability::Written => lane.written = Some(*receipt),
-            Durability::Flushed => {
-                lane.flushed = Some(*receipt);
-                lane.written = Some(*receipt);
-            }
+        further(&mut lane.written, receipt);
+        if receipt.durability() == Durability::Flushed {
+            further(&mut lane.flushed, receipt);
         }
     }
 
@@ -111,5 +108,13 @@ impl Waiting {
                 }
             }
         }
+    }
+}
+
+/// Takes the receipt that reaches further: one of a late failure must not take back what a later one covers.
+fn further(known: &mut Option<Receipt>, receipt: &Receipt) {
+    let before = known.is_some_and(|known| known.epoch() == receipt.epoch() && known.position() > receipt.position());
+    if !before {
+        *known = Some(*receipt);
     }
 }

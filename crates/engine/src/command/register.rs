@@ -78,6 +78,7 @@ pub(crate) fn register(
         last_exit: None,
         restarts: 0,
         restart_wanted: false,
+        halted: false,
         recovery: RecoveryRow::default(),
         deadline: None,
         tasks: Vec::new(),

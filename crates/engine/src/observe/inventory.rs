@@ -170,6 +170,9 @@ fn missing(step: &mut Step, record: &mut Record) {
         {
             // It was written down and not begun, or is about to be: twice is once, under the same number.
             step.order(spawn(record, instance, process));
+            if let Some(row) = &mut record.row.instance {
+                row.spec_revision = record.row.spec_revision;
+            }
             return;
         }
         if record.ordered {

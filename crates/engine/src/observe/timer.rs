@@ -30,6 +30,11 @@ fn fire(step: &mut Step, record: &mut Record, timer: Timer) {
         Timer::Kill => plan::kill_again(step, record),
         Timer::Settle => settled(step, record),
         Timer::Silence => silent(step, record),
+        Timer::Word => {
+            if core::mem::take(&mut record.unpublished) {
+                step.touch();
+            }
+        }
     }
 }
 

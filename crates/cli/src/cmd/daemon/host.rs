@@ -46,6 +46,7 @@ pub(crate) async fn up(global: &Global, up: &Up, out: &mut Out) -> Result<ExitCo
     let daemon = start(&settings, Some(&up.file))?;
     let agents = fleet.agents.len();
     daemon.apply(fleet, origin("stead up")).await?;
+    daemon.lift(origin("stead up")).await;
     out.note(&render::hosting(daemon.listen(), agents))?;
     daemon.serve(leave_or_stop()).await?;
     Ok(ExitCode::SUCCESS)
@@ -59,6 +60,7 @@ pub(crate) async fn serve(global: &Global, serve: &Serve, out: &mut Out) -> Resu
     }
     log_to_stderr();
     let daemon = start(&settings, None)?;
+    daemon.lift(origin("stead serve")).await;
     out.note(&render::hosting(daemon.listen(), daemon.handle().views().count()))?;
     daemon.serve(leave_or_stop()).await?;
     Ok(ExitCode::SUCCESS)
@@ -84,6 +86,7 @@ pub(crate) async fn run(global: &Global, run: &Run, out: &mut Out) -> Result<Exi
     }?;
     let begun = clock::now();
     daemon.apply(fleet, origin("stead run")).await?;
+    daemon.lift(origin("stead run")).await;
     out.note(&render::hosting(daemon.listen(), 1))?;
     let client = Client::new(&stead_client::Settings {
         url: format!("http://{}", daemon.listen()),

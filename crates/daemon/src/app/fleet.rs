@@ -1,0 +1,71 @@
+//! The whole fleet at once: down with the daemon, and back with the next one.
+
+use std::time::Duration;
+
+use futures_util::{StreamExt, stream};
+use stead_model::{AgentId, AgentRef, Command, Namespace, Origin, Request};
+use tracing::warn;
+
+use crate::handle::Handle;
+
+/// How many agents are asked at once; they share commits.
+const AT_ONCE: usize = 64;
+
+/// How long the way down may take: longer than any sensible grace.
+const LONGEST_STOP: Duration = Duration::from_secs(120);
+
+/// Has every agent down and waits until none has a process; says whether that was reached.
+///
+/// What is wanted of each stays as it is: one that somebody paused or stopped is still so when the fleet is back.
+pub(super) async fn halt(handle: &Handle, origin: &Origin) -> bool {
+    ask_all(handle, origin, &Request::Halt).await;
+    let mut commits = handle.committed();
+    let all_down = async {
+        loop {
+            let mut up = 0;
+            handle.views().each(|view| up += usize::from(view.pid.is_some()));
+            if up == 0 || commits.changed().await.is_err() {
+                return up == 0;
+            }
+        }
+    };
+    let waited = tokio::time::timeout(LONGEST_STOP, all_down).await;
+    waited.unwrap_or_else(|_late| {
+        let secs = LONGEST_STOP.as_secs();
+        warn!("agents still run after {secs} s; the keeper stays with them");
+        false
+    })
+}
+
+/// Has every agent be again what is wanted of it.
+pub(super) async fn lift(handle: &Handle, origin: &Origin) {
+    ask_all(handle, origin, &Request::Lift).await;
+}
+
+async fn ask_all(handle: &Handle, origin: &Origin, request: &Request) {
+    let mut agents = Vec::with_capacity(handle.views().count());
+    handle
+        .views()
+        .each(|view| agents.push((view.namespace.clone(), view.id)));
+    stream::iter(agents)
+        .map(|(namespace, id)| ask(handle, origin.clone(), namespace, id, request.clone()))
+        .buffer_unordered(AT_ONCE)
+        .collect::<()>()
+        .await;
+}
+
+async fn ask(handle: &Handle, origin: Origin, namespace: Namespace, id: AgentId, request: Request) {
+    let verb = request.verb();
+    let command = Command {
+        origin,
+        namespace,
+        agent: AgentRef::Id(id),
+        expected: None,
+        idempotency: None,
+        reason: None,
+        request,
+    };
+    if let Err(problem) = handle.command(command).await {
+        warn!(%id, %problem, "{verb} was refused");
+    }
+}

@@ -1,0 +1,48 @@
+//! History, events and answers within their bounds.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use stead_store::{Retention, Store, StoreError};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use crate::clock::Clock;
+use crate::handle::Handle;
+
+/// How often what is beyond its bounds is looked for, if anything was written since.
+const EVERY: Duration = Duration::from_secs(600);
+
+/// Forgets what is beyond the default retention, again and again, until `closing` is cancelled. An idle daemon does nothing.
+pub(super) async fn keep_pruned(handle: Handle, clock: Clock, closing: CancellationToken) {
+    let mut commits = handle.committed();
+    loop {
+        let written = async {
+            tokio::time::sleep(EVERY).await;
+            commits.changed().await
+        };
+        tokio::select! {
+            written = written => if written.is_err() { return },
+            () = closing.cancelled() => return,
+        }
+        let (store, closing) = (handle.store(), closing.clone());
+        let pruned = tokio::task::spawn_blocking(move || prune(&store, clock, &closing)).await;
+        match pruned {
+            Ok(Ok(rounds)) => debug!(rounds, "pruned"),
+            Ok(Err(error)) => warn!(%error, "history could not be pruned; it is tried again later"),
+            Err(stopped) => warn!(%stopped, "pruning broke off"),
+        }
+    }
+}
+
+/// Prunes in small slices, so that writers wait for none of them long.
+fn prune(store: &Arc<dyn Store>, clock: Clock, closing: &CancellationToken) -> Result<u32, StoreError> {
+    let mut rounds = 0;
+    while !closing.is_cancelled() {
+        rounds += 1;
+        if !store.prune(&Retention::default(), clock.now().wall)?.more {
+            break;
+        }
+    }
+    Ok(rounds)
+}
