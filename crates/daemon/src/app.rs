@@ -58,6 +58,9 @@ pub enum StartError {
     /// The state directory is another daemon's, or cannot be used.
     #[error(transparent)]
     Lock(#[from] LockError),
+    /// The sockets of agents would have longer paths than the system permits.
+    #[error("the path of the state directory {} is longer than {} bytes; choose a shorter one", .0.display(), stead_keeper::MAX_STATE_DIR)]
+    LongPath(PathBuf),
     /// The address is taken or cannot be had.
     #[error("cannot listen on {addr}")]
     Listen {
@@ -114,6 +117,9 @@ impl App {
     /// See [`StartError`]; nothing of the daemon runs then, and agents that live are left alone.
     pub fn start(settings: Settings) -> Result<Self, StartError> {
         check_listener(settings.listen, settings.token.as_ref())?;
+        if settings.state_dir.as_os_str().len() > stead_keeper::MAX_STATE_DIR {
+            return Err(StartError::LongPath(settings.state_dir));
+        }
         limits::raise_descriptors();
         let clock = Clock::start();
         let started_at = clock.now().wall;

@@ -210,6 +210,7 @@ impl Step {
             record.set_timer(Timer::Silence, None);
         }
         if !record.role().serves() {
+            record.set_timer(Timer::Settle, None);
             self.ready(record, false, "it does not serve");
         }
     }

@@ -188,7 +188,10 @@ impl SlotState {
 
 /// State of an agent as it is stored. Everything that must survive; what is observed anew is left out.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-#[expect(clippy::struct_excessive_bools, reason = "facts that hold apart from each other, side by side")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "facts that hold apart from each other, side by side"
+)]
 pub struct AgentRow {
     /// The agent.
     pub id: AgentId,

@@ -242,7 +242,7 @@ impl TryFrom<SpecForm> for AgentSpec {
         });
         let driver = match driver {
             DriverName::Process => Driver::Process(Box::new(ProcessSpec {
-                command: if form.command.is_empty() {
+                command: if form.command.first().is_none_or(String::is_empty) {
                     return Err(InvalidSpec::NoCommand);
                 } else {
                     form.command

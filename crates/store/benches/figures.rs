@@ -241,6 +241,7 @@ fn row(id: AgentId, position: u64) -> AgentRow {
         last_exit: None,
         restarts: position,
         restart_wanted: false,
+        halted: false,
         recovery: RecoveryRow::default(),
         deadline: None,
         tasks: Vec::new(),

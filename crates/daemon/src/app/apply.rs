@@ -74,6 +74,13 @@ impl Config {
                 gone.push(view.name.clone());
             }
         });
+        if fleet.agents.is_empty() && !gone.is_empty() {
+            let detail = format!(
+                "the file names no agent, so all {} that it named before would be removed; if that is meant, `stead delete` them",
+                gone.len()
+            );
+            return Err(Problem::new(ProblemCode::InvalidConfig, detail));
+        }
         let namespace = &fleet.namespace;
         let settle = |agent| self.settle(namespace, agent, mode, &origin).boxed();
         let kept: Vec<_> = fleet.agents.iter().map(settle).collect();

@@ -22,7 +22,7 @@ pub(crate) fn exited(step: &mut Step, record: &mut Record, exit: Exit, swept: u3
         exit,
         at: step.now.wall,
     });
-    let told = describe(exit, swept, record.row.tasks.len());
+    let told = describe(exit, swept, record.row.tasks.len(), instance.ending);
     record.row.tasks.clear();
     step.claim(record, None, "it ended");
     for timer in [Timer::Kill, Timer::Settle, Timer::Silence] {
@@ -44,6 +44,8 @@ pub(crate) fn exited(step: &mut Step, record: &mut Record, exit: Exit, swept: u3
         Role::Starting | Role::Restarting if again && !instance.ending => ended_early(step, record, exit, why),
         // It was ended on somebody's word while it came up, or nobody wants it to serve any more: no failure.
         Role::Starting | Role::Restarting => {
+            let reason = if instance.ending { Reason::Request } else { why.reason };
+            let why = Why { reason, ..why };
             while plan::go_down(step, record, &why) {}
             step.health(record, Health::Unknown, "it is down");
         }
@@ -149,8 +151,12 @@ const fn reason_of(exit: Exit) -> Reason {
     }
 }
 
-fn describe(exit: Exit, swept: u32, tasks: usize) -> String {
-    let mut told = exit.to_string();
+fn describe(exit: Exit, swept: u32, tasks: usize, ordered: bool) -> String {
+    let mut told = if ordered {
+        format!("{exit}, as Stead ordered")
+    } else {
+        exit.to_string()
+    };
     if swept > 0 {
         told += &format!("; {swept} left of its tree were swept");
     }

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use stead_client::{Client, LogItem, LogQuery, Target, state_dir};
 use stead_daemon::config::Fleet;
 use stead_daemon::{AgentsLeft, App as Daemon, Handle, LockError, Settings, ShutdownOrder, StartError, Token};
-use stead_model::{AgentName, AgentRef, Exit as AgentExit, Namespace, Origin, Wall, Wanted};
+use stead_model::{AgentName, AgentRef, Condition, Exit as AgentExit, Namespace, Origin, Wall, Wanted};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::args::{Hosting, Keeper, Restart, Run, Serve, Up};
@@ -70,8 +70,9 @@ pub(crate) async fn serve(global: &Global, serve: &Serve, out: &mut Out) -> Resu
 pub(crate) async fn run(global: &Global, run: &Run, out: &mut Out) -> Result<ExitCode, Failure> {
     let name = run.name.clone().map_or_else(|| name_of(&run.command), Ok)?;
     let fleet = fleet_of_one(&name, run)?;
-    let own_dir = state_dir().join("run").join(name.as_str());
-    let settings = settings(global, &run.hosting, None, own_dir.to_str(), None)?;
+    let mut settings = settings(global, &run.hosting, None, None, None)?;
+    // A store of its own: what another daemon keeps in this directory is not of this command's fleet.
+    settings.state_dir = settings.state_dir.join("run").join(name.as_str());
     log_to_stderr();
     let daemon = match start(&settings, None) {
         // Another daemon may have the usual port; this one is found by the address that it tells.
@@ -133,6 +134,7 @@ fn start(settings: &Settings, fleet: Option<&Path>) -> Result<Daemon, Failure> {
         StartError::Open(_)
         | StartError::Lock(_)
         | StartError::Unthawable(_)
+        | StartError::LongPath(_)
         | StartError::Keeper(_)
         | StartError::System { .. } => Failure::new(chain(&error)),
     })
@@ -221,6 +223,17 @@ async fn end_of(handle: &Handle, name: &AgentName) -> u8 {
     let mut commits = handle.committed();
     loop {
         let why = handle.explain(Namespace::default(), AgentRef::Name(name.clone())).await;
+        if let Ok(why) = &why
+            && why
+                .agent
+                .conditions
+                .iter()
+                .any(|held| held.condition == Condition::Held)
+            && why.last_exit.is_none()
+        {
+            tracing::error!("{}", why.verdict);
+            return CANNOT_START;
+        }
         if let Ok(why) = why
             && let (None, Wanted::Running, true, Some(last)) =
                 (why.agent.pid, why.agent.intent, why.next.is_empty(), &why.last_exit)
@@ -237,6 +250,9 @@ async fn end_of(handle: &Handle, name: &AgentName) -> u8 {
         }
     }
 }
+
+/// What shells answer for a command that is not there.
+const CANNOT_START: u8 = 127;
 
 /// Shows what the agent prints from a time on, until the daemon ends.
 async fn show_output(client: &Client, target: &Target, since: Wall, out: &mut Out) -> Result<(), Failure> {
@@ -260,6 +276,10 @@ async fn leave_or_stop() -> ShutdownOrder {
         () = heard(SignalKind::interrupt()) => AgentsLeft::Stop,
         () = heard(SignalKind::terminate()) => AgentsLeft::Leave,
     };
+    match left {
+        AgentsLeft::Stop => tracing::info!("going down with all agents; Ctrl-C again leaves them at work"),
+        AgentsLeft::Leave => tracing::info!("going down; agents live on, and the next daemon here adopts them"),
+    }
     force_on_second();
     order(left)
 }

@@ -348,7 +348,7 @@ fn carry_out(
         }
         Asked::Want(wanted) => *wanted,
         Asked::Resume | Asked::Restart => Wanted::Running,
-        Asked::Deploy | Asked::Reset | Asked::ReportError { .. } => agent.intent,
+        Asked::Halt | Asked::Lift | Asked::Deploy | Asked::Reset | Asked::ReportError { .. } => agent.intent,
         Asked::Assign { .. } | Asked::Complete { .. } => {
             agent.tasks += 1;
             agent.intent
