@@ -113,6 +113,7 @@ pub(crate) fn row(id: AgentId, name: &str) -> AgentRow {
         last_exit: None,
         restarts: 0,
         restart_wanted: false,
+        halted: false,
         boot: 0,
         recovery: RecoveryRow::default(),
         deadline: None,
