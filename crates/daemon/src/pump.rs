@@ -13,7 +13,7 @@ use std::time::Duration;
 use stead_engine::{Batch, Engine, Input, Message, NotOwned, Released};
 use stead_model::journal::Receipt;
 use stead_model::{
-    AgentRef, Answer, Command, Inventory, Namespace, Observation, Problem, ProblemCode, Report, Slot, Transition,
+    AgentRef, Answer, Command, Inventory, Namespace, Observation, Order, Problem, ProblemCode, Report, Slot, Transition,
 };
 use stead_store::{Completion, Store};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -341,7 +341,12 @@ impl Pump {
         for id in released.removed {
             self.views.withdraw(id);
         }
-        for action in released.actions {
+        // What is down waits for its next start; everything else can wait for that.
+        let (starts, others): (Vec<_>, Vec<_>) = released
+            .actions
+            .into_iter()
+            .partition(|action| matches!(action.order, Order::Spawn { .. }));
+        for action in starts.into_iter().chain(others) {
             self.driver.execute(action);
         }
         self.messages.extend(released.messages);
