@@ -95,11 +95,14 @@ pub(crate) async fn run(global: &Global, run: &Run, out: &mut Out) -> Result<Exi
     })?;
     let target = Target::new(Namespace::default(), AgentRef::Name(name.clone()));
     let (ended, code) = tokio::sync::oneshot::channel();
+    let (listening, listened) = tokio::sync::oneshot::channel();
     let handle = daemon.handle().clone();
     let leave = async move {
         tokio::select! {
             order = stop_on_signals() => order,
             code = end_of(&handle, &name) => {
+                // A stream of its output that is open drains to the end; one that is not open yet would find nobody.
+                let _open = tokio::time::timeout(OPENING, listened).await;
                 // Nobody waits where the daemon ended first.
                 let _gone = ended.send(code);
                 order(AgentsLeft::Stop)
@@ -107,7 +110,10 @@ pub(crate) async fn run(global: &Global, run: &Run, out: &mut Out) -> Result<Exi
         }
     };
     // The output ends with the daemon: what was printed last is shown, too.
-    let (served, shown) = tokio::join!(daemon.serve(leave), show_output(&client, &target, begun, out));
+    let (served, shown) = tokio::join!(
+        daemon.serve(leave),
+        show_output(&client, &target, begun, listening, out)
+    );
     served?;
     shown?;
     Ok(code.await.map_or(ExitCode::SUCCESS, ExitCode::from))
@@ -251,11 +257,20 @@ async fn end_of(handle: &Handle, name: &AgentName) -> u8 {
     }
 }
 
+/// How long the stream of a command's output may take to open.
+const OPENING: std::time::Duration = std::time::Duration::from_secs(5);
+
 /// What shells answer for a command that is not there.
 const CANNOT_START: u8 = 127;
 
 /// Shows what the agent prints from a time on, until the daemon ends.
-async fn show_output(client: &Client, target: &Target, since: Wall, out: &mut Out) -> Result<(), Failure> {
+async fn show_output(
+    client: &Client,
+    target: &Target,
+    since: Wall,
+    listening: tokio::sync::oneshot::Sender<()>,
+    out: &mut Out,
+) -> Result<(), Failure> {
     let query = LogQuery {
         tail: Some(MOST_LINES),
         since: Some(since.to_string()),
@@ -263,6 +278,8 @@ async fn show_output(client: &Client, target: &Target, since: Wall, out: &mut Ou
         ..LogQuery::default()
     };
     let mut stream = client.logs(target, query).await?;
+    // Nobody waits for this unless the command has ended.
+    let _unheard = listening.send(());
     // The daemon is this very process: a stream that breaks off ends with it.
     while let Some(LogItem::Line(line)) = stream.next().await? {
         out.show_next(&line, |line| render::log_line(line, Timestamps::Hidden))?;
