@@ -241,6 +241,8 @@ fn request(verb: &str, rest: &str) -> Request {
         "terminate" => Request::Want(Wanted::Terminated),
         "delete" => Request::Want(Wanted::Deleted),
         "resume" => Request::Resume,
+        "halt" => Request::Halt,
+        "lift" => Request::Lift,
         "deploy" => Request::Deploy,
         "restart" => Request::Restart,
         "reset" => Request::Reset,

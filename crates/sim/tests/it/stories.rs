@@ -121,6 +121,30 @@ stories! {
         at 20s expect web phase=online incarnation=2 restarts=0
     "#;
 
+    a_fleet_that_goes_down_and_comes_back_is_as_it_was_wanted: r#"
+        at 0s register web {"command":["serve"]}
+        at 0s register paused {"command":["serve"]}
+        at 0s register stopped {"command":["serve"]}
+        at 5s pause paused
+        at 5s stop stopped
+        at 10s halt web
+        at 10s halt paused
+        at 10s halt stopped
+        at 11s halt web
+        at 12s why web
+        at 12s expect web phase=offline intent=running
+        at 12s expect paused phase=offline intent=paused
+        at 20s lift web
+        at 20s lift paused
+        at 20s lift stopped
+        at 25s expect web phase=online incarnation=2 restarts=0
+        at 25s expect paused phase=offline intent=paused
+        at 25s expect stopped phase=offline intent=stopped
+        at 26s halt web
+        at 27s start web
+        at 30s expect web phase=online intent=running
+    "#;
+
     a_crash_while_paused_leaves_it_offline: r#"
         at 0s register web {"command":["serve"]}
         at 5s pause web
