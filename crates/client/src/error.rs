@@ -96,6 +96,9 @@ fn root_cause(error: &dyn std::error::Error) -> String {
 
 fn problem_help(problem: &Problem) -> Option<String> {
     use stead_model::ProblemCode as Code;
+    if !problem.verbs.is_empty() {
+        return Some(format!("what can be asked of it now: {}", problem.verbs.join(", ")));
+    }
     if !problem.possible.is_empty() {
         return Some(format!("from here it can go to: {}", problem.possible.join(", ")));
     }

@@ -85,7 +85,40 @@ pub(crate) fn not_possible(record: &Record, verb: &'static str) -> Refusal {
         verb,
         phase: record.phase_name(),
         possible,
+        verbs: possible_verbs(record),
     }
+}
+
+/// What can be asked of it as it is.
+fn possible_verbs(record: &Record) -> Vec<&'static str> {
+    let deleting = record.row.intent.wanted == Wanted::Deleted;
+    let wishes = Wanted::ALL
+        .iter()
+        .filter(|wanted| **wanted != record.row.intent.wanted && reachable(record, **wanted));
+    let mut verbs: Vec<_> = wishes.map(|wanted| Request::Want(*wanted).verb()).collect();
+    if !deleting && wish(Wanted::Running, record.role(), record.has_instance()) != Wish::Refused {
+        verbs.push(Request::Restart.verb());
+    }
+    verbs
+}
+
+/// Whether something can be wanted of it as it is.
+fn reachable(record: &Record, wanted: Wanted) -> bool {
+    let seat = match wanted {
+        Wanted::Paused => Some(Role::Suspended),
+        Wanted::Maintenance => Some(Role::Maintenance),
+        Wanted::Terminated => Some(Role::Retired),
+        Wanted::Running | Wanted::Stopped | Wanted::Deleted => None,
+    };
+    let by_table = match wish(wanted, record.role(), record.has_instance()) {
+        Wish::Refused => false,
+        _ if seat.is_some_and(|seat| !record.profile.has_role(seat)) => false,
+        Wish::Next(crate::wish::Step::Enter(role)) if role != Role::Gone => {
+            record.profile.hop(record.phase, role).is_some()
+        }
+        Wish::Satisfied | Wish::Wait | Wish::Next(_) => true,
+    };
+    by_table && (record.row.intent.wanted != Wanted::Deleted || wanted == Wanted::Deleted)
 }
 
 fn want(
@@ -95,21 +128,7 @@ fn want(
     verb: &'static str,
     reason: Option<String>,
 ) -> Result<Outcome, Refusal> {
-    let seat = match wanted {
-        Wanted::Paused => Some(Role::Suspended),
-        Wanted::Maintenance => Some(Role::Maintenance),
-        Wanted::Terminated => Some(Role::Retired),
-        Wanted::Running | Wanted::Stopped | Wanted::Deleted => None,
-    };
-    let reachable = match wish(wanted, record.role(), record.has_instance()) {
-        Wish::Refused => false,
-        _ if seat.is_some_and(|seat| !record.profile.has_role(seat)) => false,
-        Wish::Next(crate::wish::Step::Enter(role)) if role != Role::Gone => {
-            record.profile.hop(record.phase, role).is_some()
-        }
-        Wish::Satisfied | Wish::Wait | Wish::Next(_) => true,
-    };
-    if !reachable || record.row.intent.wanted == Wanted::Deleted && wanted != Wanted::Deleted {
+    if !reachable(record, wanted) {
         return Err(not_possible(record, verb));
     }
     let from = record.row.intent.wanted;

@@ -36,7 +36,8 @@ pub(crate) enum Body {
     Standing {
         watcher: AgentId,
         name: AgentName,
-        standing: Standing,
+        /// Nothing where there is no such agent.
+        standing: Option<Standing>,
     },
 }
 
@@ -89,7 +90,7 @@ impl Watchers {
         &self,
         namespace: &Namespace,
         name: &AgentName,
-        standing: Standing,
+        standing: Option<Standing>,
     ) -> impl Iterator<Item = Message> {
         let watchers = self
             .0
@@ -120,6 +121,11 @@ pub(crate) fn subscriptions(record: &Record) -> impl Iterator<Item = Message> {
     })
 }
 
+/// Whether it was found that there is no agent of a name that this one depends on.
+pub(crate) fn is_missing(record: &Record, name: &AgentName) -> bool {
+    record.standings.get(name).is_some_and(Option::is_none)
+}
+
 /// The dependencies that an agent still waits for.
 pub(crate) fn unmet(record: &Record) -> impl Iterator<Item = (&AgentName, Condition)> {
     record
@@ -131,6 +137,7 @@ pub(crate) fn unmet(record: &Record) -> impl Iterator<Item = (&AgentName, Condit
                 .standings
                 .get(*name)
                 .copied()
+                .flatten()
                 .unwrap_or_default()
                 .meets(**condition)
         })

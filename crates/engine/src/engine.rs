@@ -338,17 +338,16 @@ impl Engine {
                     .names
                     .get(&(namespace.clone(), name.clone()))
                     .and_then(|id| open.cell.agents.get(id));
-                if let Some(record) = known {
-                    let standing = record.told;
-                    open.step.send([Message {
-                        to: watcher.slot(),
-                        body: Body::Standing {
-                            watcher,
-                            name: name.clone(),
-                            standing,
-                        },
-                    }]);
-                }
+                // That there is none is an answer, too.
+                let standing = known.and_then(|record| record.told);
+                open.step.send([Message {
+                    to: watcher.slot(),
+                    body: Body::Standing {
+                        watcher,
+                        name: name.clone(),
+                        standing,
+                    },
+                }]);
                 open.cell.watchers.add(namespace, name, watcher);
             }
             Body::Standing {

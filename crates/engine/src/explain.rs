@@ -4,7 +4,8 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use stead_model::{Explanation, LastExit, Now, RestartBudget, Role};
+use stead_model::journal::BlockKind;
+use stead_model::{Condition, Explanation, LastExit, Now, RestartBudget, Role};
 
 use crate::depend;
 use crate::plan::{self, Obstacle};
@@ -22,7 +23,17 @@ pub(crate) fn explain(surveyed: bool, record: &Record, now: Now) -> Explanation 
         intent: record.row.intent.clone(),
         verdict,
         waiting_for: depend::unmet(record)
-            .map(|(name, condition)| format!("{name} ({})", view::condition_word(condition)))
+            .map(|(name, condition)| {
+                let until = view::condition_word(condition);
+                if depend::is_missing(record, name) {
+                    format!(
+                        "{name} {until}; there is no agent `{name}` in namespace {}",
+                        record.row.namespace
+                    )
+                } else {
+                    format!("{name} {until}")
+                }
+            })
             .collect(),
         next,
         restart_budget: RestartBudget {
@@ -66,7 +77,10 @@ fn verdict(surveyed: bool, record: &Record) -> String {
             "it is down with its whole fleet; `stead up` or `stead serve` brings it back".into()
         }
         Wish::Satisfied => match (record.role().serves(), record.row.ready) {
-            (true, false) => format!("{wanted} as wanted, but it takes no work"),
+            (true, false) => match record.row.evidence.iter().find(|seen| seen.kind == "probe.readiness") {
+                Some(seen) => format!("{wanted} as wanted, but it takes no work: {}", seen.detail),
+                None => format!("{wanted} as wanted, but it takes no work"),
+            },
             (true, true) | (false, _) => match &record.row.recovery.block {
                 Some(block) => block.detail.clone(),
                 None => format!("{wanted} as wanted"),
@@ -101,7 +115,15 @@ fn verdict(surveyed: bool, record: &Record) -> String {
             (Some(Obstacle::Unsurveyed), _) => format!("{wanted} is wanted; first it is found out what runs already"),
             (Some(Obstacle::Stray), _) => format!("{wanted} is wanted; an earlier run of it is still being ended"),
             (Some(Obstacle::Backoff), _) => format!("{wanted} is wanted; it failed and waits to be started again"),
-            (Some(Obstacle::Dependencies), _) => format!("{wanted} is wanted; those it depends on are not there yet"),
+            (Some(Obstacle::Dependencies), _) => {
+                let missing = depend::unmet(record).find(|(name, _)| depend::is_missing(record, name));
+                match missing {
+                    Some((name, _)) => {
+                        format!("{wanted} is wanted; it depends on `{name}`, and there is no such agent")
+                    }
+                    None => format!("{wanted} is wanted; those it depends on are not there yet"),
+                }
+            }
             (Some(Obstacle::Reports), _) => {
                 format!("{wanted} is wanted; nothing runs it here, so it must report by itself")
             }
@@ -109,15 +131,34 @@ fn verdict(surveyed: bool, record: &Record) -> String {
     }
 }
 
+/// What a person can do to clear what is wrong; nothing where nothing is.
 fn clears(record: &Record) -> Vec<String> {
-    let mut clears: Vec<String> = record
+    let name = &record.row.name;
+    let mut clears = Vec::new();
+    match record.block_kind() {
+        Some(BlockKind::Held) => clears.push(format!("held: {}", plan::mend(record))),
+        Some(BlockKind::Quarantined) => clears.push(format!(
+            "quarantined: `stead logs {name}` shows what it printed; mend the cause, then `stead start {name}`"
+        )),
+        Some(BlockKind::Policy) => clears.push(format!("`stead start {name}` runs it again")),
+        // Its work is done: nothing is wrong.
+        Some(BlockKind::Completed) | None => {}
+    }
+    if record.row.halted {
+        clears.push("`stead up FILE` or `stead serve` brings its whole fleet back".into());
+    }
+    if record
         .row
         .conditions
         .iter()
-        .map(|held| format!("{}: {}", held.condition, held.detail))
-        .collect();
-    if let (Some(block), true) = (&record.row.recovery.block, clears.is_empty()) {
-        clears.push(block.detail.clone());
+        .any(|held| held.condition == Condition::Unverified)
+    {
+        clears.push("unverified: a liveness or readiness probe, or `notify = true`, would show how it does".into());
+    }
+    for (missing, _) in depend::unmet(record).filter(|(other, _)| depend::is_missing(record, other)) {
+        clears.push(format!(
+            "add an agent `{missing}`, or take `{missing}` out of what {name} depends on"
+        ));
     }
     clears
 }

@@ -167,10 +167,7 @@ fn failed_start(step: &mut Step, record: &mut Record, failure: &SpawnFailure) {
     if failure.kind.may_pass() {
         plan::schedule(step, record);
     } else {
-        let detail = format!(
-            "{}; no start can help until that is mended, then `stead start` it",
-            failure.detail
-        );
+        let detail = format!("{}; {}", failure.detail, plan::mend(record));
         plan::block(
             step,
             record,

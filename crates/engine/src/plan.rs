@@ -12,7 +12,7 @@ use crate::record::{Record, Timer};
 use crate::step::{Step, Why};
 use crate::wish::{self, Wish, wish};
 
-pub(crate) use restart::{Verdict, block, judge, schedule};
+pub(crate) use restart::{Verdict, block, judge, mend, schedule};
 
 /// No walk is longer; a table that runs in a circle ends here.
 const MOST_STEPS: usize = 16;

@@ -33,13 +33,14 @@ pub(crate) struct Record {
     pub(crate) ordered: bool,
     /// How many in a row each probe succeeded (positive) or failed (negative).
     pub(crate) probes: [i32; 3],
-    pub(crate) standings: BTreeMap<AgentName, Standing>,
+    /// How those it depends on stand, as far as it was told; nothing where there is no such agent.
+    pub(crate) standings: BTreeMap<AgentName, Option<Standing>>,
     /// Runs that should not be there and are being ended; none is started beside them.
     pub(crate) strays: BTreeSet<Incarnation>,
     /// It said something that is not published yet.
     pub(crate) unpublished: bool,
     /// What the watchers were told last.
-    pub(crate) told: Standing,
+    pub(crate) told: Option<Standing>,
 }
 
 /// What an agent may be waiting for.
@@ -88,7 +89,7 @@ impl Record {
             standings: BTreeMap::new(),
             strays: BTreeSet::new(),
             unpublished: false,
-            told: Standing::default(),
+            told: None,
         }
     }
 
@@ -135,7 +136,7 @@ impl Record {
         if record.ending() {
             record.set_timer(Timer::Kill, Some(now.after(KILL_AGAIN)));
         }
-        record.told = Standing::of(&record);
+        record.told = Some(Standing::of(&record));
         Ok(record)
     }
 

@@ -350,11 +350,7 @@ impl Step {
             return;
         }
         record.row.revision = Revision(record.row.revision.0.saturating_add(1));
-        let standing = if record.row.removed {
-            Standing::default()
-        } else {
-            Standing::of(record)
-        };
+        let standing = (!record.row.removed).then(|| Standing::of(record));
         if standing != record.told {
             record.told = standing;
             self.messages

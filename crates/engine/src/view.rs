@@ -1,8 +1,9 @@
 //! From a record to what readers see.
 
-use alloc::string::ToString;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
+use stead_model::spec::RestartPolicy;
 use stead_model::{AgentView, Class, LifecycleView, Moment, NextStep, Now, Role, Wall};
 
 use crate::depend;
@@ -87,7 +88,7 @@ const SHOWN: [Timer; 5] = [
 ];
 
 fn steps(record: &Record, now: Now, timers: &[Timer]) -> Vec<NextStep> {
-    let mut timed: Vec<(Moment, &'static str)> = timers
+    let mut timed: Vec<(Moment, String)> = timers
         .iter()
         .filter_map(|timer| record.timer(*timer).map(|due| (due, says(record, *timer))))
         .collect();
@@ -95,19 +96,35 @@ fn steps(record: &Record, now: Now, timers: &[Timer]) -> Vec<NextStep> {
     let mut next: Vec<NextStep> = timed
         .into_iter()
         .map(|(due, what)| NextStep {
-            what: what.into(),
+            what,
             at: Some(wall(now, due)),
         })
         .collect();
+    next.extend(after_its_end(record));
     next.extend(depend_on(record));
     next
+}
+
+/// What follows on the end of a run that failed and is being ended.
+fn after_its_end(record: &Record) -> Option<NextStep> {
+    let failed = matches!(record.role(), Role::Error | Role::Failed | Role::TimedOut);
+    let again =
+        plan::wanted(record) == stead_model::Wanted::Running && record.spec.restart.policy != RestartPolicy::Never;
+    (record.ending() && failed).then(|| NextStep {
+        what: if again {
+            "once it has ended: started again, as its restart policy says".into()
+        } else {
+            "once it has ended: it stays down".into()
+        },
+        at: None,
+    })
 }
 
 fn depend_on(record: &Record) -> Option<NextStep> {
     let waits =
         plan::wanted(record) == stead_model::Wanted::Running && !record.role().serves() && !record.has_instance();
     let names: Vec<_> = depend::unmet(record)
-        .map(|(name, condition)| alloc::format!("{name} to be {}", condition_word(condition)))
+        .map(|(name, condition)| alloc::format!("{name} {}", condition_word(condition)))
         .collect();
     (waits && !names.is_empty()).then(|| NextStep {
         what: alloc::format!("start once {}", names.join(" and ")),
@@ -117,9 +134,9 @@ fn depend_on(record: &Record) -> Option<NextStep> {
 
 pub(crate) const fn condition_word(condition: stead_model::spec::Condition) -> &'static str {
     match condition {
-        stead_model::spec::Condition::Started => "started",
-        stead_model::spec::Condition::Healthy => "healthy",
-        stead_model::spec::Condition::Completed => "completed",
+        stead_model::spec::Condition::Started => "is started",
+        stead_model::spec::Condition::Healthy => "is healthy",
+        stead_model::spec::Condition::Completed => "has completed",
     }
 }
 
@@ -128,33 +145,76 @@ pub(crate) fn wall(now: Now, due: Moment) -> Wall {
     now.wall.after(due.since(now.moment))
 }
 
-fn says(record: &Record, timer: Timer) -> &'static str {
+/// What happens when a wait is over.
+fn says(record: &Record, timer: Timer) -> String {
     match timer {
-        Timer::Deadline => match record.role() {
-            Role::Preparing => "failed, unless it is prepared by then",
-            Role::Starting | Role::Restarting => "given up on this start, unless it is ready by then",
-            Role::Stopping => "error, unless it is down by then",
-            Role::Error => "ended and started again, unless it serves by then",
+        Timer::Deadline => deadline_says(record),
+        Timer::Restart => alloc::format!("started again (restart {})", record.row.restarts.saturating_add(1)),
+        Timer::Kill => match record.role() {
+            // It was killed when it failed; a stop asks first.
+            Role::Error | Role::Failed | Role::TimedOut => {
+                "SIGKILL to its whole tree once more, unless it has ended by then"
+            }
             Role::Initial
+            | Role::Preparing
             | Role::Prepared
+            | Role::Starting
+            | Role::Restarting
             | Role::Ready
             | Role::Busy
             | Role::Idle
             | Role::Impaired
+            | Role::Stopping
             | Role::Updating
             | Role::Scaling
-            | Role::Failed
-            | Role::TimedOut
             | Role::Maintenance
             | Role::Suspended
             | Role::Offline
             | Role::Retired
-            | Role::Gone => "moved on, unless its phase ends by then",
-        },
-        Timer::Restart => "started again",
-        Timer::Kill => "SIGKILL to its whole tree, unless it is down by then",
-        Timer::Settle => "counted as healthy, if it lives until then",
-        Timer::Silence => "taken for hung, unless it gives a sign of life by then",
-        Timer::Word => "shown anew",
+            | Role::Gone => "SIGKILL to its whole tree, unless it has ended by then",
+        }
+        .into(),
+        Timer::Settle => "counted as healthy, if it lives until then".into(),
+        Timer::Silence => "taken for hung, unless it gives a sign of life by then".into(),
+        Timer::Word => "shown anew".into(),
     }
+}
+
+/// What its phase must have reached when its deadline is over, and what becomes of it otherwise.
+fn deadline_says(record: &Record) -> String {
+    let to = || {
+        let deadline = record.profile.deadline(record.phase);
+        deadline.map_or_else(|| "failed".into(), |deadline| record.profile.label(deadline.to))
+    };
+    let limit = match record.role() {
+        Role::Preparing => alloc::format!("must be prepared by then; otherwise it is `{}`", to()),
+        Role::Starting | Role::Restarting if record.process().is_some() => alloc::format!(
+            "must be ready by then; otherwise this start is given up (`{}`) and its process killed",
+            to()
+        ),
+        Role::Starting | Role::Restarting => {
+            alloc::format!("must have given a sign of life by then; otherwise it is `{}`", to())
+        }
+        Role::Stopping => alloc::format!("must be down by then; otherwise it is `{}`", to()),
+        Role::Error if plan::wanted(record) == stead_model::Wanted::Running => {
+            "must serve again by then; otherwise its process is killed and its restart policy decides".into()
+        }
+        Role::Error => "must serve again by then; otherwise its process is killed".into(),
+        Role::Initial
+        | Role::Prepared
+        | Role::Ready
+        | Role::Busy
+        | Role::Idle
+        | Role::Impaired
+        | Role::Updating
+        | Role::Scaling
+        | Role::Failed
+        | Role::TimedOut
+        | Role::Maintenance
+        | Role::Suspended
+        | Role::Offline
+        | Role::Retired
+        | Role::Gone => alloc::format!("must have moved on by then; otherwise it is `{}`", to()),
+    };
+    alloc::format!("deadline of phase {}: {limit}", record.phase_name())
 }

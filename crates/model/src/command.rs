@@ -198,6 +198,8 @@ pub enum Refusal {
         phase: String,
         /// The phases that may follow from there.
         possible: Vec<String>,
+        /// What can be asked of it instead.
+        verbs: Vec<&'static str>,
     },
     /// No such profile.
     #[error("there is no profile `{0}`; use agent or component")]

@@ -87,6 +87,9 @@ pub struct Problem {
     /// The phases that may follow, where a phase did not permit what was asked.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub possible: Vec<String>,
+    /// What can be asked of the agent instead, as verbs of `lifecycle/{verb}`, and `delete`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub verbs: Vec<String>,
     /// Each single fault, where there are several.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<String>,
@@ -106,6 +109,7 @@ impl Problem {
             code,
             detail: detail.into(),
             possible: Vec::new(),
+            verbs: Vec::new(),
             errors: Vec::new(),
             correlation_id: None,
         }
@@ -134,8 +138,9 @@ impl From<crate::Refusal> for Problem {
             Refusal::TooManyTasks(_) | Refusal::TooLong { .. } | Refusal::Full(_) => ProblemCode::LimitReached,
         };
         let mut problem = Self::new(code, alloc::format!("{refusal}"));
-        if let Refusal::NotPossible { possible, .. } = refusal {
+        if let Refusal::NotPossible { possible, verbs, .. } = refusal {
             problem.possible = possible;
+            problem.verbs = verbs.into_iter().map(String::from).collect();
         }
         problem
     }
@@ -199,9 +204,11 @@ mod tests {
             verb: "pause",
             phase: "offline".into(),
             possible: vec!["starting".into()],
+            verbs: vec!["start"],
         };
         let problem = Problem::from(refusal);
         assert_eq!(problem.possible, ["starting"]);
+        assert_eq!(problem.verbs, ["start"]);
         assert_eq!(
             problem.to_string(),
             "The agent's phase does not permit it: pause is not possible in phase offline"

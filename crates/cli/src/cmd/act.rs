@@ -81,14 +81,30 @@ impl Told {
             return Err(failure);
         }
         if let Some(first) = &self.first_refusal {
-            let text = render::refused_one(&target.agent.to_string(), &failure);
+            let help = instead(target, &failure).or_else(|| failure.help.clone());
+            let text = render::refused_one(&target.agent.to_string(), &Failure { help, ..failure });
             debug_assert_ne!(first.exit, Exit::Unreachable);
             return app.out.note(&text);
         }
         let message = format!("{}: {}", target.agent, failure.message);
-        self.first_refusal = Some(Failure { message, ..failure });
+        let help = instead(target, &failure).or(failure.help);
+        self.first_refusal = Some(Failure {
+            message,
+            help,
+            ..failure
+        });
         Ok(())
     }
+}
+
+/// What can be asked of an agent in place of what was refused.
+fn instead(target: &Target, failure: &Failure) -> Option<String> {
+    let verbs = &failure.problem.as_ref()?.verbs;
+    let lines: Vec<_> = verbs
+        .iter()
+        .map(|verb| format!("`stead {verb} {}`", target.agent))
+        .collect();
+    (!lines.is_empty()).then(|| format!("possible now: {}", lines.join(", ")))
 }
 
 fn change(act: &Act) -> Change {

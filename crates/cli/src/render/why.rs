@@ -32,7 +32,7 @@ pub(crate) fn why(explanation: &Explanation, now: Wall) -> String {
         rows.push(("Last exit", vec![run]));
     }
     if !explanation.waiting_for.is_empty() {
-        rows.push(("Waits for", explanation.waiting_for.clone()));
+        rows.push(("Waits until", explanation.waiting_for.clone()));
     }
     let mut next: Vec<_> = explanation
         .next

@@ -7,8 +7,8 @@ use alloc::vec::Vec;
 
 use stead_model::journal::{AgentRow, Change, RecoveryRow, SpecRow};
 use stead_model::{
-    AgentId, AgentName, AgentSpec, Happening, Health, Incarnation, Intent, Namespace, Refusal, Revision, Sequence,
-    Wanted,
+    AgentId, AgentName, AgentSpec, Happening, Health, Incarnation, Intent, Namespace, Refusal, Request, Revision,
+    Sequence, Wanted,
 };
 
 use super::{MAX_REASON, bounded};
@@ -42,6 +42,9 @@ pub(crate) fn register(
             verb: "register",
             phase: profile.name_of(initial).into(),
             possible: profile.next(initial).map(|to| profile.name_of(to).into()).collect(),
+            verbs: [Wanted::Running, Wanted::Stopped]
+                .map(|wanted| Request::Want(wanted).verb())
+                .into(),
         });
     }
     if cell.agents.len() >= MOST_AGENTS {

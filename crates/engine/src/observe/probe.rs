@@ -24,6 +24,7 @@ pub(crate) fn probed(step: &mut Step, record: &mut Record, kind: ProbeKind, resu
     let counted = record.count_probe(kind, result.is_ok());
     let said = match &result {
         Ok(()) => format!("{kind} probe succeeded"),
+        Err(detail) if counted > failures => format!("{kind} probe still fails: {detail}"),
         Err(detail) => format!("{kind} probe failed ({counted} of {failures}): {detail}"),
     };
     step.evidence(record, evidence_kind(kind), "prober", said.clone());

@@ -18,6 +18,20 @@ pub(crate) enum Verdict {
     Stay(Block),
 }
 
+/// What a person can do about a cause that no start can help.
+pub(crate) fn mend(record: &Record) -> String {
+    let name = &record.row.name;
+    if record.spec.labels.get(MANAGED_BY).is_some_and(|by| by == FLEET_FILE) {
+        alloc::format!("mend the file and run `stead apply FILE`, or mend the machine and run `stead start {name}`")
+    } else {
+        alloc::format!("give it another spec, or mend the machine and run `stead start {name}`")
+    }
+}
+
+/// The label by which agents of a fleet file are known.
+const MANAGED_BY: &str = "stead/managed-by";
+const FLEET_FILE: &str = "fleet-file";
+
 /// Judges an end that nobody ordered.
 pub(crate) fn judge(record: &Record, exit: Exit) -> Verdict {
     let restart = &record.spec.restart;
@@ -25,25 +39,27 @@ pub(crate) fn judge(record: &Record, exit: Exit) -> Verdict {
         && restart.final_exit_codes.contains(&code)
     {
         let detail = alloc::format!(
-            "exit code {code} is listed as final, so no start can help; change what is wrong, then `stead start` it"
+            "exit code {code} is listed as final, so no start can help; {}",
+            mend(record)
         );
         return Verdict::Stay(Block {
             kind: BlockKind::Held,
             detail,
         });
     }
-    let stay = |kind, detail: &str| {
-        Verdict::Stay(Block {
-            kind,
-            detail: detail.into(),
-        })
-    };
+    let stay = |kind, detail| Verdict::Stay(Block { kind, detail });
     match (restart.policy, exit.success()) {
         (RestartPolicy::Always, _) | (RestartPolicy::OnFailure, false) => Verdict::Again,
         (RestartPolicy::OnFailure | RestartPolicy::Never, true) => {
-            stay(BlockKind::Completed, "it ended with success; its work is done")
+            stay(BlockKind::Completed, "it ended with success; its work is done".into())
         }
-        (RestartPolicy::Never, false) => stay(BlockKind::Policy, "its restart policy is never; `stead start` it"),
+        (RestartPolicy::Never, false) => stay(
+            BlockKind::Policy,
+            alloc::format!(
+                "its restart policy is never; `stead start {}` runs it again",
+                record.row.name
+            ),
+        ),
     }
 }
 
@@ -65,9 +81,10 @@ pub(crate) fn schedule(step: &mut Step, record: &mut Record) {
         None => {
             let intensity = &record.spec.restart.intensity;
             let detail = alloc::format!(
-                "more than {} restarts within {}; look at its logs, then `stead start` or `stead reset` it",
+                "more than {} restarts within {}; `stead logs {name}` shows what it printed, `stead start {name}` tries again",
                 intensity.max,
-                intensity.period
+                intensity.period,
+                name = record.row.name
             );
             block(
                 step,

@@ -204,3 +204,16 @@ fn a_slot_that_is_given_up_leaves_no_waits_behind() {
     assert_eq!(rig.engine.next_deadline(), None);
     rig.engine.check_invariants().unwrap();
 }
+
+#[test]
+fn a_refusal_names_the_verbs_that_are_possible_in_its_place() {
+    let mut engine = engine(home());
+    let agent = || AgentRef::Name(name());
+    let mut ask = |request| written(engine.step(at(0), command(agent(), request)).unwrap());
+    ask(reporting()).unwrap();
+    ask(Request::Want(Wanted::Stopped)).unwrap();
+    let Err(Refusal::NotPossible { verbs, .. }) = ask(Request::Want(Wanted::Paused)) else {
+        panic!("it is down");
+    };
+    assert_eq!(verbs, ["start", "maintenance", "terminate", "delete", "restart"]);
+}

@@ -105,7 +105,7 @@ impl<'a> Line<'a> {
                     .for_each(|clear| world.tell(format!("    clears {clear}")));
                 why.waiting_for
                     .iter()
-                    .for_each(|other| world.tell(format!("    waits for {other}")));
+                    .for_each(|other| world.tell(format!("    waits until {other}")));
             }
             "exit" | "late-exit" | "late-notice" | "plant" | "notify" | "probe" | "report" => self.happen(world),
             _ => self.request(world, request(verb, rest)),

@@ -229,6 +229,12 @@ stories! {
         at 32s expect web ready=false
     "#;
 
+    a_start_has_until_its_deadline_and_says_so: r#"
+        at 0s register web {"command":["slow"],"notify":true,"deadlines":{"starting":"5s"}}
+        at 2s why web
+        at 6s why web
+    "#;
+
     one_that_needs_longer_says_so: r#"
         at 0s register web {"command":["serve"],"notify":true,"deadlines":{"starting":"10s"}}
         at 8s notify web extend=20s
@@ -260,6 +266,8 @@ stories! {
         at 5s expect web ready=true
         at 6s probe web readiness fail
         at 6s expect web phase=online ready=false health=degraded
+        at 6s probe web readiness fail
+        at 6s why web
         at 7s pause web
         at 8s resume web
         at 8s expect web phase=online ready=false

@@ -344,6 +344,7 @@ fn carry_out(
                 verb: "maintenance",
                 phase: "registered".into(),
                 possible,
+                verbs: vec!["start", "stop", "delete"],
             });
         }
         Asked::Want(wanted) => *wanted,
