@@ -124,6 +124,9 @@ fn verdict(surveyed: bool, record: &Record) -> String {
                     None => format!("{wanted} is wanted; those it depends on are not there yet"),
                 }
             }
+            (Some(Obstacle::Reports), _) if record.is_watched() => {
+                format!("{wanted} is wanted; nothing runs it here, so its probes must find it up")
+            }
             (Some(Obstacle::Reports), _) => {
                 format!("{wanted} is wanted; nothing runs it here, so it must report by itself")
             }

@@ -22,7 +22,7 @@ use crate::step::{Step, Why};
 
 pub(crate) use exit::exited;
 pub(crate) use inventory::{strangers, take_inventory};
-pub(crate) use report::error_reported;
+pub(crate) use report::{SILENCE, error_reported};
 pub(crate) use timer::due;
 
 /// How long a process lives before that alone counts as health.
@@ -66,6 +66,11 @@ pub(crate) fn observe(step: &mut Step, record: &mut Record, observation: Observa
             notified(step, record, notice);
         }
         Observation::Probed { instance, kind, result } if Step::is_current(record, instance) => {
+            probe::probed(step, record, kind, result);
+        }
+        Observation::Probed { instance, kind, result }
+            if record.process().is_none() && instance.incarnation == record.row.incarnation =>
+        {
             probe::probed(step, record, kind, result);
         }
         // Word of an earlier run changes nothing.
@@ -149,8 +154,10 @@ pub(crate) fn alive(step: &mut Step, record: &mut Record, process: ProcessIdenti
         let process = Box::new(process.clone());
         step.order(Order::Probe {
             instance,
+            namespace: record.row.namespace.clone(),
+            name: record.row.name.clone(),
             probes,
-            process,
+            process: Some(process),
         });
     }
 }

@@ -1,5 +1,6 @@
 //! From what is wanted and what is observed to the next steps, one idempotent order at a time, without hints.
 
+mod outside;
 mod restart;
 
 use alloc::boxed::Box;
@@ -22,6 +23,11 @@ pub(crate) const KILL_AGAIN: core::time::Duration = core::time::Duration::from_s
 
 /// Goes as far towards what is wanted as can be gone now.
 pub(crate) fn plan(step: &mut Step, record: &mut Record) {
+    advance(step, record);
+    outside::look(step, record);
+}
+
+fn advance(step: &mut Step, record: &mut Record) {
     for _ in 0..MOST_STEPS {
         match outlook(record) {
             Wish::Satisfied if record.row.restart_wanted => {
@@ -203,6 +209,11 @@ pub(crate) fn spawn(record: &mut Record, instance: InstanceId, process: stead_mo
         name: record.row.name.clone(),
         process: Box::new(process),
     }
+}
+
+/// Takes one that nothing runs to where its probes found it up. That it is another run, nothing tells.
+pub(crate) fn found_again(step: &mut Step, record: &mut Record, said: &str) {
+    rise(step, record, Why::new(Reason::SelfHealing, said).via());
 }
 
 /// Enters the phase in which it comes up.

@@ -7,7 +7,7 @@ use alloc::sync::Arc;
 use core::time::Duration;
 
 use stead_model::journal::{AgentRow, Block, BlockKind, RecoveryRow};
-use stead_model::spec::{BackoffSpec, ProbeKind, ProcessSpec, RestartSpec};
+use stead_model::spec::{BackoffSpec, ProbeKind, Probes, ProcessSpec, RestartSpec};
 use stead_model::{
     AgentName, AgentSpec, BootClock, Driver, Health, Incarnation, InstanceId, Moment, Now, PhaseId, Profile, Role,
 };
@@ -37,6 +37,8 @@ pub(crate) struct Record {
     pub(crate) standings: BTreeMap<AgentName, Option<Standing>>,
     /// Runs that should not be there and are being ended; none is started beside them.
     pub(crate) strays: BTreeSet<Incarnation>,
+    /// Which of its runs is probed though nothing runs it here, and by which spec.
+    pub(crate) watched: Option<(Incarnation, Arc<AgentSpec>)>,
     /// It said something that is not published yet.
     pub(crate) unpublished: bool,
     /// What the watchers were told last.
@@ -88,6 +90,7 @@ impl Record {
             probes: [0; 3],
             standings: BTreeMap::new(),
             strays: BTreeSet::new(),
+            watched: None,
             unpublished: false,
             told: None,
         }
@@ -180,9 +183,15 @@ impl Record {
         self.row.instance.is_some()
     }
 
-    /// Whether it is one that nothing runs and whose last report is fresh.
+    /// Whether it is one that nothing runs and whose last report is fresh, or whose probes find it up.
     pub(crate) fn reports(&self) -> bool {
-        self.process().is_none() && self.timer(Timer::Silence).is_some()
+        let seen = self.is_watched() && self.role().is_up();
+        self.process().is_none() && (seen || self.timer(Timer::Silence).is_some())
+    }
+
+    /// Whether it is one that nothing runs and that is looked at from outside; its own reports then only worsen what is seen.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.process().is_none() && self.spec.probes != Probes::default()
     }
 
     /// How well it does: as seen from outside, or worse if it says so itself.

@@ -192,6 +192,9 @@ fn deadline_says(record: &Record) -> String {
             "must be ready by then; otherwise this start is given up (`{}`) and its process killed",
             to()
         ),
+        Role::Starting | Role::Restarting if record.is_watched() => {
+            alloc::format!("its probes must have found it up by then; otherwise it is `{}`", to())
+        }
         Role::Starting | Role::Restarting => {
             alloc::format!("must have given a sign of life by then; otherwise it is `{}`", to())
         }

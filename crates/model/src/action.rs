@@ -56,14 +56,18 @@ pub enum Order {
         /// Which run.
         instance: InstanceId,
     },
-    /// Look at it from outside from now on.
+    /// Look at it from outside from now on; no longer, where there are no probes.
     Probe {
         /// Which run.
         instance: InstanceId,
+        /// Where it lives, for commands.
+        namespace: Namespace,
+        /// Its name, for commands.
+        name: AgentName,
         /// How.
         probes: Box<Probes>,
-        /// Where and with which environment commands are run.
-        process: Box<ProcessSpec>,
+        /// Where and with which environment commands are run; as the daemon itself, where nothing here runs the agent.
+        process: Option<Box<ProcessSpec>>,
     },
 }
 

@@ -85,6 +85,7 @@ impl AgentSpec {
                 ReadinessSource::Probe
             }
             Driver::Process(_) => ReadinessSource::Spawn,
+            Driver::None if self.probes != Probes::default() => ReadinessSource::Probe,
             Driver::None => ReadinessSource::Report,
         }
     }
@@ -93,7 +94,7 @@ impl AgentSpec {
 /// What runs an agent.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Driver {
-    /// Nothing: it runs elsewhere and only reports.
+    /// Nothing: it runs elsewhere, and reports or is probed.
     None,
     /// A process of this machine.
     Process(Box<ProcessSpec>),
@@ -104,7 +105,7 @@ pub enum Driver {
 pub enum ReadinessSource {
     /// `READY=1` on its notify socket.
     Notify,
-    /// Its startup and readiness probes.
+    /// Its startup and readiness probes; any of its probes, where nothing runs it here.
     Probe,
     /// That it was started; nothing better is known.
     Spawn,
@@ -144,7 +145,7 @@ pub struct Deadlines {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DriverName {
-    /// It only reports.
+    /// It runs elsewhere: it reports, or is probed.
     None,
     /// A process of this machine.
     Process,

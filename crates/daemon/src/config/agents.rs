@@ -169,11 +169,10 @@ fn waiting(entry: &Entry) -> Waiting {
 
 /// Makes every path absolute: folders and files start at the fleet file's folder, programs at the agent's.
 fn with_places(mut spec: AgentSpec, folder: &Path) -> AgentSpec {
-    let Driver::Process(process) = &mut spec.driver else {
-        return spec;
+    let dir = match &spec.driver {
+        Driver::Process(process) => absolute(folder, process.dir.as_deref().unwrap_or(".")),
+        Driver::None => absolute(folder, "."),
     };
-    let dir = absolute(folder, process.dir.as_deref().unwrap_or("."));
-    resolve(&mut process.command, Path::new(&dir));
     let probes = &mut spec.probes;
     for probe in [&mut probes.startup, &mut probes.liveness, &mut probes.readiness]
         .into_iter()
@@ -183,6 +182,10 @@ fn with_places(mut spec: AgentSpec, folder: &Path) -> AgentSpec {
             resolve(&mut exec.command, Path::new(&dir));
         }
     }
+    let Driver::Process(process) = &mut spec.driver else {
+        return spec;
+    };
+    resolve(&mut process.command, Path::new(&dir));
     for value in process.env.values_mut() {
         if let EnvValue::File { file } = value {
             *file = absolute(folder, file);

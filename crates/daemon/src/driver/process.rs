@@ -168,14 +168,18 @@ impl Driver for ProcessDriver {
             }
             Order::Probe {
                 instance,
+                namespace,
+                name,
                 probes,
                 process,
             } => {
-                self.prober.watch(
-                    instance,
-                    *probes,
-                    ExecContext::of(&process, tokio::time::Instant::now()),
-                );
+                let own = [
+                    ("STEAD_AGENT".to_owned(), name.to_string()),
+                    ("STEAD_NAMESPACE".to_owned(), namespace.to_string()),
+                ];
+                let context = ExecContext::of(process.as_deref(), tokio::time::Instant::now())
+                    .with(self.env.clone().into_iter().chain(own));
+                self.prober.watch(instance, *probes, context);
             }
         }
     }

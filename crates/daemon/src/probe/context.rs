@@ -21,15 +21,23 @@ pub(crate) struct ExecContext {
 }
 
 impl ExecContext {
-    /// The directory, environment and user of an agent's own process.
+    /// The directory, environment and user of an agent's own process; the daemon's own, where nothing here runs the agent.
     #[must_use]
-    pub(crate) fn of(process: &ProcessSpec, started: Instant) -> Self {
+    pub(crate) fn of(process: Option<&ProcessSpec>, started: Instant) -> Self {
         Self {
             started,
-            dir: process.dir.as_ref().map(PathBuf::from),
-            env: process.env.clone(),
-            user: process.user.clone(),
+            dir: process.and_then(|process| process.dir.as_ref()).map(PathBuf::from),
+            env: process.map(|process| process.env.clone()).unwrap_or_default(),
+            user: process.and_then(|process| process.user.clone()),
         }
+    }
+
+    /// The same with variables of Stead's own, which no spec can replace.
+    #[must_use]
+    pub(crate) fn with(mut self, own: impl IntoIterator<Item = (String, String)>) -> Self {
+        let plain = own.into_iter().map(|(name, value)| (name, EnvValue::Plain(value)));
+        self.env.extend(plain);
+        self
     }
 
     /// Whether commands would run alike; the start, which is the instance's own, is left out.

@@ -70,7 +70,7 @@ impl Rig {
 
     /// Where nothing is special, started with the rig.
     fn context(&self) -> ExecContext {
-        ExecContext::of(&stead_model::spec::ProcessSpec::default(), self.started)
+        ExecContext::of(None, self.started)
     }
 
     async fn next(&mut self) -> Seen {

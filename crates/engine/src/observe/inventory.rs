@@ -51,7 +51,7 @@ pub(crate) fn take_inventory(step: &mut Step, record: &mut Record, inventory: &I
     if record.spec.driver == Driver::None {
         // The node's own absence is not the agent's silence.
         put_off(record, Timer::Deadline, step.now.moment.after(SILENCE));
-        if record.role().is_up() {
+        if record.role().is_up() && !record.is_watched() {
             record.set_timer(Timer::Silence, Some(step.now.moment.after(SILENCE)));
         }
     }

@@ -4,11 +4,12 @@ use alloc::format;
 use alloc::string::String;
 
 use stead_model::spec::{ProbeKind, ReadinessSource};
-use stead_model::{Condition, Health, Reason};
+use stead_model::{Condition, Health, Reason, Role, Wanted};
 
 use super::{ill, serves};
+use crate::plan;
 use crate::record::Record;
-use crate::step::Step;
+use crate::step::{Step, Why};
 
 /// Takes in one result.
 pub(crate) fn probed(step: &mut Step, record: &mut Record, kind: ProbeKind, result: Result<(), String>) {
@@ -32,6 +33,10 @@ pub(crate) fn probed(step: &mut Step, record: &mut Record, kind: ProbeKind, resu
         return;
     }
     let waits_for_readiness = record.spec.probes.readiness.is_some();
+    if record.process().is_none() {
+        outside(step, record, kind, result.is_ok(), &said);
+        return;
+    }
     let up = record.role().serves() || record.spec.readiness() == ReadinessSource::Probe;
     match (kind, result.is_ok()) {
         (ProbeKind::Startup, true) if waits_for_readiness => {}
@@ -61,6 +66,57 @@ pub(crate) fn probed(step: &mut Step, record: &mut Record, kind: ProbeKind, resu
         }
         (ProbeKind::Liveness, false) => ill(step, record, Reason::Deadlock, &said),
     }
+}
+
+/// Takes in what a probe found of one that nothing here runs: there is nothing to end, and it may come back by itself.
+fn outside(step: &mut Step, record: &mut Record, kind: ProbeKind, good: bool, said: &str) {
+    let waits_for_readiness = record.spec.probes.readiness.is_some();
+    match (kind, good) {
+        (ProbeKind::Startup | ProbeKind::Liveness, true) if waits_for_readiness => {}
+        (ProbeKind::Startup | ProbeKind::Liveness | ProbeKind::Readiness, true) => found_up(step, record, said),
+        (ProbeKind::Readiness, false) => {
+            if record.role().serves() {
+                step.ready(record, false, said);
+                step.health(record, Health::Degraded, said);
+            }
+        }
+        (ProbeKind::Startup | ProbeKind::Liveness, false) => found_down(step, record, said),
+    }
+}
+
+fn found_up(step: &mut Step, record: &mut Record, said: &str) {
+    let comes = plan::awaits_report(record.role()) && plan::wanted(record) == Wanted::Running;
+    if comes && matches!(record.role(), Role::Failed | Role::TimedOut) {
+        plan::found_again(step, record, said);
+    }
+    if comes || record.role().is_up() {
+        serves(step, record, Reason::ReadinessComplete, said);
+    }
+}
+
+fn found_down(step: &mut Step, record: &mut Record, said: &str) {
+    let down = match record.role() {
+        Role::Ready | Role::Busy | Role::Idle | Role::Impaired | Role::Updating | Role::Scaling => Role::Error,
+        Role::Starting | Role::Restarting => Role::Failed,
+        Role::Maintenance | Role::Suspended => {
+            plan::go_down(step, record, &Why::new(Reason::CommunicationFailure, said));
+            step.health(record, Health::Failed, said);
+            return;
+        }
+        Role::Initial
+        | Role::Preparing
+        | Role::Prepared
+        | Role::Stopping
+        | Role::Error
+        | Role::Failed
+        | Role::TimedOut
+        | Role::Offline
+        | Role::Retired
+        | Role::Gone => return,
+    };
+    step.hop(record, down, Why::new(Reason::CommunicationFailure, said));
+    step.health(record, Health::Failed, said);
+    plan::plan(step, record);
 }
 
 const fn evidence_kind(kind: ProbeKind) -> &'static str {

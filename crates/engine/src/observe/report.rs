@@ -43,7 +43,7 @@ pub(crate) fn reported(step: &mut Step, record: &mut Record, report: Report) {
         Health::Healthy => step.claim(record, None, &said),
         Health::Unknown | Health::Recovering => {}
     }
-    if record.spec.driver == Driver::None {
+    if record.spec.driver == Driver::None && !record.is_watched() {
         heard(step, record);
     }
 }

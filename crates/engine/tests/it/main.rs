@@ -3,6 +3,7 @@
 
 mod explains;
 mod generated;
+mod outside;
 mod random;
 mod refusals;
 mod rig;

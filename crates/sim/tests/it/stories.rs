@@ -466,6 +466,52 @@ stories! {
         at 15s expect db nobody
     "#;
 
+    one_that_nothing_runs_is_found_by_its_probes_and_lost_by_them: r#"
+        at 0s register db {"driver":"none","profile":"component","probes":{"liveness":{"tcp_socket":{"port":1}}}}
+        at 1s expect db phase=initializing
+        at 1s why db
+        at 2s probe db liveness ok
+        at 2s expect db phase=ready health=healthy ready=true
+        at 3s report db degraded
+        at 3s expect db health=degraded
+        at 4s report db healthy
+        at 60s expect db phase=ready
+        at 61s probe db liveness fail
+        at 62s probe db liveness fail
+        at 62s expect db phase=ready
+        at 63s probe db liveness fail
+        at 63s expect db phase=error health=failed
+        at 64s report db healthy
+        at 64s expect db phase=error
+        at 64s why db
+        at 65s probe db liveness ok
+        at 65s expect db phase=ready health=healthy
+        at 66s stop db
+        at 67s probe db liveness ok
+        at 67s expect db phase=inactive
+        at 68s start db
+        at 69s probe db liveness ok
+        at 69s expect db phase=ready
+    "#;
+
+    one_that_nothing_runs_and_never_answers_comes_late_all_the_same: r#"
+        at 0s register db {"driver":"none","probes":{"startup":{"tcp_socket":{"port":1},"failure_threshold":2},"readiness":{"tcp_socket":{"port":1}},"liveness":{"tcp_socket":{"port":1}}}}
+        at 1s probe db startup fail
+        at 2s probe db startup fail
+        at 2s expect db phase=failed
+        at 3s probe db startup ok
+        at 4s probe db liveness ok
+        at 4s expect db phase=failed
+        at 5s probe db readiness ok
+        at 5s expect db phase=online ready=true
+        at 6s probe db readiness fail
+        at 7s probe db readiness fail
+        at 8s probe db readiness fail
+        at 8s expect db phase=online ready=false health=degraded
+        at 9s delete db
+        at 9s expect db nobody
+    "#;
+
     a_component_that_never_comes_up_is_failed_until_it_reports: r#"
         at 0s register llm {"driver":"none","profile":"component"}
         at 61s expect llm phase=failed

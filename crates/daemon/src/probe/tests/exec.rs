@@ -21,7 +21,7 @@ async fn shell_in(process: ProcessSpec, script: &str) -> Result<(), String> {
     let mut rig = Rig::new();
     let probes = read(json!({ "liveness": { "exec": { "command": ["sh", "-c", script] }, "timeout_seconds": 30 } }));
     rig.prober
-        .watch(instance(1), probes, ExecContext::of(&process, Instant::now()));
+        .watch(instance(1), probes, ExecContext::of(Some(&process), Instant::now()));
     rig.result().await
 }
 
@@ -48,6 +48,19 @@ async fn a_command_that_floods_its_output_is_read_to_the_end_and_shown_by_its_fi
         shell("yes | head -c 5000000; exit 3").await,
         Err("exit 3: y".to_owned())
     );
+}
+
+#[tokio::test]
+async fn a_command_knows_whom_it_looks_at_and_where_the_daemon_is() {
+    let mut rig = Rig::new();
+    let script =
+        "test \"$STEAD_AGENT $STEAD_URL\" = 'db http://127.0.0.1:7' || { echo \"$STEAD_AGENT $STEAD_URL\"; exit 1; }";
+    let probes = read(json!({ "liveness": { "exec": { "command": ["sh", "-c", script] }, "timeout_seconds": 30 } }));
+    let own = [("STEAD_AGENT", "db"), ("STEAD_URL", "http://127.0.0.1:7")];
+    let own = own.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    rig.prober
+        .watch(instance(1), probes, ExecContext::of(None, Instant::now()).with(own));
+    assert_eq!(rig.result().await, Ok(()));
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use rustix::io::Errno;
 use serde_json::json;
 use stead_model::Observation;
-use stead_model::spec::{ProbeKind, Probes, ProcessSpec};
+use stead_model::spec::{ProbeKind, Probes};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -65,7 +65,7 @@ async fn a_result_that_comes_after_the_end_of_its_watch_is_not_handed_in() {
     let watch = Watch {
         instance: instance(1),
         probes: Probes::default(),
-        context: ExecContext::of(&ProcessSpec::default(), Instant::now()),
+        context: ExecContext::of(None, Instant::now()),
         sink: Arc::new(sink),
         cancelled: CancellationToken::new(),
         state: Mutex::new(State { wanted: true, up: true }),
