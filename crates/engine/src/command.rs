@@ -291,6 +291,9 @@ fn respec(step: &mut Step, record: &mut Record, spec: Box<AgentSpec>) -> Result<
     if *record.spec == *spec {
         return Ok(Outcome::Already);
     }
+    if spec.depends_on.contains_key(&record.row.name) {
+        return Err(Refusal::SelfDependency(record.row.name.clone()));
+    }
     if record.spec.profile != spec.profile {
         return Err(Refusal::ProfileChange);
     }

@@ -210,6 +210,9 @@ pub enum Refusal {
     /// What runs it cannot change while the agent lives.
     #[error("an agent cannot change between a process and none; delete it and register it anew")]
     DriverChange,
+    /// It would never start.
+    #[error("`depends_on.{0}`: an agent cannot wait for itself; remove this")]
+    SelfDependency(AgentName),
     /// As many tasks as one agent may have.
     #[error("the agent has {0} tasks in flight, as many as it may have")]
     TooManyTasks(u32),

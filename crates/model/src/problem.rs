@@ -134,7 +134,10 @@ impl From<crate::Refusal> for Problem {
             Refusal::Stale { .. } => ProblemCode::StaleRevision,
             Refusal::KeyReused(_) => ProblemCode::IdempotencyKeyReused,
             Refusal::NotPossible { .. } => ProblemCode::NotPossible,
-            Refusal::UnknownProfile(_) | Refusal::ProfileChange | Refusal::DriverChange => ProblemCode::InvalidSpec,
+            Refusal::UnknownProfile(_)
+            | Refusal::ProfileChange
+            | Refusal::DriverChange
+            | Refusal::SelfDependency(_) => ProblemCode::InvalidSpec,
             Refusal::TooManyTasks(_) | Refusal::TooLong { .. } | Refusal::Full(_) => ProblemCode::LimitReached,
         };
         let mut problem = Self::new(code, alloc::format!("{refusal}"));
@@ -181,6 +184,10 @@ mod tests {
             (Refusal::UnknownProfile("x".into()), ProblemCode::InvalidSpec),
             (Refusal::ProfileChange, ProblemCode::InvalidSpec),
             (Refusal::DriverChange, ProblemCode::InvalidSpec),
+            (
+                Refusal::SelfDependency("web".parse().unwrap()),
+                ProblemCode::InvalidSpec,
+            ),
             (Refusal::TooManyTasks(9), ProblemCode::LimitReached),
             (
                 Refusal::TooLong {

@@ -168,8 +168,9 @@ pub struct SpecForm {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub driver: Option<DriverName>,
     /// Program and arguments; no shell is involved.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub command: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Vec<String>", length(min = 1))]
+    pub command: Option<Vec<String>>,
     /// Working directory; default that of the fleet file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dir: Option<String>,
@@ -214,6 +215,17 @@ pub enum InvalidSpec {
     /// A process without a program.
     #[error("an agent with driver = \"process\" needs `command`, a list of the program and its arguments")]
     NoCommand,
+    /// A program without a name.
+    #[error(
+        "`command` is empty; it is a list of the program and its arguments. Leave it out for an agent that runs elsewhere"
+    )]
+    EmptyCommand,
+    /// A probe without a program.
+    #[error("`exec.command` is empty; it is a list of the program and its arguments")]
+    EmptyExec,
+    /// A text that no system call takes.
+    #[error("`{0}` holds a NUL character, which no program, path or variable can have; remove it")]
+    Nul(String),
     /// Settings of a process for something that is none.
     #[error("driver = \"none\" runs nothing, so `{0}` has no meaning; remove it or use driver = \"process\"")]
     NotAProcess(&'static str),
@@ -231,22 +243,52 @@ pub enum InvalidSpec {
     EnvName(String),
 }
 
+impl SpecForm {
+    /// Refuses texts that the system would cut at a NUL, wherever they are handed to it.
+    fn check_texts(&self) -> Result<(), InvalidSpec> {
+        let command = self.command.iter().flatten().map(|word| ("command".to_owned(), word));
+        let dir = self.dir.iter().map(|dir| ("dir".to_owned(), dir));
+        let user = self.user.iter().map(|user| ("user".to_owned(), user));
+        let env = self.env.iter().map(|(name, value)| {
+            let text = match value {
+                EnvValue::Plain(text) | EnvValue::Secret { secret: text } | EnvValue::File { file: text } => text,
+            };
+            (alloc::format!("env.{name}"), text)
+        });
+        let kinds = [ProbeKind::Startup, ProbeKind::Liveness, ProbeKind::Readiness];
+        let probes = kinds.into_iter().flat_map(|kind| {
+            let exec = self.probes.get(kind).and_then(|probe| match &probe.action {
+                ProbeAction::Exec(exec) => Some(&exec.command),
+                ProbeAction::HttpGet(_) | ProbeAction::TcpSocket(_) | ProbeAction::Grpc(_) => None,
+            });
+            let words = exec.into_iter().flatten();
+            words.map(move |word| (alloc::format!("probes.{kind}.exec.command"), word))
+        });
+        let mut texts = command.chain(dir).chain(user).chain(env).chain(probes);
+        match texts.find(|(_, text)| text.contains('\0')) {
+            Some((field, _)) => Err(InvalidSpec::Nul(field)),
+            None => Ok(()),
+        }
+    }
+}
+
 impl TryFrom<SpecForm> for AgentSpec {
     type Error = InvalidSpec;
 
     fn try_from(form: SpecForm) -> Result<Self, InvalidSpec> {
         form.restart.check()?;
-        let driver = form.driver.unwrap_or(if form.command.is_empty() {
-            DriverName::None
-        } else {
+        form.check_texts()?;
+        let driver = form.driver.unwrap_or(if form.command.is_some() {
             DriverName::Process
+        } else {
+            DriverName::None
         });
         let driver = match driver {
             DriverName::Process => Driver::Process(Box::new(ProcessSpec {
-                command: if form.command.first().is_none_or(String::is_empty) {
-                    return Err(InvalidSpec::NoCommand);
-                } else {
-                    form.command
+                command: match form.command {
+                    Some(command) if command.first().is_some_and(|program| !program.is_empty()) => command,
+                    Some(_) => return Err(InvalidSpec::EmptyCommand),
+                    None => return Err(InvalidSpec::NoCommand),
                 },
                 dir: form.dir,
                 env: process::checked_env(form.env)?,
@@ -263,7 +305,7 @@ impl TryFrom<SpecForm> for AgentSpec {
             })),
             DriverName::None => {
                 let meaningless = [
-                    ("command", !form.command.is_empty()),
+                    ("command", form.command.is_some()),
                     ("dir", form.dir.is_some()),
                     ("env", !form.env.is_empty()),
                     ("user", form.user.is_some()),
@@ -295,13 +337,14 @@ impl From<AgentSpec> for SpecForm {
             Driver::None => (DriverName::None, None),
             Driver::Process(process) => (DriverName::Process, Some(*process)),
         };
+        let runs = process.is_some();
         let process = process.unwrap_or_default();
         Self {
             profile: spec.profile,
             kind: spec.kind,
             labels: spec.labels,
             driver: Some(driver),
-            command: process.command,
+            command: runs.then_some(process.command),
             dir: process.dir,
             env: process.env,
             user: process.user,

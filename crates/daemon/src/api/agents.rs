@@ -13,7 +13,7 @@ use stead_model::{
     Revision, Selector, Wanted,
 };
 
-use super::extract::{Change, Json, Limit, MergePatch, Read, Text, Ticket};
+use super::extract::{Change, Json, Limit, MergePatch, Read, Text, Ticket, suggest};
 use super::find::views;
 use super::operation::{About, Table};
 use super::problem::Failure;
@@ -384,7 +384,12 @@ fn spec(form: SpecForm) -> Result<AgentSpec, Failure> {
 }
 
 fn patched(before: &AgentSpec, patch: &serde_json::Value) -> Result<AgentSpec, Failure> {
-    let unfit = |error: serde_json::Error| Failure::invalid(format!("the patched spec cannot be read: {error}"));
+    let unfit = |error: serde_json::Error| {
+        Failure::invalid(format!(
+            "the patched spec cannot be read: {}",
+            suggest(&error.to_string())
+        ))
+    };
     let mut form = serde_json::to_value(before).map_err(unfit)?;
     merge(&mut form, patch);
     spec(serde_json::from_value(form).map_err(unfit)?)

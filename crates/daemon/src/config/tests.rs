@@ -294,3 +294,20 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_could_never_run_is_told_where_it_stands() {
+    let told = |text: &str| {
+        let problems = Fleet::parse(text, "fleet.toml".as_ref(), &|_| None).unwrap_err();
+        let first = problems.first().unwrap();
+        (first.line, first.column, first.message.clone())
+    };
+    let (line, column, message) = told("[agents.web]\nlabels = {}\ncommand = []\n");
+    assert_eq!((line, column), (3, 1), "{message}");
+    assert!(message.starts_with("`command` is empty"), "{message}");
+    let (line, column, message) = told("[agents.web]\ncommand = [\"x\"]\nenv = { A = \"1\", B = \"a\\u0000\" }\n");
+    assert_eq!((line, column), (3, 18), "{message}");
+    assert!(message.starts_with("`env.B` holds a NUL"), "{message}");
+    let (line, _, message) = told("[agents.web]\ncommand = [\"x\"]\n\n[agents.web.depends_on]\nweb = \"started\"\n");
+    assert_eq!((line, message.as_str()), (5, "`web` waits for itself"));
+}

@@ -32,6 +32,9 @@ pub(crate) fn register(
     reason: Option<String>,
 ) -> Result<Box<Record>, Refusal> {
     bounded("reason", reason.as_deref(), MAX_REASON)?;
+    if spec.depends_on.contains_key(&name) {
+        return Err(Refusal::SelfDependency(name));
+    }
     let profile = step
         .profiles
         .get(&spec.profile)

@@ -217,3 +217,23 @@ fn a_refusal_names_the_verbs_that_are_possible_in_its_place() {
     };
     assert_eq!(verbs, ["start", "maintenance", "terminate", "delete", "restart"]);
 }
+
+#[test]
+fn an_agent_that_would_wait_for_itself_is_refused_at_first_and_later() {
+    let mut engine = engine(home());
+    let agent = || AgentRef::Name(name());
+    let mut ask = |request| written(engine.step(at(0), command(agent(), request)).unwrap());
+    let mut spec = AgentSpec::reporting("agent");
+    spec.depends_on.insert(name(), stead_model::spec::Condition::Started);
+    let (spec, wanted) = (Box::new(spec), Wanted::Running);
+    let refused = Err(Refusal::SelfDependency(name()));
+    assert_eq!(
+        ask(Request::Register {
+            spec: spec.clone(),
+            wanted
+        }),
+        refused
+    );
+    ask(reporting()).unwrap();
+    assert_eq!(ask(Request::Respec { spec }), refused);
+}

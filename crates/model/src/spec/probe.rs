@@ -177,8 +177,10 @@ impl TryFrom<ProbeForm> for Probe {
         let action = match (form.http_get, form.tcp_socket, form.exec, form.grpc) {
             (Some(http), None, None, None) => ProbeAction::HttpGet(http),
             (None, Some(tcp), None, None) => ProbeAction::TcpSocket(tcp),
-            (None, None, Some(exec), None) if !exec.command.is_empty() => ProbeAction::Exec(exec),
-            (None, None, Some(_), None) => return Err(InvalidSpec::Zero("exec.command")),
+            (None, None, Some(exec), None) if exec.command.first().is_some_and(|program| !program.is_empty()) => {
+                ProbeAction::Exec(exec)
+            }
+            (None, None, Some(_), None) => return Err(InvalidSpec::EmptyExec),
             (None, None, None, Some(grpc)) => ProbeAction::Grpc(grpc),
             _several_or_none => return Err(InvalidSpec::ProbeAction),
         };

@@ -30,6 +30,47 @@ fn nothing_at_all_is_an_agent_that_only_reports() {
 }
 
 #[test]
+fn an_empty_command_is_not_taken_for_none() {
+    for (form, words) in [
+        (json!({ "command": [] }), "`command` is empty"),
+        (json!({ "command": [""] }), "`command` is empty"),
+        (json!({ "driver": "none", "command": [] }), "`command` has no meaning"),
+        (json!({ "driver": "process" }), "needs `command`"),
+        (
+            json!({ "probes": { "liveness": { "exec": { "command": [""] } } } }),
+            "`exec.command` is empty",
+        ),
+    ] {
+        let said = read(form.clone()).unwrap_err();
+        assert!(said.contains(words), "{form}: {said}");
+    }
+}
+
+#[test]
+fn a_text_with_a_nul_is_refused_by_its_field() {
+    for (form, field) in [
+        (json!({ "command": ["x", "a\0b"] }), "`command`"),
+        (json!({ "command": ["x"], "dir": "/a\0" }), "`dir`"),
+        (json!({ "command": ["x"], "user": "a\0" }), "`user`"),
+        (json!({ "command": ["x"], "env": { "K": "a\0" } }), "`env.K`"),
+        (
+            json!({ "command": ["x"], "env": { "K": { "secret": "a\0" } } }),
+            "`env.K`",
+        ),
+        (
+            json!({ "probes": { "startup": { "exec": { "command": ["x", "\0"] } } } }),
+            "`probes.startup.exec.command`",
+        ),
+    ] {
+        let said = read(form.clone()).unwrap_err();
+        assert!(
+            said.starts_with(&alloc::format!("{field} holds a NUL")),
+            "{form}: {said}"
+        );
+    }
+}
+
+#[test]
 fn a_full_spec_reads_back_from_what_it_writes() {
     let spec = read(json!({
         "type": "api", "command": ["./serve"], "dir": "/srv", "user": "nobody", "notify": true, "watchdog": "5s",

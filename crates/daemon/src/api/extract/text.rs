@@ -152,8 +152,65 @@ pub(in crate::api) fn suggest(said: &str) -> String {
                 .min_by_key(distance)
         });
     match nearest {
-        Some(nearest) => format!("{said}; did you mean `{nearest}`?"),
-        None => said.to_owned(),
+        Some(nearest) => format!("{}; did you mean `{nearest}`?", plain(said)),
+        None => plain(said),
+    }
+}
+
+/// Says in words of JSON what a deserializer says in words of Rust.
+fn plain(said: &str) -> String {
+    let misfit = ["invalid type: ", "invalid value: ", "invalid length "]
+        .iter()
+        .find_map(|start| said.split_once(start));
+    if let Some((before, misfit)) = misfit
+        && let Some((found, expected)) = misfit.split_once(", expected ")
+    {
+        return format!("{before}expected {}, found {}", wanted(expected), found_in_json(found));
+    }
+    said.replace("unknown variant", "unknown value")
+        .replace("invalid digit found in string", "expected a whole number")
+        .replace(
+            "cannot parse integer from empty string",
+            "expected a whole number, found nothing",
+        )
+        .replace(
+            "provided string was not `true` or `false`",
+            "expected `true` or `false`",
+        )
+}
+
+fn wanted(expected: &str) -> String {
+    let whole = |most: u64| format!("a whole number from 0 to {most}");
+    match expected {
+        "a string" | "str" | "a borrowed string" => "a text".to_owned(),
+        "a boolean" => "`true` or `false`".to_owned(),
+        "a sequence" => "a list".to_owned(),
+        "a map" => "an object".to_owned(),
+        "u16" => whole(u16::MAX.into()),
+        "u32" => whole(u32::MAX.into()),
+        "u64" | "usize" => "a whole number, not negative".to_owned(),
+        "i32" | "i64" => "a whole number".to_owned(),
+        "f64" => "a number".to_owned(),
+        of_rust if of_rust.starts_with("struct ") => "an object".to_owned(),
+        of_rust if of_rust.starts_with("enum ") || of_rust.starts_with("variant ") => "a text".to_owned(),
+        plain => plain.strip_prefix("expected ").unwrap_or(plain).to_owned(),
+    }
+}
+
+fn found_in_json(found: &str) -> String {
+    let number = found
+        .strip_prefix("integer ")
+        .or_else(|| found.strip_prefix("floating point "));
+    match (found, number) {
+        (_, Some(number)) => format!("the number {number}"),
+        ("null" | "unit" | "Option value", _) => "`null`".to_owned(),
+        ("sequence", _) => "a list".to_owned(),
+        ("map", _) => "an object".to_owned(),
+        (other, _) => match (other.strip_prefix("string "), other.strip_prefix("boolean ")) {
+            (Some(text), _) => format!("the text {text}"),
+            (None, Some(truth)) => truth.to_owned(),
+            (None, None) => other.to_owned(),
+        },
     }
 }
 
@@ -177,6 +234,36 @@ mod tests {
                 text.parse::<When>().unwrap_err().to_string().contains("such as 15m"),
                 "{text}"
             );
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_told_in_words_of_json() {
+        #[derive(Debug, Deserialize)]
+        #[expect(dead_code, reason = "only read")]
+        struct Form {
+            port: u16,
+            words: Vec<String>,
+            on: bool,
+        }
+        for (body, said) in [
+            ("null", "expected an object, found `null`"),
+            ("7", "expected an object, found the number `7`"),
+            (
+                r#"{"port":"x"}"#,
+                "expected a whole number from 0 to 65535, found the text \"x\"",
+            ),
+            (
+                r#"{"port":70000}"#,
+                "expected a whole number from 0 to 65535, found the number `70000`",
+            ),
+            (r#"{"words":{}}"#, "expected a list, found an object"),
+            (r#"{"words":[true]}"#, "expected a text, found `true`"),
+            (r#"{"on":1.5}"#, "expected `true` or `false`, found the number `1.5`"),
+        ] {
+            let error = serde_json::from_str::<Form>(body).unwrap_err().to_string();
+            let told = suggest(error.split(" at line").next().unwrap());
+            assert_eq!(told, said, "{body}");
         }
     }
 
