@@ -30,7 +30,7 @@ pub(crate) use checks::{Check, Verdict, checks};
 pub(crate) use events::{Timestamps, event, gap, interrupted, log_line, other_event};
 pub(crate) use fleet::{applied, invalid, valid};
 pub(crate) use history::transitions;
-pub(crate) use hosting::{detached, hosting};
+pub(crate) use hosting::{detached, hosting, looking_on, store_away};
 pub(crate) use paint::role;
 pub(crate) use progress::Board;
 pub(crate) use why::why;

@@ -2,8 +2,10 @@
 
 mod apply;
 mod fleet;
+mod gap;
 mod limits;
 mod logs;
+mod mind;
 mod ports;
 mod prune;
 
@@ -16,21 +18,22 @@ use std::thread::JoinHandle;
 
 use stead_engine::Unthawable;
 use stead_keeper::ClientError;
-use stead_model::{Origin, Slot, Wall};
-use stead_store::{Holder, Lease, LockError, OpenError, Options, Owner, SqliteStore, StateDir, Store, StoreError};
+use stead_model::{Epoch, Origin, Slot, Wall};
+use stead_store::{Holder, LockError, OpenError, Sink, StateDir, Store, StoreError};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::api::{self, ApiState, OpenListener, Ports, ShutdownOrder, Token, check_listener};
 use crate::clock::Clock;
 use crate::driver::{Driven, KeeperInfo, KeeperSettings, ProcessDriver};
 use crate::handle::{Handle, QUEUE};
 use crate::probe::Prober;
-use crate::pump::{Incoming, Parts, Pump};
-use crate::status::{Part, Status};
+use crate::pump::{Incoming, Parts};
+use crate::status::Status;
 use crate::views::Views;
+use mind::Mind;
 
 pub use limits::{LimitsError, check_limits};
 
@@ -108,6 +111,7 @@ pub struct App {
     closing: CancellationToken,
     orders: (mpsc::Sender<ShutdownOrder>, mpsc::Receiver<ShutdownOrder>),
     config: Arc<apply::Config>,
+    damage: Option<String>,
 }
 
 impl App {
@@ -123,36 +127,31 @@ impl App {
         limits::raise_descriptors();
         let clock = Clock::start();
         let started_at = clock.now().wall;
-        let mut holder = Holder {
+        let holder = Holder {
             pid: std::process::id(),
             listen: None,
             started_at,
+            away_since: None,
         };
-        let mut dir = StateDir::lock(&settings.state_dir, &holder)?;
+        let dir = StateDir::lock(&settings.state_dir, &holder)?;
         let (listener, listen) = bind(settings.listen)?;
-        holder.listen = Some(listen.to_string());
-        dir.announce(&holder).map_err(|source| LockError::Unusable {
-            path: settings.state_dir.clone(),
-            source,
-        })?;
-
+        dir.announce(|holder| holder.listen = Some(listen.to_string()))
+            .map_err(|source| LockError::Unusable {
+                path: settings.state_dir.clone(),
+                source,
+            })?;
+        let dir = Arc::new(dir);
         let (incoming, from_world) = mpsc::unbounded_channel();
-        let completions = incoming.clone();
-        let sink = Box::new(move |completion| {
-            // The pump outlives the store; after it nobody waits for completions.
-            let _gone = completions.send(Incoming::Completed(completion));
-        });
-        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(
-            dir,
-            Options {
-                opened_at: started_at,
-                ..Options::default()
-            },
-            sink,
-        )?);
+        let sink = || -> Sink {
+            let completions = incoming.clone();
+            Box::new(move |completion| {
+                // The pump outlives the store; after it nobody waits for completions.
+                let _gone = completions.send(Incoming::Completed(completion));
+            })
+        };
         let slots: Vec<Slot> = Slot::all().collect();
-        let held = store.take(&slots, &Owner::new("local"), Lease::unending(started_at))?;
-        let epoch = held.iter().map(|(_, epoch)| *epoch).max().unwrap_or_default();
+        let taken = mind::take(&dir, &slots, started_at, sink())?;
+        let epoch = taken.as_ref().map_or(Epoch(0), |(_, epoch)| *epoch);
 
         let (asks, asked) = mpsc::channel(QUEUE);
         let (committed, commits) = watch::channel(0);
@@ -166,7 +165,8 @@ impl App {
         let driven = incoming.clone();
         let (driver, keeper) = ProcessDriver::start(
             keeper_settings(&settings, listen),
-            epoch,
+            // A store that was put back from a backup counts on from there; the keeper forgets nothing.
+            epoch.max(stead_keeper::last_epoch(&settings.state_dir).next()),
             prober,
             move |told: Driven| {
                 let _gone = driven.send(Incoming::Driven(told));
@@ -177,24 +177,24 @@ impl App {
             source,
         })?;
 
-        let mut pump = Pump::new(Parts {
+        let loaded = mind::load(taken, &slots)?;
+        let parts = |store: &Arc<dyn Store>| Parts {
             clock,
-            store: Arc::clone(&store),
+            database: dir.database(),
+            note_away: gap::note_away(&dir),
+            store: Arc::clone(store),
             driver: Box::new(driver),
             views: Arc::clone(&views),
             status: Arc::clone(&status),
             committed,
             incoming: (incoming.clone(), from_world),
             asks: asked,
-        });
-        let mut loaded = Vec::with_capacity(slots.len());
-        store.load_all(&slots, &mut |state| loaded.push(state))?;
-        for state in loaded {
-            pump.adopt(state)?;
-        }
-        status.update(|report| report.store = Part::Up);
+        };
+        let Mind { store, thread, damage } = match loaded {
+            Ok(loaded) => mind::whole(loaded, parts, &dir, started_at)?,
+            Err(found) => mind::damaged(found, parts, &dir, sink())?,
+        };
         info!(agents = views.count(), %listen, state_dir = %settings.state_dir.display(), "state loaded");
-        let pump = spawn_pump(pump)?;
 
         let handle = Handle::new(asks, views, store, commits, status);
         let config = Arc::new(apply::Config::new(handle.clone(), clock));
@@ -205,12 +205,13 @@ impl App {
             started_at,
             keeper,
             incoming,
-            pump,
+            pump: thread,
             listener,
             listen,
             closing,
             orders: mpsc::channel(1),
             config,
+            damage,
         })
     }
 
@@ -224,6 +225,12 @@ impl App {
     #[must_use]
     pub const fn listen(&self) -> SocketAddr {
         self.listen
+    }
+
+    /// What is wrong with the stored state, and what to do, if it cannot be used: the daemon shows what there is and changes nothing.
+    #[must_use]
+    pub fn damage(&self) -> Option<&str> {
+        self.damage.as_deref()
     }
 
     /// Applies a fleet: what is new is registered and started, what changed is told, what is no longer there is removed.
@@ -261,6 +268,7 @@ impl App {
             closing,
             orders,
             config,
+            damage,
         } = self;
         let (order, mut ordered) = orders;
         let host = ports::Process {
@@ -292,6 +300,10 @@ impl App {
             served = &mut serving => return served.map_err(io::Error::other)?,
         };
         let dismiss = match order.agents {
+            api::AgentsLeft::Stop if damage.is_some() => {
+                warn!("agents are left at work: what is wanted of them cannot be read");
+                false
+            }
             api::AgentsLeft::Stop => fleet::halt(&handle, &order.origin).await,
             api::AgentsLeft::Leave => false,
         };
@@ -322,19 +334,4 @@ fn keeper_settings(settings: &Settings, listen: SocketAddr) -> KeeperSettings {
         state_dir: settings.state_dir.clone(),
         env,
     }
-}
-
-fn spawn_pump(pump: Pump) -> Result<JoinHandle<()>, StartError> {
-    let system = |source| StartError::System {
-        what: "the engine's thread",
-        source,
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .build()
-        .map_err(system)?;
-    std::thread::Builder::new()
-        .name("engine".into())
-        .spawn(move || runtime.block_on(pump.run()))
-        .map_err(system)
 }

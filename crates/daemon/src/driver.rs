@@ -2,7 +2,9 @@
 
 mod process;
 
-use stead_model::{Action, Exit, InstanceId, LiveInstance, Observation};
+use std::collections::BTreeMap;
+
+use stead_model::{Action, AgentId, AgentName, Exit, InstanceId, LiveInstance, Namespace, Observation};
 
 pub(crate) use process::{KeeperInfo, KeeperSettings, ProcessDriver};
 
@@ -29,6 +31,8 @@ pub(crate) enum Driven {
         live: Vec<LiveInstance>,
         /// What ended and was not acknowledged.
         exited: Vec<(InstanceId, Exit)>,
+        /// What the agents of all these are called.
+        names: BTreeMap<AgentId, (Namespace, AgentName)>,
     },
     /// The driver lost its hands: processes live on, orders are lost until it is back.
     Lost {

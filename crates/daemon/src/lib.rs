@@ -2,8 +2,10 @@
 
 mod api;
 mod app;
+mod bystander;
 mod clock;
 pub mod config;
+mod damage;
 mod driver;
 mod handle;
 mod probe;

@@ -7,15 +7,17 @@ mod outage;
 mod waiting;
 
 use std::collections::VecDeque;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use stead_engine::{Batch, Engine, Input, Message, NotOwned, Released};
 use stead_model::journal::Receipt;
 use stead_model::{
-    AgentRef, Answer, Command, Inventory, Namespace, Observation, Order, Problem, ProblemCode, Report, Slot, Transition,
+    AgentRef, Answer, Command, Inventory, Namespace, Observation, Order, Problem, ProblemCode, Report, Slot,
+    Transition, Wall,
 };
-use stead_store::{Completion, Store};
+use stead_store::{Completion, Store, StoreError};
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{debug, error, info, warn};
 
@@ -37,7 +39,9 @@ pub(crate) enum Incoming {
     /// A probe was made.
     Probed(Observation),
     /// Whether the store works again.
-    StoreProbed(Result<Vec<stead_model::journal::SlotState>, String>),
+    StoreProbed(Result<Vec<stead_model::journal::SlotState>, StoreError>),
+    /// All that was submitted to the store so far is durable.
+    StoreSettled,
     /// Stop: what waits is given up, agents live on.
     Stop {
         /// No agent is left, so that the keeper may go too.
@@ -55,6 +59,8 @@ const TRY_STORE: Duration = Duration::from_secs(1);
 pub(crate) struct Pump {
     engine: Engine,
     clock: Clock,
+    database: PathBuf,
+    note_away: Box<dyn Fn(Option<Wall>) + Send>,
     store: Arc<dyn Store>,
     driver: Box<dyn Driver>,
     views: Arc<Views>,
@@ -70,11 +76,17 @@ pub(crate) struct Pump {
     messages: VecDeque<Message>,
     /// What the surveys decided and is not published yet.
     adopting: usize,
+    /// What is submitted at the start makes the store complete.
+    settle_first: bool,
 }
 
 /// What a pump is made of.
 pub(crate) struct Parts {
     pub(crate) clock: Clock,
+    /// The store's file, for what people are told of it.
+    pub(crate) database: PathBuf,
+    /// Remembers, for the next daemon, since when the store is away, or that nothing is missing in it.
+    pub(crate) note_away: Box<dyn Fn(Option<Wall>) + Send>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) driver: Box<dyn Driver>,
     pub(crate) views: Arc<Views>,
@@ -95,6 +107,8 @@ impl Pump {
     pub(crate) fn new(parts: Parts) -> Self {
         let Parts {
             clock,
+            database,
+            note_away,
             store,
             driver,
             views,
@@ -106,6 +120,8 @@ impl Pump {
         Self {
             engine: Engine::new(clock.boot()),
             clock,
+            database,
+            note_away,
             store,
             driver,
             views,
@@ -118,11 +134,20 @@ impl Pump {
             outage: None,
             messages: VecDeque::new(),
             adopting: 0,
+            settle_first: false,
         }
+    }
+
+    /// Notes for what an earlier daemon could not write that a gap is told, once it is durable.
+    pub(crate) const fn settle_first(&mut self) {
+        self.settle_first = true;
     }
 
     /// Runs until [`Incoming::Stop`] or until nobody can ask any more.
     pub(crate) async fn run(mut self) {
+        if self.settle_first {
+            self.settle_store();
+        }
         loop {
             self.deliver_messages();
             let wake = self.wake_in();
@@ -169,9 +194,11 @@ impl Pump {
         match incoming {
             Incoming::Completed(Completion::Committed(receipt)) => self.on_receipt(&receipt),
             Incoming::Completed(Completion::Failed { append, error }) => self.on_failed(append, &error),
+            Incoming::Completed(Completion::Damaged { error }) => self.store_away(&error),
             Incoming::Driven(driven) => self.on_driven(driven),
             Incoming::Probed(observation) => self.step(Input::Observed(observation), Waiter::Nobody),
             Incoming::StoreProbed(outcome) => self.on_store_probed(outcome),
+            Incoming::StoreSettled => self.on_store_settled(),
             Incoming::Stop { .. } => {}
         }
     }
@@ -179,7 +206,7 @@ impl Pump {
     fn on_driven(&mut self, driven: Driven) {
         match driven {
             Driven::Observed(observation) => self.step(Input::Observed(observation), Waiter::Nobody),
-            Driven::Surveyed { live, exited } => {
+            Driven::Surveyed { live, exited, .. } => {
                 let mut found: std::collections::BTreeMap<Slot, Inventory> = std::collections::BTreeMap::new();
                 for live in live {
                     found.entry(live.instance.agent.slot()).or_default().live.push(live);

@@ -1,10 +1,11 @@
 //! What one step decided: to be written down first, acted on after.
 
 use alloc::boxed::Box;
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use stead_model::journal::{Append, Durability, Receipt};
-use stead_model::{Action, AgentId, AgentView, Answer, Epoch, Position, Refusal, Slot};
+use stead_model::{Action, AgentId, AgentView, Answer, Epoch, Order, Position, Refusal, Slot};
 
 use crate::depend::Message;
 
@@ -82,6 +83,30 @@ impl Batch {
             && removed.is_empty()
             && messages.is_empty()
             && reply.is_none()
+    }
+
+    /// Every agent that it changed or orders something about.
+    #[must_use]
+    pub fn agents(&self) -> BTreeSet<AgentId> {
+        let ordered = self.content.actions.iter().map(|action| match &action.order {
+            Order::Prepare { agent, .. } => *agent,
+            Order::Spawn { instance, .. }
+            | Order::Signal { instance, .. }
+            | Order::Kill { instance }
+            | Order::Acknowledge { instance }
+            | Order::Probe { instance, .. } => instance.agent,
+        });
+        let shown = self.content.views.iter().map(|view| view.id);
+        ordered
+            .chain(shown)
+            .chain(self.content.removed.iter().copied())
+            .collect()
+    }
+
+    /// Whether it has word for other slots, which must not come after later word.
+    #[must_use]
+    pub const fn has_messages(&self) -> bool {
+        !self.content.messages.is_empty()
     }
 
     /// Whether a receipt proves that everything it was decided on is durable.

@@ -398,6 +398,7 @@ impl Step {
             append: changed.then_some(Append {
                 slot: self.slot,
                 epoch: self.epoch,
+                first: position,
                 position,
                 durability: self.durability,
                 changes: self.changes,

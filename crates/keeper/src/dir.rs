@@ -143,7 +143,7 @@ impl StateDir {
 
     /// The highest epoch that was ever seen here.
     pub(crate) fn epoch(&self) -> Result<Epoch, Error> {
-        let path = self.path.join("keeper.epoch");
+        let path = self.path.join(EPOCH);
         match fs::read_to_string(&path) {
             Ok(text) => match text.trim().parse() {
                 Ok(epoch) => Ok(Epoch(epoch)),
@@ -158,7 +158,7 @@ impl StateDir {
     pub(crate) fn set_epoch(&self, epoch: Epoch) -> io::Result<()> {
         let new = self.path.join("keeper.epoch.new");
         fs::write(&new, epoch.to_string())?;
-        fs::rename(new, self.path.join("keeper.epoch"))
+        fs::rename(new, self.path.join(EPOCH))
     }
 }
 
@@ -186,6 +186,15 @@ pub fn agent_dir(state_dir: &Path, agent: AgentId) -> PathBuf {
 #[must_use]
 pub fn socket_path(state_dir: &Path) -> PathBuf {
     state_dir.join(SOCKET)
+}
+
+/// The highest epoch that a keeper of this state directory ever saw; 0 where that cannot be read.
+///
+/// Whoever holds the directory and lost count, as with the backup of a store, goes on behind it: lower ones are refused for ever.
+#[must_use]
+pub fn last_epoch(state_dir: &Path) -> Epoch {
+    let seen = fs::read_to_string(state_dir.join(EPOCH)).ok();
+    Epoch(seen.and_then(|text| text.trim().parse().ok()).unwrap_or(0))
 }
 
 /// Makes a directory unless it exists; its mode is set only when it is made.
@@ -218,3 +227,4 @@ pub(crate) fn fnv(bytes: &[u8]) -> u64 {
 /// A keeper killed while it started an agent leaves the lock with that child until it runs its program.
 const RELEASE: Duration = Duration::from_secs(5);
 const SOCKET: &str = "keeper.sock";
+const EPOCH: &str = "keeper.epoch";

@@ -70,7 +70,7 @@ mod upgrade;
 pub mod wire;
 
 pub use client::{Receiver, Sender, Session, answers, launch};
-pub use dir::{MAX_STATE_DIR, agent_dir, socket_path};
+pub use dir::{MAX_STATE_DIR, agent_dir, last_epoch, socket_path};
 pub use error::{ClientError, Error};
 pub use keeper::{Cgroups, Config, Stay, run};
 

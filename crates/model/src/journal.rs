@@ -31,7 +31,9 @@ pub struct Append {
     pub slot: Slot,
     /// The ownership that it is written under; a store that knows a higher one refuses it.
     pub epoch: Epoch,
-    /// Its position: that of the slot's last append and 1.
+    /// The first position that it stands for: that of the slot's last append and 1.
+    pub first: Position,
+    /// The last position that it stands for: `first`, unless several were [merged](Shelved::absorb).
     pub position: Position,
     /// How safe it must be before its receipt.
     pub durability: Durability,
@@ -83,10 +85,44 @@ impl Shelved {
         self.0
     }
 
-    /// Its position.
+    /// The first position that it stands for.
+    #[must_use]
+    pub const fn first(&self) -> Position {
+        self.0.first
+    }
+
+    /// The last position that it stands for.
     #[must_use]
     pub const fn position(&self) -> Position {
         self.0.position
+    }
+
+    /// How many rows of history and events it holds.
+    #[must_use]
+    pub const fn history(&self) -> usize {
+        self.0.transitions.len() + self.0.events.len()
+    }
+
+    /// Takes in the slot's next append, so that both are written as one: of each state row the newer one, and all history and events.
+    ///
+    /// # Errors
+    /// Gives back one that does not follow directly on this one.
+    pub fn absorb(&mut self, next: Self) -> Result<(), Self> {
+        let (Self(old), Self(new)) = (self, next);
+        if (old.slot, old.epoch, old.position.next()) != (new.slot, new.epoch, new.first) {
+            return Err(Self(new));
+        }
+        old.position = new.position;
+        old.durability = old.durability.max(new.durability);
+        for change in new.changes {
+            match old.changes.iter_mut().find(|known| known.replaces(&change)) {
+                Some(known) => *known = change,
+                None => old.changes.push(change),
+            }
+        }
+        old.transitions.extend(new.transitions);
+        old.events.extend(new.events);
+        Ok(())
     }
 
     /// Gives up history and events, keeping state alone; `gap` stands for what is lost.
@@ -142,6 +178,18 @@ pub enum Change {
     Spec(Box<SpecRow>),
     /// The answer to a request with an idempotency key; key: namespace and that key.
     Answer(AnswerRow),
+}
+
+impl Change {
+    /// Whether both are of the same row.
+    fn replaces(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Agent(one), Self::Agent(other)) => one.id == other.id,
+            (Self::Spec(one), Self::Spec(other)) => (one.agent, one.revision) == (other.agent, other.revision),
+            (Self::Answer(one), Self::Answer(other)) => (&one.namespace, &one.key) == (&other.namespace, &other.key),
+            (Self::Agent(_) | Self::Spec(_) | Self::Answer(_), _) => false,
+        }
+    }
 }
 
 /// What one slot holds, as a store loads it.
@@ -378,6 +426,7 @@ mod tests {
         Append {
             slot: Slot::home(&Namespace::default(), "web"),
             epoch: Epoch(2),
+            first: Position(3),
             position: Position(3),
             durability: Durability::Written,
             changes: vec![],
@@ -395,6 +444,30 @@ mod tests {
             (receipt.position(), receipt.durability()),
             (Position(3), Durability::Flushed)
         );
+    }
+
+    #[test]
+    fn only_what_follows_directly_is_merged_and_the_newer_row_stays() {
+        let answer = |at, first, position| Append {
+            first: Position(first),
+            position: Position(position),
+            changes: vec![Change::Answer(AnswerRow {
+                namespace: Namespace::default(),
+                key: "k".into(),
+                fingerprint: 1,
+                at: Wall::from_unix_millis(at),
+                agent: AgentId::from_bits(1),
+                answer: String::new(),
+            })],
+            ..append()
+        };
+        let (_, mut first) = answer(1, 3, 3).shelve();
+        let (_, last) = answer(3, 6, 6).shelve();
+        let last = first.absorb(last).unwrap_err();
+        first.absorb(answer(2, 4, 5).shelve().1).unwrap();
+        first.absorb(last).unwrap();
+        assert_eq!((first.first(), first.position()), (Position(3), Position(6)));
+        assert_eq!(first.into_append(), answer(3, 3, 6));
     }
 
     #[test]

@@ -411,6 +411,7 @@ impl World {
         let slot = match &completion {
             Completion::Committed(receipt) => receipt.slot(),
             Completion::Failed { append, .. } => append.slot,
+            Completion::Damaged { error } => panic!("memory is never damaged: {error}"),
         };
         let node = self.node.as_mut().expect("asked before");
         let lane = node.lanes.entry(slot).or_default();
@@ -431,6 +432,7 @@ impl World {
                 self.tell(format!("store: {error}"));
                 self.load(slot);
             }
+            Completion::Damaged { .. } => {}
         }
     }
 

@@ -48,11 +48,12 @@ impl Bench {
             pid: std::process::id(),
             listen: None,
             started_at: Wall::default(),
+            away_since: None,
         };
         let (told, completions) = channel();
         let sink = Box::new(move |completion| match completion {
             Completion::Committed(_) => told.send(Instant::now()).unwrap(),
-            Completion::Failed { error, .. } => panic!("{error}"),
+            Completion::Failed { error, .. } | Completion::Damaged { error } => panic!("{error}"),
         });
         let store = SqliteStore::open(StateDir::lock(directory, &holder).unwrap(), Options::default(), sink).unwrap();
         let slots: Vec<Slot> = Slot::all().collect();
@@ -201,6 +202,7 @@ fn moving(slot: Slot, epoch: Epoch, position: u64, durability: Durability) -> Ap
     Append {
         slot,
         epoch,
+        first: Position(position),
         position: Position(position),
         durability,
         changes: vec![Change::Agent(Box::new(row))],

@@ -4,6 +4,7 @@ use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
@@ -18,6 +19,9 @@ pub struct Holder {
     pub listen: Option<String>,
     /// When it started.
     pub started_at: Wall,
+    /// Since when the store is away, or was when a daemon here ended: what happened from then on may be missing in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub away_since: Option<Wall>,
 }
 
 /// A state directory that is ours. The lock is the kernel's: it ends with the process, however that ends.
@@ -25,10 +29,12 @@ pub struct Holder {
 pub struct StateDir {
     path: PathBuf,
     lock: File,
+    holder: Mutex<Holder>,
 }
 
 impl StateDir {
-    /// Makes the directory if it is not there, for its owner alone, and locks it.
+    /// Makes the directory if it is not there, for its owner alone, and locks it. What an earlier holder noted of a store that was away
+    /// is kept.
     ///
     /// # Errors
     /// `Held` if another daemon runs in it; `Unusable` if it cannot be made or written to. Nothing else was changed.
@@ -65,11 +71,16 @@ impl StateDir {
             }
             Err(error) => return Err(unusable(error.into())),
         }
-        let mut dir = Self {
+        let before = read(&mut lock).and_then(|before| before.away_since);
+        let dir = Self {
             path: path.to_owned(),
             lock,
+            holder: Mutex::new(Holder {
+                away_since: holder.away_since.or(before),
+                ..holder.clone()
+            }),
         };
-        dir.announce(holder).map_err(unusable)?;
+        dir.announce(|_| {}).map_err(unusable)?;
         Ok(dir)
     }
 
@@ -77,11 +88,21 @@ impl StateDir {
     ///
     /// # Errors
     /// When the lock file cannot be written; the lock stays held.
-    pub fn announce(&mut self, holder: &Holder) -> io::Result<()> {
-        let text = serde_json::to_vec(holder)?;
-        self.lock.seek(SeekFrom::Start(0))?;
-        self.lock.write_all(&text)?;
-        self.lock.set_len(text.len() as u64)
+    pub fn announce(&self, change: impl FnOnce(&mut Holder)) -> io::Result<()> {
+        let mut holder = self.holder.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut holder);
+        // Of about the length that it had, so that a full disk has room for it.
+        let text = serde_json::to_vec(&*holder)?;
+        let mut lock = &self.lock;
+        lock.seek(SeekFrom::Start(0))?;
+        lock.write_all(&text)?;
+        lock.set_len(text.len() as u64)
+    }
+
+    /// Since when the store has been away without a note of it in the store itself.
+    #[must_use]
+    pub fn away_since(&self) -> Option<Wall> {
+        self.holder.lock().unwrap_or_else(PoisonError::into_inner).away_since
     }
 
     /// The directory.
@@ -134,11 +155,13 @@ fn describe(holder: Option<&Holder>) -> String {
             pid,
             listen: None,
             started_at,
+            ..
         }) => format!(" by process {pid}, started at {started_at}"),
         Some(Holder {
             pid,
             listen: Some(listen),
             started_at,
+            ..
         }) => format!(" by process {pid}, which listens on {listen}, started at {started_at}"),
     }
 }
@@ -162,21 +185,24 @@ mod tests {
             pid: 42,
             listen: listen.map(str::to_owned),
             started_at: Wall::from_unix_millis(0),
+            away_since: None,
         }
     }
 
     #[test]
     fn a_second_daemon_is_told_who_runs() {
         let scratch = tempfile::tempdir().unwrap();
-        let mut first = StateDir::lock(scratch.path(), &holder(None)).unwrap();
-        first.announce(&holder(Some("http://127.0.0.1:7878"))).unwrap();
+        let first = StateDir::lock(scratch.path(), &holder(None)).unwrap();
+        first
+            .announce(|holder| holder.listen = Some("http://127.0.0.1:7878".into()))
+            .unwrap();
         let refused = StateDir::lock(scratch.path(), &holder(None)).unwrap_err();
         let told = refused.to_string();
         assert!(
             told.contains("process 42, which listens on http://127.0.0.1:7878, started at 1970-01-01T00:00:00.000Z"),
             "{told}"
         );
-        first.announce(&holder(None)).unwrap();
+        first.announce(|holder| holder.listen = None).unwrap();
         let refused = StateDir::lock(scratch.path(), &holder(None)).unwrap_err();
         assert!(matches!(refused, LockError::Held { holder: Some(who), .. } if who == holder(None)));
     }
@@ -186,6 +212,27 @@ mod tests {
         let scratch = tempfile::tempdir().unwrap();
         drop(StateDir::lock(scratch.path(), &holder(None)).unwrap());
         assert!(StateDir::lock(scratch.path(), &holder(None)).is_ok());
+    }
+
+    #[test]
+    fn that_the_store_is_away_is_remembered_until_it_is_taken_back() {
+        let scratch = tempfile::tempdir().unwrap();
+        let away = Some(Wall::from_unix_millis(7));
+        let first = StateDir::lock(scratch.path(), &holder(None)).unwrap();
+        assert_eq!(first.away_since(), None);
+        first.announce(|holder| holder.away_since = away).unwrap();
+        drop(first);
+        for _ in 0..2 {
+            let next = StateDir::lock(scratch.path(), &holder(Some("elsewhere"))).unwrap();
+            assert_eq!(next.away_since(), away);
+        }
+        let last = StateDir::lock(scratch.path(), &holder(None)).unwrap();
+        last.announce(|holder| holder.away_since = None).unwrap();
+        drop(last);
+        assert_eq!(
+            StateDir::lock(scratch.path(), &holder(None)).unwrap().away_since(),
+            None
+        );
     }
 
     #[test]

@@ -91,6 +91,12 @@ impl StoreError {
             | Self::Refused { .. } => false,
         }
     }
+
+    /// Whether the stored bytes are damaged: time does not mend that.
+    #[must_use]
+    pub const fn is_damage(&self) -> bool {
+        matches!(self, Self::Corrupt { .. })
+    }
 }
 
 fn holder(owner: Option<&Owner>) -> String {
@@ -167,4 +173,21 @@ pub enum OpenError {
         #[source]
         source: StoreError,
     },
+}
+
+impl OpenError {
+    /// What is wrong with the file's bytes, if that is why it could not be opened. What is left of it may still be
+    /// [read](crate::DamagedStore).
+    #[must_use]
+    pub const fn damage(&self) -> Option<&StoreError> {
+        match self {
+            Self::Store { source, .. } | Self::Migration { source, .. } if source.is_damage() => Some(source),
+            Self::Newer { .. }
+            | Self::Edited { .. }
+            | Self::Foreign { .. }
+            | Self::Migration { .. }
+            | Self::Io { .. }
+            | Self::Store { .. } => None,
+        }
+    }
 }

@@ -107,7 +107,7 @@ impl Head {
     /// Says whether `append` is the slot's next, by its owner, about its own agents.
     pub(crate) fn admit(&self, append: &Append) -> Result<(), StoreError> {
         self.fence(append.slot, append.epoch)?;
-        if append.position != self.position.next() {
+        if append.first != self.position.next() || append.position < append.first {
             return Err(StoreError::OutOfOrder {
                 slot: append.slot,
                 expected: self.position.next(),

@@ -18,6 +18,7 @@
 //! store.submit(Append {
 //!     slot,
 //!     epoch: held[0].1,
+//!     first: store.load(slot)?.position.next(),
 //!     position: store.load(slot)?.position.next(),
 //!     durability: Durability::Flushed,
 //!     changes: vec![],
@@ -44,5 +45,5 @@ pub use lease::{Lease, Owner};
 pub use memory::{Fault, MemoryStore};
 pub use query::{EventCursor, EventFilter, EventPage, InvalidCursor, Page, PageCursor, TransitionQuery};
 pub use retention::{Pruned, Retention};
-pub use sqlite::{Options, SqliteStore};
+pub use sqlite::{DamagedStore, Options, SqliteStore};
 pub use store::{Completion, Sink, Store};

@@ -5,6 +5,7 @@
 //! sync nothing that the kernel cached can be trusted: the file is reopened and the whole log copied into the database and synced
 //! anew before anything else is written.
 
+mod damaged;
 mod fault;
 mod migrate;
 mod queue;
@@ -19,9 +20,11 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
+use rusqlite::Connection;
 use stead_model::journal::{AgentRow, Append, SlotState, SpecRow};
 use stead_model::{AgentId, AgentName, Epoch, Namespace, Slot, Wall};
 
+pub use self::damaged::DamagedStore;
 use self::queue::{Job, Queue};
 use self::readers::Readers;
 use self::writer::Writer;
@@ -64,7 +67,8 @@ pub struct SqliteStore {
     sink: Arc<Sink>,
     readers: Readers,
     writer: Option<JoinHandle<()>>,
-    _dir: StateDir,
+    /// Holds the directory for as long as anything may be written there.
+    _dir: Arc<StateDir>,
 }
 
 impl SqliteStore {
@@ -74,7 +78,8 @@ impl SqliteStore {
     ///
     /// # Errors
     /// See [`OpenError`].
-    pub fn open(dir: StateDir, options: Options, sink: Sink) -> Result<Self, OpenError> {
+    pub fn open(dir: impl Into<Arc<StateDir>>, options: Options, sink: Sink) -> Result<Self, OpenError> {
+        let dir = dir.into();
         let path = dir.database();
         let connection = migrate::open(&path, migrate::MIGRATIONS, options.opened_at)?;
         let opened = |source| OpenError::Store {
@@ -108,6 +113,15 @@ impl SqliteStore {
     #[must_use]
     pub fn path(&self) -> &Path {
         self.readers.path()
+    }
+
+    /// Reads, and tells of damage that it meets.
+    fn read<A>(&self, read: impl FnOnce(&Connection) -> Result<A, StoreError>) -> Result<A, StoreError> {
+        self.readers.with(read).inspect_err(|error| {
+            if error.is_damage() {
+                (self.sink)(Completion::Damaged { error: error.clone() });
+            }
+        })
     }
 
     /// Lets the writer do a job after all that was submitted before, and waits for its answer.
@@ -148,7 +162,7 @@ impl Store for SqliteStore {
             slots: slots.to_vec(),
             reply,
         })?;
-        self.readers.with(|connection| read::slots(connection, slots, each))
+        self.read(|connection| read::slots(connection, slots, each))
     }
 
     fn submit(&self, append: Append) {
@@ -159,31 +173,27 @@ impl Store for SqliteStore {
 
     fn transitions(&self, query: &TransitionQuery) -> Result<Page, ReadError> {
         let below = query.below()?;
-        Ok(self
-            .readers
-            .with(|connection| read::transitions(connection, query, below))?)
+        Ok(self.read(|connection| read::transitions(connection, query, below))?)
     }
 
     fn events(&self, after: Option<EventCursor>, filter: &EventFilter, limit: usize) -> Result<EventPage, ReadError> {
-        self.readers
-            .with(|connection| read::events(connection, after, filter, limit))?
+        self.read(|connection| read::events(connection, after, filter, limit))?
     }
 
     fn last_event(&self) -> Result<Option<EventCursor>, StoreError> {
-        self.readers.with(read::last_event)
+        self.read(read::last_event)
     }
 
     fn agent_tombstone(&self, agent: AgentId) -> Result<Option<AgentRow>, StoreError> {
-        self.readers.with(|connection| read::tombstone(connection, agent))
+        self.read(|connection| read::tombstone(connection, agent))
     }
 
     fn removed(&self, namespace: &Namespace, name: &AgentName) -> Result<Vec<AgentRow>, StoreError> {
-        self.readers
-            .with(|connection| read::removed(connection, namespace, name))
+        self.read(|connection| read::removed(connection, namespace, name))
     }
 
     fn specs(&self, agent: AgentId, limit: usize) -> Result<Vec<SpecRow>, StoreError> {
-        self.readers.with(|connection| read::specs(connection, agent, limit))
+        self.read(|connection| read::specs(connection, agent, limit))
     }
 
     fn prune(&self, retention: &Retention, now: Wall) -> Result<Pruned, StoreError> {

@@ -21,9 +21,14 @@ pub enum Completion {
         /// Why.
         error: StoreError,
     },
+    /// A read met bytes that make no sense. No append is meant by it; it may be told more than once, and from the reader's thread.
+    Damaged {
+        /// What was found.
+        error: StoreError,
+    },
 }
 
-/// Takes completions, on the store's own thread: it must not block, and must not call the store except to submit.
+/// Takes completions, on the store's own thread (damage also on a reader's): it must not block, and must not call the store except to submit.
 pub type Sink = Box<dyn Fn(Completion) + Send + Sync>;
 
 /// A durable journal of slots. Object-safe; every method may be called from any thread.

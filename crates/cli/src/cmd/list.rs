@@ -1,6 +1,6 @@
 //! `stead ps` and `stead top`.
 
-use stead_client::AgentFilter;
+use stead_client::{AgentFilter, PartState};
 
 use crate::app::App;
 use crate::args::{Format, Ps, Top};
@@ -21,6 +21,12 @@ pub(super) async fn ps(app: &mut App<'_>, ps: Ps) -> Result<(), Failure> {
     let nothing_asked = filter == AgentFilter::default();
     let agents = app.list(&ps.scope, filter).await?;
     let for_people = matches!(app.out.format(), Format::Table | Format::Wide);
+    if for_people
+        && let Ok(daemon) = app.client.daemon().await
+        && let PartState::Away { detail, .. } = &daemon.status.store
+    {
+        app.out.note(&render::store_away(detail))?;
+    }
     if agents.is_empty() && for_people {
         let hint = match (nothing_asked, ps.scope.all_namespaces) {
             (true, true) => "no agents; `stead apply FILE` brings some".to_owned(),

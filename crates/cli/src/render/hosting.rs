@@ -18,6 +18,19 @@ pub(crate) fn hosting(listen: SocketAddr, agents: usize) -> String {
     )
 }
 
+/// Where it is, and why it changes nothing.
+pub(crate) fn looking_on(listen: SocketAddr, damage: &str) -> String {
+    format!(
+        "{} {damage}\n  `stead ps` shows what there is, API at http://{listen}; Ctrl-C ends the daemon and leaves agents at work",
+        "stead only looks on:".yellow().bold()
+    )
+}
+
+/// That what is shown may be old or incomplete.
+pub(crate) fn store_away(detail: &str) -> String {
+    format!("{} {detail}", "the store is away:".yellow().bold())
+}
+
 /// Where the one in the background is.
 pub(crate) fn detached(pid: u32, url: &str, log: &Path) -> String {
     format!(

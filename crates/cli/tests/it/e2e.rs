@@ -3,6 +3,8 @@
 mod care;
 mod children;
 mod crash;
+mod damage;
+mod database;
 mod disk;
 mod fleet;
 mod http;

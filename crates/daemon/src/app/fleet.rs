@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
-use stead_model::{AgentId, AgentRef, Command, Namespace, Origin, Request};
+use stead_model::{AgentId, AgentRef, Command, Namespace, Origin, ProblemCode, Request};
 use tracing::warn;
 
 use crate::handle::Handle;
@@ -18,7 +18,10 @@ const LONGEST_STOP: Duration = Duration::from_secs(120);
 ///
 /// What is wanted of each stays as it is: one that somebody paused or stopped is still so when the fleet is back.
 pub(super) async fn halt(handle: &Handle, origin: &Origin) -> bool {
-    ask_all(handle, origin, &Request::Halt).await;
+    if ask_all(handle, origin, &Request::Halt).await == Asked::NotWritten {
+        warn!("agents are left at work: that they should be down cannot be written");
+        return false;
+    }
     let mut commits = handle.committed();
     let all_down = async {
         loop {
@@ -39,10 +42,19 @@ pub(super) async fn halt(handle: &Handle, origin: &Origin) -> bool {
 
 /// Has every agent be again what is wanted of it.
 pub(super) async fn lift(handle: &Handle, origin: &Origin) {
-    ask_all(handle, origin, &Request::Lift).await;
+    let _asked = ask_all(handle, origin, &Request::Lift).await;
 }
 
-async fn ask_all(handle: &Handle, origin: &Origin, request: &Request) {
+/// Whether the store took what was asked.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Asked {
+    /// It did, or there was nothing to write.
+    Written,
+    /// It is away.
+    NotWritten,
+}
+
+async fn ask_all(handle: &Handle, origin: &Origin, request: &Request) -> Asked {
     let mut agents = Vec::with_capacity(handle.views().count());
     handle
         .views()
@@ -50,11 +62,11 @@ async fn ask_all(handle: &Handle, origin: &Origin, request: &Request) {
     stream::iter(agents)
         .map(|(namespace, id)| ask(handle, origin.clone(), namespace, id, request.clone()))
         .buffer_unordered(AT_ONCE)
-        .collect::<()>()
-        .await;
+        .fold(Asked::Written, |worst, asked| std::future::ready(worst.max(asked)))
+        .await
 }
 
-async fn ask(handle: &Handle, origin: Origin, namespace: Namespace, id: AgentId, request: Request) {
+async fn ask(handle: &Handle, origin: Origin, namespace: Namespace, id: AgentId, request: Request) -> Asked {
     let verb = request.verb();
     let command = Command {
         origin,
@@ -65,7 +77,14 @@ async fn ask(handle: &Handle, origin: Origin, namespace: Namespace, id: AgentId,
         reason: None,
         request,
     };
-    if let Err(problem) = handle.command(command).await {
-        warn!(%id, %problem, "{verb} was refused");
+    match handle.command(command).await {
+        Ok(_) => Asked::Written,
+        Err(problem) => {
+            warn!(%id, %problem, "{verb} was refused");
+            match problem.code {
+                ProblemCode::StoreUnavailable | ProblemCode::OutcomeUnknown => Asked::NotWritten,
+                _ => Asked::Written,
+            }
+        }
     }
 }

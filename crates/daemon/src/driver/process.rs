@@ -13,7 +13,8 @@ use stead_keeper::wire::{
 };
 use stead_keeper::{ClientError, Receiver, Sender, Session, launch};
 use stead_model::{
-    Action, AgentId, Epoch, Exit, InstanceId, LiveInstance, Notice, Observation, Order, SpawnFailure, SpawnFailureKind,
+    Action, AgentId, AgentName, Epoch, Exit, InstanceId, LiveInstance, Namespace, Notice, Observation, Order,
+    SpawnFailure, SpawnFailureKind,
 };
 use tracing::{info, warn};
 
@@ -282,8 +283,8 @@ impl Shared {
             Reply::Unfit { failure } => self.prepared(about, Err(failure)),
             Reply::Instance(view) => survey.note(*view),
             Reply::Listed { .. } => {
-                let Survey { live, exited } = std::mem::take(survey);
-                (self.sink)(Driven::Surveyed { live, exited });
+                let Survey { live, exited, names } = std::mem::take(survey);
+                (self.sink)(Driven::Surveyed { live, exited, names });
             }
             Reply::Refused { code, detail } => self.refused(about, code, detail),
             Reply::Welcome(_) => {}
@@ -326,10 +327,12 @@ impl Shared {
 struct Survey {
     live: Vec<LiveInstance>,
     exited: Vec<(InstanceId, Exit)>,
+    names: BTreeMap<AgentId, (Namespace, AgentName)>,
 }
 
 impl Survey {
     fn note(&mut self, view: InstanceView) {
+        self.names.insert(view.instance.agent, (view.namespace, view.name));
         match view.state {
             InstanceState::Live { identity, said, .. } => {
                 self.live.push(LiveInstance {

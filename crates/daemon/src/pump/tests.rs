@@ -14,6 +14,8 @@ struct Rig {
     store: Arc<MemoryStore>,
     orders: Arc<Mutex<Vec<Order>>>,
     incoming: mpsc::UnboundedSender<Incoming>,
+    /// What was noted for the next daemon: whether the store is away.
+    away: Arc<Mutex<Vec<bool>>>,
 }
 
 struct Notes(Arc<Mutex<Vec<Order>>>);
@@ -35,18 +37,18 @@ impl Rig {
         })));
         let slots: Vec<Slot> = Slot::all().collect();
         store
-            .take(
-                &slots,
-                &Owner::new("test"),
-                Lease::unending(stead_model::Wall::default()),
-            )
+            .take(&slots, &Owner::new("test"), Lease::unending(Wall::default()))
             .unwrap();
         let (asks, asked) = mpsc::channel(64);
         let (committed, commits) = watch::channel(0);
+        let away = Arc::new(Mutex::new(Vec::new()));
+        let noted = Arc::clone(&away);
         let (views, status) = (Arc::new(Views::default()), Arc::new(Status::default()));
         let orders = Arc::new(Mutex::new(Vec::new()));
         let mut pump = Pump::new(Parts {
             clock: Clock::start(),
+            database: "stead.db".into(),
+            note_away: Box::new(move |since| noted.lock().unwrap().push(since.is_some())),
             store: Arc::<MemoryStore>::clone(&store),
             driver: Box::new(Notes(Arc::clone(&orders))),
             views: Arc::clone(&views),
@@ -63,6 +65,7 @@ impl Rig {
             .send(Incoming::Driven(Driven::Surveyed {
                 live: Vec::new(),
                 exited: Vec::new(),
+                names: std::collections::BTreeMap::new(),
             }))
             .unwrap();
         let handle = crate::Handle::new(asks, views, Arc::<MemoryStore>::clone(&store), commits, status);
@@ -71,6 +74,7 @@ impl Rig {
             store,
             orders,
             incoming,
+            away,
         }
     }
 
@@ -306,7 +310,147 @@ async fn a_change_whose_write_failed_is_answered_as_unknown() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_change_that_failed_holds_back_its_own_agent_and_no_other() {
+    let rig = Rig::start();
+    let home = Slot::home(&Namespace::default(), "web");
+    let other = (0..)
+        .map(|n| format!("n{n}"))
+        .find(|name| Slot::home(&Namespace::default(), name) == home)
+        .unwrap();
+    let (asked, beside) = (rig.online("web").await, rig.online(&other).await);
+    rig.store.set_trouble(Some(StoreError::Full));
+    let failed = rig.ask_and_settle("web", Request::Want(Wanted::Stopped)).await;
+    assert_eq!(failed.unwrap_err().code, ProblemCode::OutcomeUnknown);
+    rig.orders();
+
+    for instance in [asked, beside] {
+        rig.see(Observation::Exited {
+            instance,
+            exit: killed(),
+            swept: 0,
+        });
+        rig.settle().await;
+    }
+    let again = spawned(&rig.orders()).expect("care goes on beside it");
+    assert_eq!(again.agent, beside.agent);
+    rig.see(Observation::Spawned {
+        instance: again,
+        result: Ok(process(43)),
+    });
+    rig.settle().await;
+    assert_eq!(rig.phase(beside.agent), "online");
+    assert_eq!(
+        rig.phase(asked.agent),
+        "online",
+        "what was asked for is not durable, nor is what followed"
+    );
+
+    rig.store.set_trouble(None);
+    rig.back().await;
+    assert_eq!(rig.phase(asked.agent), "offline");
+    assert_eq!(*rig.away.lock().unwrap(), [true, false]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_happens_while_the_store_is_away_for_long_is_written_when_it_is_back() {
+    let rig = Rig::start();
+    let mut instance = rig.online("web").await;
+    rig.store.set_trouble(Some(StoreError::Full));
+    for pid in 50..60 {
+        rig.see(Observation::Exited {
+            instance,
+            exit: killed(),
+            swept: 0,
+        });
+        rig.settle().await;
+        tokio::time::sleep(TRY_STORE * 600).await;
+        rig.settle().await;
+        let Some(again) = spawned(&rig.orders()) else { break };
+        instance = again;
+        rig.see(Observation::Spawned {
+            instance,
+            result: Ok(process(pid)),
+        });
+        rig.settle().await;
+    }
+    rig.store.set_trouble(None);
+    rig.back().await;
+    let stored = rig.store.load(instance.agent.slot()).unwrap();
+    assert_eq!(stored.agents[0].incarnation, instance.incarnation);
+    assert!(rig.ask_and_settle("web", Request::Want(Wanted::Stopped)).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_damaged_store_is_told_once_and_for_all_and_care_goes_on() {
+    let rig = Rig::start();
+    let instance = rig.online("web").await;
+    let corrupt = StoreError::Corrupt {
+        detail: "malformed".into(),
+    };
+    rig.store.set_trouble(Some(corrupt.clone()));
+    let failed = rig.ask_and_settle("other", rig.registration()).await.unwrap_err();
+    assert_eq!(failed.code, ProblemCode::StoreUnavailable, "nothing of it was written");
+    rig.store.set_trouble(None);
+    rig.back().await;
+
+    let Part::Away { detail, .. } = rig.handle.status().report().store else {
+        panic!("it is not well again by itself");
+    };
+    assert!(
+        detail.contains("stead.db is damaged") && detail.contains("malformed"),
+        "{detail}"
+    );
+    let refused = rig
+        .ask_and_settle("web", Request::Want(Wanted::Stopped))
+        .await
+        .unwrap_err();
+    assert_eq!((refused.code, refused.detail), (ProblemCode::StoreUnavailable, detail));
+    rig.see(Observation::Exited {
+        instance,
+        exit: killed(),
+        swept: 0,
+    });
+    rig.settle().await;
+    assert!(spawned(&rig.orders()).is_some());
+    assert_eq!(*rig.away.lock().unwrap(), [true]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn damage_that_a_reader_meets_stops_changes() {
+    let rig = Rig::start();
+    rig.online("web").await;
+    let error = StoreError::Corrupt {
+        detail: "malformed".into(),
+    };
+    rig.incoming
+        .send(Incoming::Completed(Completion::Damaged { error }))
+        .unwrap();
+    rig.settle().await;
+    let refused = rig
+        .ask_and_settle("web", Request::Want(Wanted::Stopped))
+        .await
+        .unwrap_err();
+    assert_eq!(refused.code, ProblemCode::StoreUnavailable);
+    assert!(!rig.handle.status().report().ready());
+}
+
 impl Rig {
+    fn registration(&self) -> Request {
+        Request::Register {
+            spec: Box::new(AgentSpec::reporting("agent")),
+            wanted: Wanted::Stopped,
+        }
+    }
+
+    /// Gives the store time to be tried again.
+    async fn back(&self) {
+        for _ in 0..8 {
+            tokio::time::sleep(TRY_STORE).await;
+            self.settle().await;
+        }
+    }
+
     async fn ask_and_settle(&self, name: &str, request: Request) -> Result<Answer, Problem> {
         let asked = self.ask(name, request);
         self.settle().await;

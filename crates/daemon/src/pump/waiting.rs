@@ -1,10 +1,10 @@
 //! Batches that wait for their receipts, in order, per slot.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use stead_engine::{Batch, Released};
 use stead_model::journal::{Durability, Receipt};
-use stead_model::{Answer, Problem, Slot};
+use stead_model::{AgentId, Answer, Problem, Slot};
 use tokio::sync::oneshot;
 
 /// Who waits for a batch's answer.
@@ -73,15 +73,14 @@ impl Waiting {
         }
     }
 
-    /// Gives what the first batch of a slot held back, if it is covered.
+    /// Gives what the next batch of a slot held back that is covered: the first one, or one that overtakes it.
+    ///
+    /// Facts are covered while the store is away, and what somebody asked for is not. Facts about other agents than those of the
+    /// batches before them go on; those about the same agents were decided on what may never be, and wait.
     pub(crate) fn pop(&mut self, slot: Slot) -> Option<(Released, Waiter)> {
         let lane = self.lanes.get_mut(&slot)?;
-        let first = lane.batches.front()?;
-        let receipt = [lane.written, lane.flushed]
-            .into_iter()
-            .flatten()
-            .find(|receipt| first.batch.is_covered_by(receipt))?;
-        let Held { batch, waiter, writes } = lane.batches.pop_front()?;
+        let (place, receipt) = lane.next()?;
+        let Held { batch, waiter, writes } = lane.batches.remove(place)?;
         self.under_way -= usize::from(writes);
         match batch.release(&receipt) {
             Ok(released) => Some((released, waiter)),
@@ -95,17 +94,58 @@ impl Waiting {
         self.under_way
     }
 
-    /// Answers everybody who waits with a problem; what their batches decided still waits for its write.
+    /// Answers everybody who waits for a slot with a problem; what their batches decided still waits for its write.
+    pub(crate) fn give_up(&mut self, slot: Slot, problem: &Problem) {
+        if let Some(lane) = self.lanes.get_mut(&slot) {
+            lane.give_up(problem);
+        }
+    }
+
+    /// Answers everybody who waits with a problem.
     pub(crate) fn give_up_all(&mut self, problem: &Problem) {
         #[expect(
             clippy::iter_over_hash_type,
             reason = "each gets the same answer, in no order that anybody could see"
         )]
         for lane in self.lanes.values_mut() {
-            for held in &mut lane.batches {
-                if matches!(held.waiter, Waiter::Asker(_)) {
-                    std::mem::replace(&mut held.waiter, Waiter::Nobody).refuse(problem.clone());
-                }
+            lane.give_up(problem);
+        }
+    }
+}
+
+impl Lane {
+    /// The place of the next batch that may go, and the receipt that covers it.
+    fn next(&self) -> Option<(usize, Receipt)> {
+        let covers = |batch: &Batch| {
+            let mut receipts = [self.written, self.flushed].into_iter().flatten();
+            receipts.find(|receipt| batch.is_covered_by(receipt))
+        };
+        let first = self.batches.front()?;
+        if let Some(receipt) = covers(&first.batch) {
+            return Some((0, receipt));
+        }
+        if self.written?.position() <= first.batch.position() {
+            return None;
+        }
+        let mut waiting: BTreeSet<AgentId> = BTreeSet::new();
+        for (place, held) in self.batches.iter().enumerate() {
+            let agents = held.batch.agents();
+            if let (false, true, Some(receipt)) = (agents.is_empty(), agents.is_disjoint(&waiting), covers(&held.batch))
+            {
+                return Some((place, receipt));
+            }
+            if agents.is_empty() && held.batch.has_messages() {
+                return None;
+            }
+            waiting.extend(agents);
+        }
+        None
+    }
+
+    fn give_up(&mut self, problem: &Problem) {
+        for held in &mut self.batches {
+            if matches!(held.waiter, Waiter::Asker(_)) {
+                std::mem::replace(&mut held.waiter, Waiter::Nobody).refuse(problem.clone());
             }
         }
     }

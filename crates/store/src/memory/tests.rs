@@ -22,6 +22,7 @@ fn bench() -> Bench {
         tell.lock().unwrap().push(match completion {
             Completion::Committed(receipt) => Ok(receipt.position()),
             Completion::Failed { error, .. } => Err(error),
+            Completion::Damaged { error } => panic!("{error}"),
         });
     }));
     let lease = Lease::unending(Wall::default());
@@ -34,6 +35,7 @@ impl Bench {
         self.store.submit(Append {
             slot: slot(),
             epoch: self.epoch,
+            first: Position(position),
             position: Position(position),
             durability,
             changes: Vec::new(),
@@ -146,6 +148,7 @@ fn a_cursor_of_an_event_that_a_power_cut_took_is_gone_though_its_number_is_given
         bench.store.submit(Append {
             slot: slot(),
             epoch,
+            first: Position(position),
             position: Position(position),
             durability: Durability::Written,
             changes: Vec::new(),

@@ -79,7 +79,7 @@ impl Bench {
         self.store.submit(append);
         match self.completion() {
             Completion::Committed(receipt) => Ok(receipt),
-            Completion::Failed { error, .. } => Err(error),
+            Completion::Failed { error, .. } | Completion::Damaged { error } => Err(error),
         }
     }
 
@@ -109,6 +109,7 @@ pub(crate) fn lock(directory: &Path) -> StateDir {
         pid: std::process::id(),
         listen: None,
         started_at: at(0),
+        away_since: None,
     };
     StateDir::lock(directory, &holder).unwrap()
 }

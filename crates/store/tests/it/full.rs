@@ -78,7 +78,7 @@ fn a_full_disk_refuses_commits_lets_reads_go_on_and_recovers_when_space_returns(
     let refused = loop {
         match write(position + 1) {
             Completion::Committed(_) => position += 1,
-            Completion::Failed { error, .. } => break error,
+            Completion::Failed { error, .. } | Completion::Damaged { error } => break error,
         }
         assert!(position < 1_000, "it never got full");
     };

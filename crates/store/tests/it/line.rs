@@ -37,6 +37,7 @@ fn what_comes_when_too_many_wait_is_refused_in_its_turn() {
         outcomes.push(match completions.recv_timeout(PATIENCE).unwrap() {
             Completion::Committed(receipt) => Ok(receipt.position().0),
             Completion::Failed { append, error } => Err((append.position.0, error)),
+            Completion::Damaged { error } => panic!("{error}"),
         });
     }
     pass.send(()).unwrap();

@@ -18,7 +18,7 @@ const SLOTS: u16 = 3;
 fn receipt(completions: &Receiver<Completion>) -> Receipt {
     match completions.recv_timeout(PATIENCE).unwrap() {
         Completion::Committed(receipt) => receipt,
-        Completion::Failed { error, .. } => panic!("{error}"),
+        Completion::Failed { error, .. } | Completion::Damaged { error } => panic!("{error}"),
     }
 }
 

@@ -32,6 +32,7 @@ pub(crate) fn empty(slot: Slot, epoch: Epoch, position: u64, durability: Durabil
     Append {
         slot,
         epoch,
+        first: Position(position),
         position: Position(position),
         durability,
         changes: Vec::new(),

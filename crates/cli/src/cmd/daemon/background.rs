@@ -6,7 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
-use stead_client::Client;
+use stead_client::{Client, PartState};
 use stead_daemon::Settings;
 use tokio::time::{Instant, sleep};
 
@@ -45,10 +45,19 @@ pub(super) async fn detach(settings: &Settings, out: &mut Out) -> Result<ExitCod
     let until = Instant::now() + PATIENCE;
     loop {
         // By its pid: another daemon may answer there while this one finds the address taken.
-        let view = client.daemon().await;
-        if view.is_ok_and(|view| view.pid == daemon.id() && view.status.ready()) {
-            out.note(&render::detached(daemon.id(), &url, &path))?;
-            return Ok(ExitCode::SUCCESS);
+        if let Ok(view) = client.daemon().await
+            && view.pid == daemon.id()
+        {
+            if view.status.ready() {
+                out.note(&render::detached(daemon.id(), &url, &path))?;
+                return Ok(ExitCode::SUCCESS);
+            }
+            if let PartState::Away { detail, .. } = &view.status.store {
+                return Err(Failure::new(format!(
+                    "the daemon (process {}) is up, but {detail}",
+                    daemon.id()
+                )));
+            }
         }
         if let Some(status) = daemon.try_wait()? {
             let said = std::fs::read_to_string(&path).unwrap_or_default();

@@ -44,10 +44,14 @@ pub(crate) async fn up(global: &Global, up: &Up, out: &mut Out) -> Result<ExitCo
     }
     log_to_stderr();
     let daemon = start(&settings, Some(&up.file))?;
-    let agents = fleet.agents.len();
-    daemon.apply(fleet, origin("stead up")).await?;
-    daemon.lift(origin("stead up")).await;
-    out.note(&render::hosting(daemon.listen(), agents))?;
+    if let Some(damage) = daemon.damage() {
+        out.note(&render::looking_on(daemon.listen(), damage))?;
+    } else {
+        let agents = fleet.agents.len();
+        daemon.apply(fleet, origin("stead up")).await?;
+        daemon.lift(origin("stead up")).await;
+        out.note(&render::hosting(daemon.listen(), agents))?;
+    }
     daemon.serve(leave_or_stop()).await?;
     Ok(ExitCode::SUCCESS)
 }
@@ -60,8 +64,12 @@ pub(crate) async fn serve(global: &Global, serve: &Serve, out: &mut Out) -> Resu
     }
     log_to_stderr();
     let daemon = start(&settings, None)?;
-    daemon.lift(origin("stead serve")).await;
-    out.note(&render::hosting(daemon.listen(), daemon.handle().views().count()))?;
+    if let Some(damage) = daemon.damage() {
+        out.note(&render::looking_on(daemon.listen(), damage))?;
+    } else {
+        daemon.lift(origin("stead serve")).await;
+        out.note(&render::hosting(daemon.listen(), daemon.handle().views().count()))?;
+    }
     daemon.serve(leave_or_stop()).await?;
     Ok(ExitCode::SUCCESS)
 }
@@ -85,6 +93,9 @@ pub(crate) async fn run(global: &Global, run: &Run, out: &mut Out) -> Result<Exi
         ),
         started => started,
     }?;
+    if let Some(damage) = daemon.damage() {
+        return Err(Failure::new(damage));
+    }
     let begun = clock::now();
     daemon.apply(fleet, origin("stead run")).await?;
     daemon.lift(origin("stead run")).await;

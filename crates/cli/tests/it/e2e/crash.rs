@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::database;
 use super::fleet::{Fleet, PATIENCE, herd};
 use super::load::Load;
 use super::procs;
@@ -25,7 +26,7 @@ restart.policy = 'never'
 ";
 
 /// Each agent's process and restarts.
-fn lives(agents: &[Value]) -> BTreeMap<String, (i64, u64, u64)> {
+pub(super) fn lives(agents: &[Value]) -> BTreeMap<String, (i64, u64, u64)> {
     let life = |agent: &Value| {
         let number = |key: &str| agent[key].as_u64().unwrap();
         let life = (
@@ -40,7 +41,7 @@ fn lives(agents: &[Value]) -> BTreeMap<String, (i64, u64, u64)> {
 
 /// No run was ever begun twice, and no two of an agent lived at once.
 #[track_caller]
-fn nothing_was_started_twice(fleet: &Fleet) {
+pub(super) fn nothing_was_started_twice(fleet: &Fleet) {
     assert_eq!(
         fleet.read("twice"),
         "",
@@ -116,20 +117,6 @@ fn every_change_is_in_history(fleet: &Fleet, acknowledged: &BTreeMap<String, u64
             "{name}: in history, but never asked for: {made:?}"
         );
     }
-}
-
-/// The database is whole, as SQLite itself sees it.
-#[track_caller]
-fn the_database_is_whole(fleet: &Fleet) {
-    let script =
-        "import sqlite3, sys; print(sqlite3.connect(sys.argv[1]).execute('PRAGMA integrity_check').fetchone()[0])";
-    let mut check = std::process::Command::new("python3");
-    let done = check
-        .args(["-c", script])
-        .arg(fleet.state().join("stead.db"))
-        .output()
-        .unwrap();
-    assert_eq!(String::from_utf8_lossy(&done.stdout).trim(), "ok", "{done:?}");
 }
 
 #[test]
@@ -218,7 +205,7 @@ fn nothing_acknowledged_is_lost_when_keeper_and_daemon_are_killed_under_load() {
     histories_are_contiguous(&fleet);
     nothing_was_started_twice(&fleet);
     fleet.kill_daemon();
-    the_database_is_whole(&fleet);
+    database::is_whole(&fleet);
 }
 
 #[test]
@@ -289,7 +276,7 @@ fn agents_killed_together_with_keeper_and_daemon_come_back_once() {
     nothing_was_started_twice(&fleet);
     histories_are_contiguous(&fleet);
     fleet.kill_daemon();
-    the_database_is_whole(&fleet);
+    database::is_whole(&fleet);
 }
 
 #[test]

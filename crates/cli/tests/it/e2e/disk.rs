@@ -103,28 +103,6 @@ fn a_full_disk_stops_changes_but_not_care_and_is_forgotten_once_there_is_room() 
     drop(fleet);
 }
 
-#[test]
-fn a_corrupted_database_is_named_and_agents_that_live_are_left_alone() {
-    let mut fleet = Fleet::of(PREY);
-    fleet.up();
-    let agents = fleet.until_all(2, "online");
-    fleet.kill_daemon();
-    let base = fleet.state().join("stead.db");
-    for file in ["stead.db-wal", "stead.db-shm"] {
-        let _absent = std::fs::remove_file(fleet.state().join(file));
-    }
-    let garbage = b"this was a database once, and now it is a text. ".repeat(400);
-    std::fs::write(&base, &garbage).unwrap();
-    let done = fleet.run(&["up", "fleet.toml", "--listen", "127.0.0.1:0"]);
-    let told = String::from_utf8_lossy(&done.stderr);
-    assert_eq!(done.status.code(), Some(1), "{told}");
-    assert!(told.contains("stead.db") && told.contains("left alone"), "{told}");
-    assert!(std::fs::read(&base).unwrap() == garbage);
-    for agent in agents {
-        assert!(procs::runs(i32::try_from(agent["pid"].as_i64().unwrap()).unwrap()));
-    }
-}
-
 /// A library that stands before libc's: syncing fails, or the wall clock is wrong, as soon as a file says so.
 const SHIM: &str = r#"
 #define _GNU_SOURCE

@@ -170,6 +170,7 @@ impl World {
         let append = Append {
             slot,
             epoch,
+            first: position,
             position,
             durability: Durability::Flushed,
             changes: vec![],

@@ -1,0 +1,131 @@
+//! What takes inputs on a thread of its own: the pump, or a bystander where the stored state is damaged.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use stead_model::journal::SlotState;
+use stead_model::{Epoch, Slot, Wall};
+use stead_store::{DamagedStore, Lease, Options, Owner, Sink, SqliteStore, StateDir, Store, StoreError};
+use tracing::error;
+
+use super::{StartError, gap};
+use crate::bystander::Bystander;
+use crate::damage;
+use crate::pump::{Parts, Pump};
+use crate::status::Part;
+
+/// It, running.
+pub(super) struct Mind {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) thread: JoinHandle<()>,
+    /// What is wrong with the stored state, and what to do.
+    pub(super) damage: Option<String>,
+}
+
+/// A store with what it holds.
+pub(super) type Loaded = (Arc<SqliteStore>, Vec<SlotState>);
+
+/// Something, or the damage that it met.
+pub(super) type Found<T> = Result<T, StoreError>;
+
+/// Opens the store and takes every slot of it.
+pub(super) fn take(
+    dir: &Arc<StateDir>,
+    slots: &[Slot],
+    now: Wall,
+    sink: Sink,
+) -> Result<Found<(Arc<SqliteStore>, Epoch)>, StartError> {
+    let options = Options {
+        opened_at: now,
+        ..Options::default()
+    };
+    let store = match SqliteStore::open(Arc::clone(dir), options, sink) {
+        Ok(store) => store,
+        Err(error) => return error.damage().cloned().map(Err).ok_or(StartError::Store(error)),
+    };
+    let held = store.take(slots, &Owner::new("local"), Lease::unending(now));
+    found(held.map(|held| {
+        let epoch = held.iter().map(|(_, epoch)| *epoch).max().unwrap_or_default();
+        (Arc::new(store), epoch)
+    }))
+}
+
+/// Loads what was taken.
+pub(super) fn load(taken: Found<(Arc<SqliteStore>, Epoch)>, slots: &[Slot]) -> Result<Found<Loaded>, StartError> {
+    found(taken.and_then(|(store, _)| {
+        let mut loaded = Vec::with_capacity(slots.len());
+        store.load_all(slots, &mut |state| loaded.push(state))?;
+        Ok((store, loaded))
+    }))
+}
+
+/// Has the pump work on what was loaded.
+pub(super) fn whole(
+    (store, mut loaded): Loaded,
+    parts: impl FnOnce(&Arc<dyn Store>) -> Parts,
+    dir: &StateDir,
+    now: Wall,
+) -> Result<Mind, StartError> {
+    let store: Arc<dyn Store> = store;
+    let parts = parts(&store);
+    let status = Arc::clone(&parts.status);
+    let mut pump = Pump::new(parts);
+    if let Some(since) = dir.away_since() {
+        gap::tell(&mut loaded, since, now)
+            .into_iter()
+            .for_each(|gap| store.submit(gap));
+        pump.settle_first();
+    }
+    for state in loaded {
+        pump.adopt(state)?;
+    }
+    status.update(|report| report.store = Part::Up);
+    Ok(Mind {
+        store,
+        thread: spawn("engine", pump.run())?,
+        damage: None,
+    })
+}
+
+/// Has a bystander show what is left.
+pub(super) fn damaged(
+    found: StoreError,
+    parts: impl FnOnce(&Arc<dyn Store>) -> Parts,
+    dir: &Arc<StateDir>,
+    sink: Sink,
+) -> Result<Mind, StartError> {
+    let trouble = damage::at_start(&dir.database(), &found);
+    let damaged = Arc::new(DamagedStore::new(Arc::clone(dir), found, sink));
+    let store = Arc::clone(&damaged) as Arc<dyn Store>;
+    let mut bystander = Bystander::new(parts(&store), trouble.clone());
+    let lost_slots = damaged.salvage(&mut |state| bystander.show(state));
+    error!(lost_slots, "{trouble}");
+    Ok(Mind {
+        store,
+        thread: spawn("bystander", bystander.run())?,
+        damage: Some(trouble),
+    })
+}
+
+/// Damage is something to live with; every other error ends the start.
+fn found<T>(result: Result<T, StoreError>) -> Result<Found<T>, StartError> {
+    match result {
+        Err(error) if !error.is_damage() => Err(error.into()),
+        found => Ok(found),
+    }
+}
+
+fn spawn(name: &str, run: impl Future<Output = ()> + Send + 'static) -> Result<JoinHandle<()>, StartError> {
+    let system = |source| StartError::System {
+        what: "the engine's thread",
+        source,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .map_err(system)?;
+    std::thread::Builder::new()
+        .name(name.into())
+        .spawn(move || runtime.block_on(run))
+        .map_err(system)
+}
