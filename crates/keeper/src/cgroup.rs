@@ -3,7 +3,7 @@
 //! The hierarchy may be hybrid: v1 controllers beside a v2 mount that has none. Kill, freeze and events work there too.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -78,7 +78,10 @@ pub(crate) fn processes(path: &Path) -> Vec<i32> {
 
 /// Whether any process is in a cgroup or below. One that is gone has none.
 pub(crate) fn is_populated(path: &Path) -> bool {
-    fs::read_to_string(path.join("cgroup.events")).is_ok_and(|text| text.lines().any(|line| line == "populated 1"))
+    // Asked at each end, while somebody waits for it: one read of what is surely shorter, instead of a string of unknown length.
+    let mut text = [0; 64];
+    let read = File::open(path.join("cgroup.events")).and_then(|mut file| file.read(&mut text));
+    read.is_ok_and(|length| lines(text.get(..length).unwrap_or_default()).any(|line| line == b"populated 1"))
 }
 
 /// Kills all processes of a cgroup and below.

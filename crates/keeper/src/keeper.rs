@@ -84,6 +84,8 @@ struct Keeper {
     stalled: Vec<(u32, Stream)>,
     chores: Chores,
     turn: usize,
+    /// Until when an order to start is expected any moment.
+    expects: Option<Instant>,
     leaving: bool,
 }
 
@@ -125,9 +127,10 @@ impl Keeper {
     fn serve(&mut self) -> Result<(), Error> {
         let mut ready = Vec::new();
         while !self.leaving {
-            let wanting = self.spawner.spares.wanting();
+            let expecting = self.expecting();
+            let wanting = !expecting && self.spawner.spares.wanting();
             let timeout = match self.chores.due {
-                _ if wanting => Some(Duration::ZERO),
+                _ if wanting || expecting => Some(Duration::ZERO),
                 due => due.map(|due| due.saturating_duration_since(clock::now())),
             };
             self.poller
@@ -137,8 +140,18 @@ impl Keeper {
             if wanting && ready.is_empty() {
                 self.spawner.spares.make();
             }
+            if expecting && ready.is_empty() {
+                // To wake a processor that sleeps takes longer than all that is done here; others may use it meanwhile.
+                std::thread::yield_now();
+            }
         }
         Ok(())
+    }
+
+    /// Whether an order to start is expected so soon that it is not worth while to sleep.
+    fn expecting(&mut self) -> bool {
+        self.expects = self.expects.filter(|until| clock::now() < *until);
+        self.expects.is_some()
     }
 
     fn turn(&mut self, ready: &[Token]) {
@@ -167,6 +180,7 @@ impl Keeper {
         if !self.closing.is_empty() || self.chores.due.is_some_and(|due| due <= clock::now()) {
             self.tidy();
         }
+        self.flush_all();
         self.drop_closed_connections();
     }
 

@@ -53,6 +53,7 @@ mod client;
 mod clock;
 mod detach;
 mod dir;
+mod doors;
 mod error;
 mod identity;
 mod instance;

@@ -1,31 +1,50 @@
-//! Files made ahead, while nothing else is to be done.
+//! Files made ahead, while nothing else is to be done, and those of dead instances for the next.
 //!
-//! Making an inode may take a file system several hundred microseconds, giving it another name takes it ten. A spawn
-//! needs four: two FIFOs, a notify socket, a record. So a few of each lie ready in `DIR/spare`, and a spawn renames
-//! them; where none is left, it makes its own.
+//! Making an inode may take a file system several hundred microseconds, the more so where many were just removed;
+//! giving it another name takes it ten. A spawn needs four: two FIFOs, a notify socket, a record. So a few of each lie
+//! ready in `DIR/spare`, and a spawn renames them; where none is left, it makes its own.
+//!
+//! FIFOs and records come back when an instance is over, so that a fleet that dies together finds what it needs. A FIFO
+//! comes back only if nobody has it open any more: what a straggler prints is never taken for another's. Sockets do
+//! not come back: nobody can tell who is connected to one.
 
-use std::fs::{self, File};
-use std::io;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
+
 use crate::dir::make_dir;
-use crate::logs::make_fifo;
+use crate::logs::{make_fifo, open_fifo};
 use crate::{notify, record};
 
 /// How many spawns find everything ready.
 const SETS: usize = 16;
+/// How many sets of dead instances are kept: names in a directory, no descriptors.
+const KEPT: usize = 1024;
 
 /// What lies ready.
 #[derive(Debug)]
 pub(crate) struct Spares {
     dir: PathBuf,
     made: u64,
-    fifos: Vec<PathBuf>,
+    fifos: Vec<(Ends, PathBuf)>,
     sockets: Vec<(UnixDatagram, PathBuf)>,
     records: Vec<(File, PathBuf)>,
+    used_fifos: Vec<PathBuf>,
+    used_records: Vec<PathBuf>,
     /// A disk that refuses is not asked again and again; the next spawn asks it anyway.
     refused: bool,
+}
+
+/// Both ends of a FIFO: reading ours never waits, writing theirs may.
+#[derive(Debug)]
+pub(crate) struct Ends {
+    pub(crate) ours: OwnedFd,
+    pub(crate) theirs: OwnedFd,
 }
 
 impl Spares {
@@ -42,6 +61,8 @@ impl Spares {
             fifos: Vec::new(),
             sockets: Vec::new(),
             records: Vec::new(),
+            used_fifos: Vec::new(),
+            used_records: Vec::new(),
             refused: false,
         })
     }
@@ -60,16 +81,15 @@ impl Spares {
     }
 
     fn try_make(&mut self) -> io::Result<()> {
-        while self.fifos.len() < 2 * SETS && self.fifos.len() < 2 * (self.records.len() + 1) {
-            let path = self.name();
-            make_fifo(&path)?;
-            self.fifos.push(path);
+        while self.fifos.len() < 2 * (self.records.len() + 1) {
+            let path = self.used_fifos.pop().unwrap_or_else(|| self.name());
+            self.fifos.push((open(&path)?, path));
         }
         if self.sockets.len() <= self.records.len() {
             let path = self.name();
             self.sockets.push((notify::bind_at(&path, None)?, path));
         }
-        let path = self.name();
+        let path = self.used_records.pop().unwrap_or_else(|| self.name());
         self.records.push((record::create_empty(&path)?, path));
         Ok(())
     }
@@ -79,11 +99,28 @@ impl Spares {
         self.dir.join(self.made.to_string())
     }
 
-    /// Puts a FIFO at `path`.
-    pub(crate) fn fifo(&mut self, path: &Path) -> io::Result<()> {
-        match self.fifos.pop() {
-            Some(spare) => fs::rename(spare, path).or_else(|_gone| make_fifo(path)),
-            None => make_fifo(path),
+    /// Puts a FIFO at `path` and opens it; one that a failed try left there is taken.
+    pub(crate) fn fifo(&mut self, path: &Path) -> io::Result<Ends> {
+        if let Some((ends, spare)) = self.fifos.pop()
+            && fs::rename(spare, path).is_ok()
+        {
+            return Ok(ends);
+        }
+        if let Some(used) = self.used_fifos.pop() {
+            // What is not there any more is made below.
+            let _gone = fs::rename(used, path);
+        }
+        open(path)
+    }
+
+    /// Takes the FIFO of an instance that is over, which the keeper has closed; removes it if it cannot be another's.
+    pub(crate) fn take_fifo(&mut self, path: &Path) {
+        let spare = self.name();
+        if self.used_fifos.len() < 2 * KEPT && is_unused(path).unwrap_or(false) && fs::rename(path, &spare).is_ok() {
+            self.used_fifos.push(spare);
+        } else {
+            // Somebody may have removed it.
+            let _absent = fs::remove_file(path);
         }
     }
 
@@ -108,7 +145,22 @@ impl Spares {
         {
             return Ok(file);
         }
+        if let Some(used) = self.used_records.pop() {
+            // What is not there any more is made below.
+            let _gone = fs::rename(used, path);
+        }
         record::create_empty(path)
+    }
+
+    /// Takes the record of an instance that is forgotten.
+    pub(crate) fn take_record(&mut self, path: &Path) {
+        let spare = self.name();
+        if self.used_records.len() < KEPT && fs::rename(path, &spare).is_ok() {
+            self.used_records.push(spare);
+        } else {
+            // Without a record there is nothing to remove.
+            let _absent = fs::remove_file(path);
+        }
     }
 }
 
@@ -117,6 +169,27 @@ impl Drop for Spares {
         // Whatever stays is removed by the next keeper.
         let _kept = fs::remove_dir_all(&self.dir);
     }
+}
+
+fn open(path: &Path) -> io::Result<Ends> {
+    make_fifo(path)?;
+    Ok(Ends {
+        ours: open_fifo(path, OFlags::NONBLOCK)?,
+        theirs: open_fifo(path, OFlags::empty())?,
+    })
+}
+
+/// Whether nobody has a FIFO open, for reading or for writing, and nobody else may open it.
+fn is_unused(path: &Path) -> io::Result<bool> {
+    let open = |options: &mut OpenOptions| options.custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW).open(path);
+    match open(OpenOptions::new().write(true)) {
+        Err(error) if error.raw_os_error() == Some(libc::ENXIO) => {}
+        Ok(_) | Err(_) => return Ok(false),
+    }
+    let mut reader = open(OpenOptions::new().read(true))?;
+    let own = reader.metadata()?.uid() == rustix::process::geteuid().as_raw();
+    // With a writer it would have to be waited for.
+    Ok(own && matches!(reader.read(&mut [0]), Ok(0)))
 }
 
 #[cfg(test)]
@@ -136,8 +209,7 @@ mod tests {
         assert_eq!(lying(), 4 * SETS);
         for number in 0..SETS + 2 {
             let path = |kind: &str| dir.path().join(format!("{kind}{number}"));
-            spares.fifo(&path("out")).unwrap();
-            spares.fifo(&path("err")).unwrap();
+            let _ends = (spares.fifo(&path("out")).unwrap(), spares.fifo(&path("err")).unwrap());
             let socket = spares.socket(&path("socket"), None).unwrap();
             spares.record(&path("record")).unwrap();
             assert!(fs::metadata(path("err")).unwrap().file_type().is_fifo());
@@ -159,5 +231,39 @@ mod tests {
         std::mem::forget(spares);
         let _next = Spares::new(dir.path()).unwrap();
         assert_eq!(fs::read_dir(dir.path().join("spare")).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_fifo_comes_back_only_when_nobody_has_it_open() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut spares = Spares::new(dir.path()).unwrap();
+        let path = dir.path().join("out");
+        let Ends { ours, theirs } = spares.fifo(&path).unwrap();
+        drop(ours);
+        let straggler = theirs;
+        spares.take_fifo(&path);
+        assert!(!path.exists() && spares.used_fifos.is_empty());
+        drop(straggler);
+
+        drop(spares.fifo(&path).unwrap());
+        let inode = fs::metadata(&path).unwrap().ino();
+        spares.take_fifo(&path);
+        assert!(!path.exists());
+        let next = dir.path().join("next");
+        drop(spares.fifo(&next).unwrap());
+        assert_eq!(fs::metadata(&next).unwrap().ino(), inode);
+    }
+
+    #[test]
+    fn a_record_that_comes_back_is_empty_when_it_is_given_away() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut spares = Spares::new(dir.path()).unwrap();
+        let path = dir.path().join("record");
+        drop(spares.record(&path).unwrap());
+        fs::write(&path, "what was").unwrap();
+        spares.take_record(&path);
+        spares.make();
+        drop(spares.record(&path).unwrap());
+        assert_eq!(fs::read(&path).unwrap(), b"");
     }
 }

@@ -1,5 +1,6 @@
 //! Starting an instance: its files, its environment, its process. Nothing is left of a spawn that failed.
 
+use std::collections::BTreeMap;
 use std::ffi::{CString, OsString};
 use std::fs;
 use std::io;
@@ -9,11 +10,12 @@ use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 
 use rustix::fs::OFlags;
-use stead_model::{Epoch, SpawnFailure, SpawnFailureKind};
+use stead_model::{Epoch, InstanceId, SpawnFailure, SpawnFailureKind};
 
 use crate::cgroup;
 use crate::dir::{StateDir, make_dir};
-use crate::logs::{Stream, fifo_path, open_fifo};
+use crate::doors::Doors;
+use crate::logs::{Stream, fifo_path};
 use crate::notify;
 use crate::prepare::{Base, Prepared, failure};
 use crate::record::{self, Ordered};
@@ -27,7 +29,10 @@ pub(crate) struct Spawner {
     pub(crate) base: Base,
     pub(crate) cgroups: Option<cgroup::Root>,
     pub(crate) spares: Spares,
+    /// Cgroups of runs that are likely to be ordered soon.
+    foreseen: BTreeMap<InstanceId, PathBuf>,
     null: OwnedFd,
+    doors: Option<Doors>,
     stack: Stack,
 }
 
@@ -42,11 +47,14 @@ pub(crate) struct Running {
 
 impl Spawner {
     pub(crate) fn new(dir: &StateDir, base: Base, cgroups: Option<cgroup::Root>) -> io::Result<Self> {
+        let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, rustix::fs::Mode::empty())?;
         Ok(Self {
             spares: Spares::new(dir.path())?,
             base,
             cgroups,
-            null: rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, rustix::fs::Mode::empty())?,
+            foreseen: BTreeMap::new(),
+            doors: Doors::open(&null)?,
+            null,
             stack: Stack::new(),
         })
     }
@@ -111,20 +119,45 @@ impl Spawner {
         let mut open = |stream| {
             let path = fifo_path(agent, order.instance.incarnation, stream);
             debris.files.push(path.clone());
-            self.spares.fifo(&path)?;
-            let theirs = open_fifo(&path, OFlags::empty())?;
+            let ends = self.spares.fifo(&path)?;
             if let Some(uid) = uid {
                 // Programs that open /dev/stdout anew need the right to.
-                fchown(&theirs, Some(uid), None)?;
+                fchown(&ends.theirs, Some(uid), None)?;
             }
-            Ok::<_, io::Error>((open_fifo(&path, OFlags::NONBLOCK)?, theirs))
+            Ok::<_, io::Error>(ends)
         };
-        let [(out, their_out), (err, their_err)] = [open(Stream::Out)?, open(Stream::Err)?];
-        Ok(([out, err], [their_out, their_err]))
+        let [out, err] = [open(Stream::Out)?, open(Stream::Err)?];
+        Ok(([out.ours, err.ours], [out.theirs, err.theirs]))
     }
 
-    fn cgroup(&self, order: &SpawnOrder) -> Option<PathBuf> {
+    /// Makes the cgroup of a run that is likely to be ordered soon.
+    pub(crate) fn foresee(&mut self, instance: InstanceId) {
+        let Some(root) = &self.cgroups else { return };
+        // The order itself says so if it is refused.
+        if let Ok(path) = root.create(&instance.to_string()) {
+            self.foreseen.insert(instance, path);
+        }
+    }
+
+    /// Removes what was made for a run that was not ordered.
+    pub(crate) fn foresee_no_more(&mut self, instance: InstanceId) {
+        if let Some(path) = self.foreseen.remove(&instance) {
+            cgroup::remove(&path);
+        }
+    }
+
+    /// Removes what was made for all runs that were not ordered.
+    pub(crate) fn foresee_nothing(&mut self) {
+        for path in std::mem::take(&mut self.foreseen).into_values() {
+            cgroup::remove(&path);
+        }
+    }
+
+    fn cgroup(&mut self, order: &SpawnOrder) -> Option<PathBuf> {
         let root = self.cgroups.as_ref()?;
+        if let Some(path) = self.foreseen.remove(&order.instance) {
+            return Some(path);
+        }
         match root.create(&order.instance.to_string()) {
             Ok(path) => Some(path),
             Err(error) => {
@@ -144,19 +177,28 @@ impl Spawner {
         let env = prepared.envp()?;
         let (argv, envp) = (pointers(&prepared.argv), pointers(&env));
         let [out, err] = theirs;
+        let mut stdio = [self.null.as_raw_fd(), out.as_raw_fd(), err.as_raw_fd()];
+        let mut birth = record.map(AsRawFd::as_raw_fd);
+        if let Some(doors) = &mut self.doors {
+            let put = doors.put([out.as_fd(), err.as_fd()], record.map(AsFd::as_fd));
+            put.map_err(|error| shortage("pass its descriptors", &error))?;
+            stdio = doors.stdio();
+            birth = birth.map(|_| doors.birth());
+        }
         let plan = sys::Plan {
             program: &prepared.program,
             argv: &argv,
             envp: &envp,
             dir: &prepared.dir,
-            stdio: [self.null.as_raw_fd(), out.as_raw_fd(), err.as_raw_fd()],
+            stdio,
+            few: self.doors.as_ref().map(Doors::end),
             limits: &prepared.limits,
             user: prepared.account.as_ref().map(|account| sys::User {
                 uid: account.uid,
                 gid: account.gid,
                 groups: &account.groups,
             }),
-            birth: record.map(|file| (file.as_raw_fd(), record::BORN)),
+            birth: birth.map(|fd| (fd, record::BORN)),
             parent: i32::try_from(std::process::id()).unwrap_or(0),
         };
         let cgroup = debris.cgroup.as_deref().and_then(|path| cgroup::open(path).ok());
@@ -168,6 +210,9 @@ impl Spawner {
                 cgroup::remove(&path);
             }
             result = sys::spawn(&plan, None, &mut self.stack);
+        }
+        if let Some(doors) = &mut self.doors {
+            doors.clear();
         }
         result.map_err(|(step, error)| explain(step, &error, prepared))
     }

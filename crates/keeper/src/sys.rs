@@ -19,6 +19,9 @@ pub(crate) struct Plan<'a> {
     pub(crate) envp: &'a [*const c_char],
     pub(crate) dir: &'a CStr,
     pub(crate) stdio: [RawFd; 3],
+    /// The child gets only the descriptors below this number, which must be all that it needs; absent: a copy of all. Needs
+    /// [`can_take_few`].
+    pub(crate) few: Option<u32>,
     pub(crate) limits: &'a [(c_int, u64, u64)],
     pub(crate) user: Option<User<'a>>,
     pub(crate) parent: i32,
@@ -131,6 +134,16 @@ pub(crate) fn spawn(
 }
 
 const FLAGS: u64 = (libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD) as u64;
+const SHARED_FILES: u64 = libc::CLONE_FILES as u64;
+
+impl Plan<'_> {
+    const fn flags(&self) -> u64 {
+        match self.few {
+            Some(_) => FLAGS | SHARED_FILES,
+            None => FLAGS,
+        }
+    }
+}
 const INTO_CGROUP: u64 = 0x2_0000_0000;
 
 fn clone3(birth: &mut Birth<'_>, pidfd: &mut c_int, cgroup: Option<BorrowedFd<'_>>, stack: &mut Stack) -> i32 {
@@ -151,7 +164,7 @@ fn clone3(birth: &mut Birth<'_>, pidfd: &mut c_int, cgroup: Option<BorrowedFd<'_
     let top = stack.top() as u64;
     let size = 16 * 1024;
     let args = Args {
-        flags: FLAGS | if cgroup.is_some() { INTO_CGROUP } else { 0 },
+        flags: birth.plan.flags() | if cgroup.is_some() { INTO_CGROUP } else { 0 },
         pidfd: ptr::from_mut(pidfd) as u64,
         child_tid: 0,
         parent_tid: 0,
@@ -169,7 +182,7 @@ fn clone3(birth: &mut Birth<'_>, pidfd: &mut c_int, cgroup: Option<BorrowedFd<'_
 
 fn clone(birth: &mut Birth<'_>, pidfd: &mut c_int, stack: &mut Stack) -> i32 {
     #[expect(clippy::cast_possible_truncation, reason = "the flags of clone are 32 bits")]
-    let flags = FLAGS as usize | libc::SIGCHLD.unsigned_abs() as usize;
+    let flags = birth.plan.flags() as usize | libc::SIGCHLD.unsigned_abs() as usize;
     let pidfd = ptr::from_mut(pidfd) as usize;
     enter(libc::SYS_clone, [flags, stack.top() as usize, pidfd], birth)
 }
@@ -253,6 +266,12 @@ fn become_program(birth: &Birth<'_>) -> Step {
     // SAFETY: plain system calls on descriptors, C strings and arrays that the plan borrows; raw ones where glibc's
     // wrappers would tell other threads or keep books of their own.
     unsafe {
+        // Before anything that the parent would feel: until here both have the same table of descriptors.
+        if let Some(few) = plan.few
+            && libc::syscall(libc::SYS_close_range, few, u32::MAX, libc::CLOSE_RANGE_UNSHARE) < 0
+        {
+            return Step::Stdio;
+        }
         if libc::setsid() < 0 {
             return Step::Session;
         }
@@ -414,6 +433,12 @@ pub(crate) fn keep_descriptors() {
     const CLOEXEC: c_ulong = 1 << 2;
     // SAFETY: only the close-on-exec flag of open descriptors is set. Kernels without this call (before 5.11) leave them.
     unsafe { libc::syscall(libc::SYS_close_range, 3 as c_ulong, c_ulong::from(u32::MAX), CLOEXEC) };
+}
+
+/// Whether a child can begin with a few descriptors instead of a copy of all (Linux 5.9).
+pub(crate) fn can_take_few() -> bool {
+    // SAFETY: no descriptor has this number, so nothing is closed; only the call itself may be unknown.
+    unsafe { libc::syscall(libc::SYS_close_range, u32::MAX, u32::MAX, 0) == 0 }
 }
 
 /// Takes over a descriptor that the keeper before the upgrade left open.

@@ -4,11 +4,11 @@ use std::io;
 use std::time::Duration;
 
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
-use stead_model::{Exit, Signal};
+use stead_model::{Exit, Incarnation, InstanceId, Signal};
 
 use super::{FIRST_WAIT, Keeper};
 use crate::instance::{Fate, Instance, Phase, peek, reap};
-use crate::logs::{AgentLog, Pumped, Stream};
+use crate::logs::{AgentLog, Pumped, Stream, fifo_path};
 use crate::record::Line;
 use crate::wire::{End, Event};
 use crate::{cgroup, clock, sys};
@@ -17,6 +17,8 @@ use crate::{cgroup, clock, sys};
 const UNDETERMINED: Duration = Duration::from_millis(200);
 /// How long a keeper that leaves tidies up.
 const LEAVING: Duration = Duration::from_millis(500);
+/// How long the keeper stays awake after an end: longer than a daemon that is not busy takes to order the next start.
+const EXPECTING: Duration = Duration::from_millis(1);
 /// How much of the output of one ended instance is read in one turn.
 const LAST_READS: usize = 4;
 
@@ -30,19 +32,19 @@ impl Keeper {
         }
     }
 
-    /// Finds out whether and how it ended, and reaps it. What shares its process group is killed before its pid is free.
+    /// Finds out whether and how it ended, and leaves it to be reaped. What shares its process group is killed before its pid is free.
     fn settle(&mut self, place: u32) -> io::Result<Option<Exit>> {
         let Some(known) = self.instance_mut(place) else {
             return Ok(None);
         };
         let tree = known.tree.clone();
         let Some(live) = known.live_mut() else { return Ok(None) };
-        if tree.cgroup.is_none() && live.identity.pid == tree.session && matches!(peek(&live.pidfd)?, Fate::Ended(_)) {
-            tree.kill_group_of_ended_leader();
-        }
-        match reap(&live.pidfd)? {
+        match peek(&live.pidfd)? {
             Fate::Runs => Ok(None),
             Fate::Ended(exit) => {
+                if live.identity.pid == tree.session {
+                    tree.kill_group_of_ended_leader();
+                }
                 let starved = |path: &std::path::PathBuf| cgroup::was_out_of_memory(path);
                 let killed = matches!(exit, Exit::Signal { signal, .. } if signal == Signal::KILL);
                 let by_kernel = killed && !live.killed && tree.cgroup.as_ref().is_some_and(starved);
@@ -82,19 +84,34 @@ impl Keeper {
         };
         let socket = known.ordered.socket.clone();
         let before = std::mem::replace(&mut known.phase, ended);
+        // First of all: whoever starts the next one has work to do meanwhile.
         self.happened(Event::Exited { instance, end });
-        self.write_down(instance, &Line::Ended(end));
         if let Phase::Live(live) = before {
+            if let Err(error) = reap(&live.pidfd) {
+                crate::note(&format!("reap {instance}: {error}"));
+            }
             self.mains.remove(&live.identity.pid);
             self.poller.remove(&live.pidfd);
             self.poller.remove(&live.notify);
         }
+        self.foresee(instance);
+        self.write_down(instance, &Line::Ended(end));
         // Somebody may have removed it.
         let _absent = std::fs::remove_file(socket);
         if !self.closing.contains(&place) {
             self.closing.push(place);
         }
         self.chores.soon();
+    }
+
+    /// An end is often followed by the order to start the next run: what that needs is made while the daemon writes the end down, and the
+    /// keeper stays awake for it, a moment only.
+    fn foresee(&mut self, ended: InstanceId) {
+        if self.session.is_none() {
+            return;
+        }
+        self.expects = Some(clock::now() + EXPECTING);
+        self.spawner.foresee(next_of(ended));
     }
 
     /// Reaps every child that ended: main processes with their instance, orphans that came to us without.
@@ -217,9 +234,24 @@ impl Keeper {
             crate::note(&format!("last output of {id}: {error}"));
             return false;
         }
-        if let Some(known) = self.instance_mut(place) {
-            known.fifos = None;
+        let Some(fifos) = self.instance_mut(place).and_then(|known| known.fifos.take()) else {
+            return true;
+        };
+        drop(fifos);
+        let agent = self.dir.agent(id.agent);
+        for stream in Stream::BOTH {
+            self.spawner
+                .spares
+                .take_fifo(&fifo_path(&agent, id.incarnation, stream));
         }
         true
+    }
+}
+
+/// The run that would follow.
+pub(super) fn next_of(instance: InstanceId) -> InstanceId {
+    InstanceId {
+        incarnation: Incarnation(instance.incarnation.0 + 1),
+        ..instance
     }
 }

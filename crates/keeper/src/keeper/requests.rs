@@ -6,6 +6,7 @@ use rustix::process::{Signal as Sent, pidfd_send_signal};
 use stead_model::{InstanceId, Signal, SpawnFailureKind};
 
 use super::Keeper;
+use super::ends::next_of;
 use crate::instance::{Instance, Live, Phase};
 use crate::prepare::failure;
 use crate::record::{self, Line};
@@ -56,6 +57,7 @@ impl Keeper {
 
     fn spawn(&mut self, index: u32, id: u64, order: &SpawnOrder) {
         let instance = order.instance;
+        self.expects = None;
         if let Some(place) = self.index.get(&instance).copied() {
             return self.spawned_before(index, id, place);
         }
@@ -247,8 +249,8 @@ impl Keeper {
         };
         let instance = gone.id();
         self.index.remove(&instance);
-        // Without a record there is nothing to remove.
-        let _absent = std::fs::remove_file(self.dir.record(instance));
+        self.spawner.spares.take_record(&self.dir.record(instance));
+        self.spawner.foresee_no_more(next_of(instance));
         let agent = instance.agent;
         let more = self.index.keys().any(|other| other.agent == agent);
         if let (false, Entry::Occupied(log)) = (more, self.logs.entry(agent)) {

@@ -17,6 +17,8 @@ pub(super) struct Connection {
     inbox: Inbox,
     out: Vec<u8>,
     waits_to_write: bool,
+    /// Something was sent in this turn already: the rest goes with its end, in one piece.
+    sent: bool,
     open: bool,
 }
 
@@ -60,6 +62,7 @@ impl Keeper {
             inbox: Inbox::default(),
             out: Vec::new(),
             waits_to_write: false,
+            sent: false,
             open: true,
         };
         match self.connections.get_mut(place) {
@@ -86,6 +89,7 @@ impl Keeper {
             if !self.take_frames(index) {
                 return;
             }
+            self.flush(index);
         }
     }
 
@@ -186,8 +190,20 @@ impl Keeper {
         if let Err(error) = encode(told, &mut connection.out) {
             crate::note(&format!("not told: {error}"));
         }
-        if !connection.waits_to_write {
+        if !connection.waits_to_write && !std::mem::replace(&mut connection.sent, true) {
             self.flush(index);
+        }
+    }
+
+    /// Sends what the turn has left to be sent.
+    pub(super) fn flush_all(&mut self) {
+        for index in 0..self.connections.len() {
+            if let Some(Some(connection)) = self.connections.get_mut(index) {
+                connection.sent = false;
+                if !connection.waits_to_write && !connection.out.is_empty() {
+                    self.flush(u32::try_from(index).unwrap_or(u32::MAX));
+                }
+            }
         }
     }
 

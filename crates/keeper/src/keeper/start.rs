@@ -22,7 +22,7 @@ use crate::{adopt, cgroup, clock, detach, sys};
 /// Descriptors per instance: its process, two streams, its notify socket.
 const DESCRIPTORS: u64 = 4;
 /// Descriptors for everything else.
-const RESERVED: u64 = 128;
+const RESERVED: u64 = 160;
 
 /// Runs the keeper of a state directory. Call it before the process has a second thread.
 ///
@@ -119,6 +119,7 @@ impl Keeper {
             stalled: Vec::new(),
             chores: Chores::none(),
             turn: 0,
+            expects: None,
             leaving: false,
         })
     }
@@ -153,6 +154,7 @@ impl Keeper {
         self.reap_children();
         let served = self.serve();
         self.tidy_before_leaving();
+        self.spawner.foresee_nothing();
         if let Some(cgroups) = &self.spawner.cgroups {
             cgroups.remove_if_empty();
         }
@@ -163,6 +165,7 @@ impl Keeper {
 
     /// Replaces the program by a new one that goes on with everything. Returns only if that fails.
     pub(super) fn upgrade(&mut self, program: Option<String>) -> io::Result<std::convert::Infallible> {
+        self.flush_all();
         let instances = self.places.iter().flatten();
         let handover = upgrade::Parts {
             state_dir: self.dir.path(),

@@ -102,7 +102,8 @@ impl AgentLog {
         written.map(|()| if waiting { Pumped::Some } else { Pumped::Empty })
     }
 
-    /// Writes what is left of an incarnation that prints no more, a last line without an end included, and forgets it.
+    /// Writes what is left of an incarnation that prints no more, a last line without an end included, and forgets it. Its FIFOs are left
+    /// to whoever made them.
     pub(crate) fn finish(&mut self, incarnation: Incarnation, at: &str) -> io::Result<()> {
         for stream in Stream::BOTH {
             match self.spool(incarnation, stream, false) {
@@ -113,7 +114,6 @@ impl AgentLog {
         }
         for stream in Stream::BOTH {
             remove(&self.spool_path(incarnation, stream))?;
-            remove(&fifo_path(&self.dir, incarnation, stream))?;
         }
         self.streams.retain(|taken| taken.incarnation != incarnation);
         Ok(())
