@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use stead_model::{
-    AgentId, AgentRef, AgentSpec, Answer, Command, Explanation, LifecycleView, Namespace, Problem, ProblemCode, Report,
+    AgentId, AgentRef, AgentSpec, Answer, Command, Explanation, IdempotencyKey, LifecycleView, Namespace, Problem,
+    ProblemCode, Refusal, Report,
 };
-use stead_store::Store;
+use stead_store::{Retention, Store};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::clock;
 use crate::status::Status;
 use crate::views::Views;
 
@@ -73,6 +75,9 @@ impl Handle {
     /// The refusal as a problem; `busy` when the queue is full; `outcome-unknown` when the write failed.
     /// Cancel safe: a request that was sent is carried out even if nobody waits for its answer.
     pub async fn command(&self, command: Command) -> Result<Answer, Problem> {
+        if let Some(repeated) = self.repeated(&command).await {
+            return repeated;
+        }
         self.ask(|back| Ask::Command(Box::new(command), back)).await
     }
 
@@ -132,6 +137,27 @@ impl Handle {
         &self.status
     }
 
+    /// What the same request with the same idempotency key was answered before, if that is stored. What was asked just now may not
+    /// be: the engine knows it.
+    async fn repeated(&self, command: &Command) -> Option<Result<Answer, Problem>> {
+        let IdempotencyKey { key, fingerprint } = command.idempotency.clone()?;
+        let (store, namespace) = (self.store(), command.namespace.clone());
+        let (asked, read) = (key.clone(), move || store.answer(&namespace, &key));
+        let row = match tokio::task::spawn_blocking(read).await {
+            Ok(Ok(row)) => row?,
+            Ok(Err(error)) => return Some(Err(unread(&error.to_string()))),
+            Err(stopped) => return Some(Err(unread(&stopped.to_string()))),
+        };
+        if clock::wall().since(row.at) > Retention::default().answers {
+            return None;
+        }
+        if row.fingerprint != fingerprint {
+            return Some(Err(Refusal::KeyReused(asked).into()));
+        }
+        let answer = serde_json::from_str(&row.answer);
+        Some(answer.map_err(|error| unread(&error.to_string())))
+    }
+
     async fn ask<T>(&self, make: impl FnOnce(oneshot::Sender<Result<T, Problem>>) -> Ask) -> Result<T, Problem> {
         let (back, answer) = oneshot::channel();
         match self.asks.try_send(make(back)) {
@@ -143,6 +169,11 @@ impl Handle {
             Err(mpsc::error::TrySendError::Closed(_)) => Err(gone()),
         }
     }
+}
+
+fn unread(why: &str) -> Problem {
+    let detail = format!("it cannot be read whether the idempotency key was used before: {why}");
+    Problem::new(ProblemCode::StoreUnavailable, detail)
 }
 
 fn gone() -> Problem {

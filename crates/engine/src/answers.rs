@@ -1,17 +1,18 @@
-//! Answers that a repeated request gets again.
+//! Answers that a repeated request gets again, over all slots of a node.
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::string::String;
 use core::time::Duration;
 
 use stead_model::journal::AnswerRow;
-use stead_model::{Answer, IdempotencyKey, Namespace, Refusal, Wall};
+use stead_model::{Answer, IdempotencyKey, Namespace, Refusal, Slot, Wall};
 
 /// How long an answer is kept.
 pub(crate) const KEPT: Duration = Duration::from_secs(24 * 3600);
 
-/// How many answers one slot keeps in memory; the oldest goes first.
-const MOST: usize = 4096;
+/// How many answers are kept in memory; the oldest goes first. Older ones are in the store, where whoever hands commands in looks
+/// first: these here are those that it may not hold yet.
+const MOST: usize = 16_384;
 
 #[derive(Debug, Default)]
 pub(crate) struct Answers {
@@ -19,14 +20,31 @@ pub(crate) struct Answers {
     order: VecDeque<(Namespace, String)>,
 }
 
+/// A key that was used before.
+#[derive(Debug)]
+pub(crate) struct Repeated {
+    /// The slot that the answer was given in.
+    pub(crate) slot: Slot,
+    /// The same answer again, or that the key was used for something else.
+    pub(crate) reply: Result<Answer, Refusal>,
+}
+
 impl Answers {
-    /// The answer that was given to the same request, if it was.
-    pub(crate) fn repeat(&self, namespace: &Namespace, key: &IdempotencyKey) -> Option<Result<Answer, Refusal>> {
+    /// The answer that was given to a request with this key, if there was one.
+    pub(crate) fn repeat(&self, namespace: &Namespace, key: &IdempotencyKey, now: Wall) -> Option<Repeated> {
         let row = self.rows.get(&(namespace.clone(), key.key.clone()))?;
-        if row.fingerprint != key.fingerprint {
-            return Some(Err(Refusal::KeyReused(key.key.clone())));
+        if now.since(row.at) > KEPT {
+            return None;
         }
-        serde_json::from_str(&row.answer).ok().map(Ok)
+        let reply = if row.fingerprint == key.fingerprint {
+            serde_json::from_str(&row.answer).ok().map(Ok)?
+        } else {
+            Err(Refusal::KeyReused(key.key.clone()))
+        };
+        Some(Repeated {
+            slot: row.agent.slot(),
+            reply,
+        })
     }
 
     pub(crate) fn keep(&mut self, row: AnswerRow, now: Wall) {
@@ -41,5 +59,12 @@ impl Answers {
                 self.rows.remove(&oldest);
             }
         }
+    }
+
+    /// Forgets the answers of a slot that is given up.
+    pub(crate) fn forget(&mut self, slot: Slot) {
+        self.rows.retain(|_, row| row.agent.slot() != slot);
+        let rows = &self.rows;
+        self.order.retain(|key| rows.contains_key(key));
     }
 }

@@ -12,6 +12,7 @@ use stead_model::{
     Now, Observation, Outcome, Profile, Refusal, Request, Slot,
 };
 
+use crate::answers::Answers;
 use crate::batch::{Batch, Released};
 use crate::command;
 use crate::depend::{self, Body, Message};
@@ -35,6 +36,7 @@ pub struct Engine {
     slots: Vec<Option<Box<Cell>>>,
     /// Every agent that waits for a moment, the earliest first.
     alarms: BTreeSet<(Moment, AgentId)>,
+    answers: Answers,
 }
 
 /// What the door takes.
@@ -69,6 +71,7 @@ impl Engine {
             profiles: Profiles::with(profiles),
             slots,
             alarms: BTreeSet::new(),
+            answers: Answers::default(),
         }
     }
 
@@ -151,9 +154,6 @@ impl Engine {
                 .insert((record.row.namespace.clone(), record.row.name.clone()), id);
             cell.agents.insert(id, Box::new(record));
         }
-        for row in state.answers {
-            cell.answers.keep(row, now.wall);
-        }
         let place = usize::from(receipt.slot().number());
         if let Some(old) = &mut self.slots[place] {
             // Those who watch agents of this slot asked once and do not ask again.
@@ -166,6 +166,9 @@ impl Engine {
             }
         }
         self.discard(receipt.slot());
+        for row in state.answers {
+            self.answers.keep(row, now.wall);
+        }
         for (id, record) in &cell.agents {
             self.alarms.extend(record.next_timer().map(|due| (due, *id)));
         }
@@ -195,6 +198,7 @@ impl Engine {
     /// Gives up a slot: nothing is decided about its agents any more.
     pub fn discard(&mut self, slot: Slot) {
         if let Some(cell) = self.slots[usize::from(slot.number())].take() {
+            self.answers.forget(slot);
             for (id, record) in &cell.agents {
                 if let Some(due) = record.next_timer() {
                     self.alarms.remove(&(due, *id));
@@ -258,26 +262,24 @@ impl Engine {
             step,
             cell,
             alarms: &mut self.alarms,
+            answers: &mut self.answers,
         })
     }
 
     fn on_command(&mut self, now: Now, command: Command) -> Result<Batch, NotOwned> {
-        let slot = home(&command.namespace, &command.agent);
-        let mut open = self.open(now, slot)?;
+        let key = command.idempotency.as_ref();
+        if let Some(repeated) = key.and_then(|key| self.answers.repeat(&command.namespace, key, now.wall)) {
+            // In the slot of the answer, so that it is given again only once it is durable.
+            return Ok(self.open(now, repeated.slot)?.close(Some(repeated.reply)));
+        }
+        let mut open = self.open(now, home(&command.namespace, &command.agent))?;
         open.step.origin = command.origin.clone();
         open.step.needs(Durability::Flushed);
-        if let Some(reply) = command
-            .idempotency
-            .as_ref()
-            .and_then(|key| open.cell.answers.repeat(&command.namespace, key))
-        {
-            return Ok(open.close(Some(reply)));
-        }
         let (namespace, idempotency) = (command.namespace.clone(), command.idempotency.clone());
         match open.carry_out(command) {
             Ok((outcome, id)) => {
                 let reply = open.answer(outcome, id);
-                if let (Some(key), Ok(answer), true) = (idempotency, &reply, outcome != Outcome::Already) {
+                if let (Some(key), Ok(answer)) = (idempotency, &reply) {
                     open.keep(namespace, key, id, answer);
                 }
                 Ok(open.close(Some(reply)))
@@ -390,6 +392,7 @@ struct Open<'e> {
     step: Step,
     cell: &'e mut Cell,
     alarms: &'e mut BTreeSet<(Moment, AgentId)>,
+    answers: &'e mut Answers,
 }
 
 impl Open<'_> {
@@ -482,7 +485,7 @@ impl Open<'_> {
             answer: text,
         };
         self.step.put(Change::Answer(row.clone()));
-        self.cell.answers.keep(row, self.step.now.wall);
+        self.answers.keep(row, self.step.now.wall);
     }
 
     fn close(self, reply: Option<Result<Answer, Refusal>>) -> Batch {

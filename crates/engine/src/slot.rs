@@ -6,7 +6,6 @@ use alloc::collections::BTreeMap;
 use stead_model::journal::Receipt;
 use stead_model::{AgentId, AgentName, AgentRef, Epoch, Namespace, Position, Refusal, Slot};
 
-use crate::answers::Answers;
 use crate::depend::Watchers;
 use crate::record::Record;
 
@@ -21,7 +20,6 @@ pub(crate) struct Cell {
     pub(crate) agents: BTreeMap<AgentId, Box<Record>>,
     pub(crate) names: BTreeMap<(Namespace, AgentName), AgentId>,
     pub(crate) watchers: Watchers,
-    pub(crate) answers: Answers,
 }
 
 impl Cell {
@@ -34,7 +32,6 @@ impl Cell {
             agents: BTreeMap::new(),
             names: BTreeMap::new(),
             watchers: Watchers::default(),
-            answers: Answers::default(),
         }
     }
 

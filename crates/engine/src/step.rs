@@ -19,7 +19,7 @@ use crate::record::{Record, Timer};
 use crate::view;
 
 /// How many runs are reserved by one sync.
-const INCARNATION_BLOCK: u64 = 64;
+pub(crate) const INCARNATION_BLOCK: u64 = 64;
 
 /// A step of one slot. Agents are handed in one at a time, taken out of the slot.
 #[derive(Debug)]
@@ -333,12 +333,16 @@ impl Step {
         record.row.evidence.retain(|known| stays.contains(&known.kind.as_ref()));
     }
 
-    /// Gives the next run its number, syncing a block of them ahead where none is left.
+    /// Gives the next run its number. Of what is reserved half stays ahead, so that the row that reserves more is synced long before
+    /// it is needed, and no start waits for that.
     pub(crate) fn next_incarnation(&mut self, record: &mut Record) -> Incarnation {
         let next = record.row.incarnation.next();
-        if next > record.row.incarnations_reserved {
-            record.row.incarnations_reserved = Incarnation(next.0.saturating_add(INCARNATION_BLOCK - 1));
+        let ahead = record.row.incarnations_reserved.0.checked_sub(next.0);
+        if ahead.is_none() {
             self.needs(Durability::Flushed);
+        }
+        if ahead.is_none_or(|ahead| ahead < INCARNATION_BLOCK / 2) {
+            record.row.incarnations_reserved = Incarnation(next.0.saturating_add(INCARNATION_BLOCK - 1));
         }
         record.row.incarnation = next;
         next

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use stead_model::journal::{AgentRow, Append, Durability, SlotState, SpecRow};
+use stead_model::journal::{AgentRow, AnswerRow, Append, Durability, SlotState, SpecRow};
 use stead_model::{AgentId, AgentName, Epoch, Namespace, Slot, Wall};
 
 use self::state::State;
@@ -293,6 +293,10 @@ impl Store for MemoryStore {
 
     fn specs(&self, agent: AgentId, limit: usize) -> Result<Vec<SpecRow>, StoreError> {
         Ok(self.lock().state.specs(agent, clamp(limit)))
+    }
+
+    fn answer(&self, namespace: &Namespace, key: &str) -> Result<Option<AnswerRow>, StoreError> {
+        Ok(self.lock().state.answer(namespace, key))
     }
 
     fn prune(&self, retention: &Retention, now: Wall) -> Result<Pruned, StoreError> {

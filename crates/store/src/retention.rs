@@ -12,6 +12,7 @@ use stead_model::{Sequence, Wall};
 /// | `events` | 7 days |
 /// | `event_rows` | 200,000 |
 /// | `answers` | 1 day |
+/// | `answer_rows` | 200,000 |
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Retention {
     /// Age of history; too short, and `why` cannot look back. Rows per agent are bounded at writing.
@@ -22,6 +23,8 @@ pub struct Retention {
     pub event_rows: u64,
     /// Age of answers to requests with an idempotency key; too short, and a late repeat acts twice.
     pub answers: Duration,
+    /// Number of answers, whatever their age; those given in the same millisecond go together.
+    pub answer_rows: u64,
 }
 
 impl Default for Retention {
@@ -31,6 +34,7 @@ impl Default for Retention {
             events: 7 * DAY,
             event_rows: 200_000,
             answers: DAY,
+            answer_rows: 200_000,
         }
     }
 }
@@ -63,6 +67,9 @@ pub(crate) fn before(now: Wall, age: Duration) -> Wall {
 
 /// How many rows of a kind one call of `prune` forgets at most: the writer is busy for that long.
 pub(crate) const PRUNE_ROWS: u32 = 1_000;
+
+/// How many answers of a slot are loaded with it, the newest ones; the others are read when they are asked for.
+pub(crate) const ANSWERS_LOADED: u32 = 16;
 
 /// Rows of history kept for each agent unless told otherwise.
 pub(crate) const ROWS_PER_AGENT: u32 = 1_000;

@@ -21,7 +21,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 use rusqlite::Connection;
-use stead_model::journal::{AgentRow, Append, SlotState, SpecRow};
+use stead_model::journal::{AgentRow, AnswerRow, Append, SlotState, SpecRow};
 use stead_model::{AgentId, AgentName, Epoch, Namespace, Slot, Wall};
 
 pub use self::damaged::DamagedStore;
@@ -194,6 +194,10 @@ impl Store for SqliteStore {
 
     fn specs(&self, agent: AgentId, limit: usize) -> Result<Vec<SpecRow>, StoreError> {
         self.read(|connection| read::specs(connection, agent, limit))
+    }
+
+    fn answer(&self, namespace: &Namespace, key: &str) -> Result<Option<AnswerRow>, StoreError> {
+        self.read(|connection| read::answer(connection, namespace, key))
     }
 
     fn prune(&self, retention: &Retention, now: Wall) -> Result<Pruned, StoreError> {

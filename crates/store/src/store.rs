@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use stead_model::journal::{AgentRow, Append, Receipt, SlotState, SpecRow};
+use stead_model::journal::{AgentRow, AnswerRow, Append, Receipt, SlotState, SpecRow};
 use stead_model::{AgentId, AgentName, Epoch, Namespace, Slot, Wall};
 
 use crate::{
@@ -111,6 +111,12 @@ pub trait Store: Send + Sync + Debug {
     /// # Errors
     /// The errors of an unwell store.
     fn specs(&self, agent: AgentId, limit: usize) -> Result<Vec<SpecRow>, StoreError>;
+
+    /// The answer to a request with an idempotency key, if one was given and is still kept.
+    ///
+    /// # Errors
+    /// The errors of an unwell store.
+    fn answer(&self, namespace: &Namespace, key: &str) -> Result<Option<AnswerRow>, StoreError>;
 
     /// Forgets a bounded number of rows beyond what is retained; call it again while `more` is set.
     ///

@@ -8,6 +8,7 @@ mod database;
 mod disk;
 mod fleet;
 mod http;
+mod keys;
 mod load;
 mod procs;
 mod starts;

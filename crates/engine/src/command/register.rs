@@ -16,7 +16,7 @@ use crate::depend;
 use crate::plan::plan;
 use crate::record::Record;
 use crate::slot::Cell;
-use crate::step::Step;
+use crate::step::{INCARNATION_BLOCK, Step};
 
 /// How many agents one slot may have, tombstones left out.
 const MOST_AGENTS: usize = 16_384;
@@ -79,7 +79,7 @@ pub(crate) fn register(
         evidence: Vec::new(),
         spec_revision: 1,
         incarnation: Incarnation(0),
-        incarnations_reserved: Incarnation(0),
+        incarnations_reserved: Incarnation(INCARNATION_BLOCK),
         instance: None,
         last_exit: None,
         restarts: 0,

@@ -7,3 +7,4 @@ mod outside;
 mod random;
 mod refusals;
 mod rig;
+mod runs;

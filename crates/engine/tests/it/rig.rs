@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use stead_engine::{Engine, Input, Released};
-use stead_model::journal::{AgentRow, Change, SlotState, SpecRow};
+use stead_model::journal::{AgentRow, Change, Durability, SlotState, SpecRow};
 use stead_model::{
     Action, AgentId, AgentName, AgentRef, AgentSpec, BootClock, Command, Epoch, Exit, Health, Incarnation, InstanceId,
     Moment, Namespace, Notice, Now, Observation, Order, Origin, Position, ProcessIdentity, Profile, Report, Request,
@@ -26,6 +26,8 @@ pub(crate) struct Rig {
     pub(crate) rows: BTreeMap<AgentId, AgentRow>,
     pub(crate) specs: BTreeMap<AgentId, SpecRow>,
     pub(crate) history: Vec<Transition>,
+    /// How many batches waited for a sync.
+    pub(crate) synced: usize,
 }
 
 pub(crate) fn name() -> AgentName {
@@ -56,6 +58,7 @@ impl Rig {
             rows,
             specs,
             history: Vec::new(),
+            synced: 0,
         };
         rig.step(Input::Inventory(slot, stead_model::Inventory::default()));
         rig
@@ -76,6 +79,7 @@ impl Rig {
         };
         assert_eq!(append.position, Position(self.position.0 + 1));
         self.position = append.position;
+        self.synced += usize::from(needs == Durability::Flushed);
         for change in &append.changes {
             match change {
                 Change::Agent(row) if row.removed => drop(self.rows.remove(&row.id)),

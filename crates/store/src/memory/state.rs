@@ -7,7 +7,7 @@ use stead_model::{AgentId, AgentName, Event, Namespace, Sequence, Slot, Transiti
 
 use crate::lease::Head;
 use crate::query::PageCursor;
-use crate::retention::{PRUNE_ROWS, ROWS_PER_AGENT, before, history_cut};
+use crate::retention::{ANSWERS_LOADED, PRUNE_ROWS, ROWS_PER_AGENT, before, history_cut};
 use crate::{EventCursor, EventFilter, EventPage, Page, Pruned, ReadError, Retention, StoreError, TransitionQuery};
 
 type AnswerKey = (Namespace, String);
@@ -198,13 +198,16 @@ impl State {
                 .filter_map(|row| self.specs.get(&(row.id, row.spec_revision)).cloned())
                 .collect(),
             agents,
-            answers: self
-                .answers
-                .values()
-                .filter(|(home, _)| *home == slot)
-                .map(|(_, row)| row.clone())
-                .collect(),
+            answers: self.newest_answers(slot),
         }
+    }
+
+    fn newest_answers(&self, slot: Slot) -> Vec<AnswerRow> {
+        let of_slot = self.answers.values().filter(|(home, _)| *home == slot);
+        let mut rows: Vec<AnswerRow> = of_slot.map(|(_, row)| row.clone()).collect();
+        rows.sort_by_key(|row| std::cmp::Reverse(row.at));
+        rows.truncate(ANSWERS_LOADED as usize);
+        rows
     }
 
     pub(super) fn transitions(&self, query: &TransitionQuery) -> Result<Page, ReadError> {
@@ -283,6 +286,11 @@ impl State {
             .collect()
     }
 
+    pub(super) fn answer(&self, namespace: &Namespace, key: &str) -> Option<AnswerRow> {
+        let found = self.answers.get(&(namespace.clone(), key.to_owned()));
+        found.map(|(_, row)| row.clone())
+    }
+
     pub(super) fn prune(&mut self, retention: &Retention, now: Wall) -> Pruned {
         let mut step = Vec::new();
         let cutoff = before(now, retention.transitions);
@@ -303,7 +311,12 @@ impl State {
             step.push(Before::Event(*id, before.map(Box::new)));
         }
         let cutoff = before(now, retention.answers);
-        let answers: Vec<AnswerKey> = select(self.answers.iter().filter(|(_, (_, row))| row.at < cutoff));
+        let mut newest: Vec<Wall> = self.answers.values().map(|(_, row)| row.at).collect();
+        newest.sort_by_key(|at| std::cmp::Reverse(*at));
+        let kept = usize::try_from(retention.answer_rows).unwrap_or(usize::MAX);
+        let surplus = newest.get(kept).copied();
+        let beyond = |row: &AnswerRow| row.at < cutoff || surplus.is_some_and(|at| row.at <= at);
+        let answers: Vec<AnswerKey> = select(self.answers.iter().filter(|(_, (_, row))| beyond(row)));
         for key in &answers {
             let before = self.answers.remove(key);
             step.push(Before::Answer(key.clone(), before));

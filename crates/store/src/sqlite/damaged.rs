@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use stead_model::journal::{AgentRow, Append, SlotState, SpecRow};
+use stead_model::journal::{AgentRow, AnswerRow, Append, SlotState, SpecRow};
 use stead_model::{AgentId, AgentName, Epoch, Namespace, Slot, Wall};
 
 use super::read;
@@ -113,6 +113,10 @@ impl Store for DamagedStore {
 
     fn specs(&self, agent: AgentId, limit: usize) -> Result<Vec<SpecRow>, StoreError> {
         self.readers.with(|connection| read::specs(connection, agent, limit))
+    }
+
+    fn answer(&self, namespace: &Namespace, key: &str) -> Result<Option<AnswerRow>, StoreError> {
+        self.readers.with(|connection| read::answer(connection, namespace, key))
     }
 
     fn prune(&self, _: &Retention, _: Wall) -> Result<Pruned, StoreError> {

@@ -2,13 +2,14 @@
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use stead_model::journal::{AgentRow, SlotState, SpecRow};
+use stead_model::journal::{AgentRow, AnswerRow, SlotState, SpecRow};
 use stead_model::{AgentId, AgentName, Epoch, Event, Namespace, Position, Slot};
 
 use super::fault::store_error;
 use super::rows::{TRANSITION_COLUMNS, head, key, transition};
 use crate::query::{MAX_REMOVED, clamp};
 use crate::record::{Record, decode};
+use crate::retention::ANSWERS_LOADED;
 use crate::{EventCursor, EventFilter, EventPage, Page, ReadError, StoreError, TransitionQuery};
 
 /// Touches both ends of every table: a file that is broken in large is found at once, whatever its size.
@@ -59,8 +60,8 @@ fn load(connection: &Connection, slot: Slot) -> Result<SlotState, StoreError> {
         }
         Ok(())
     })?;
-    let sql = "SELECT body FROM answers WHERE slot = ?1 ORDER BY namespace, key";
-    rows(connection, sql, params![slot.number()], |row| {
+    let sql = "SELECT body FROM answers WHERE slot = ?1 ORDER BY at DESC, namespace, key LIMIT ?2";
+    rows(connection, sql, params![slot.number(), ANSWERS_LOADED], |row| {
         state.answers.push(body(row, 0)?);
         Ok(())
     })?;
@@ -165,6 +166,16 @@ pub(super) fn tombstone(connection: &Connection, agent: AgentId) -> Result<Optio
         Ok(())
     })?;
     Ok(found)
+}
+
+pub(super) fn answer(
+    connection: &Connection,
+    namespace: &Namespace,
+    key: &str,
+) -> Result<Option<AnswerRow>, StoreError> {
+    let sql = "SELECT body FROM answers WHERE namespace = ?1 AND key = ?2";
+    let found = collect(connection, sql, params![namespace.as_str(), key])?;
+    Ok(found.into_iter().next())
 }
 
 pub(super) fn removed(

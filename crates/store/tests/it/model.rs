@@ -245,7 +245,8 @@ fn answer_of(bench: &Bench, known: &mut Known, op: &Op) -> String {
             let sample = row(agent(slot(0), 1), &format!("web-{name}"));
             let graves = bench.store.removed(&sample.namespace, &sample.name);
             let one = bench.store.agent_tombstone(sample.id);
-            format!("{graves:?} {one:?} {:?}", bench.store.specs(sample.id, 3))
+            let answer = bench.store.answer(&sample.namespace, &format!("key-{name}"));
+            format!("{graves:?} {one:?} {:?} {answer:?}", bench.store.specs(sample.id, 3))
         }
         Op::Prune { now, event_rows } => {
             let retention = Retention {
@@ -253,6 +254,7 @@ fn answer_of(bench: &Bench, known: &mut Known, op: &Op) -> String {
                 events: Duration::from_secs(1),
                 event_rows: *event_rows,
                 answers: Duration::from_millis(200),
+                answer_rows: *event_rows % 4,
             };
             format!("{:?}", bench.store.prune(&retention, at(*now)))
         }
@@ -289,9 +291,9 @@ fn append(bench: &Bench, write: &Write) -> Append {
                     .push(Change::Spec(Box::new(spec(agent(home, number), revision))));
             }
             Part::Answer { number, key } => {
-                append
-                    .changes
-                    .push(Change::Answer(answer(agent(home, number), &format!("key-{key}"))));
+                let mut row = answer(agent(home, number), &format!("key-{key}"));
+                row.at = at(i64::from(key) / 2 * 100);
+                append.changes.push(Change::Answer(row));
             }
             Part::Transition { number, sequence } => {
                 append

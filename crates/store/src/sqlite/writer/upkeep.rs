@@ -95,12 +95,17 @@ impl Writer {
             let events = connection
                 .prepare_cached("DELETE FROM events WHERE id IN (SELECT id FROM events WHERE id < ?1 ORDER BY id LIMIT ?2)")?
                 .execute(params![until, PRUNE_ROWS])?;
+            let kept = i64::try_from(retention.answer_rows).unwrap_or(i64::MAX);
+            let surplus: Option<i64> = connection
+                .prepare_cached("SELECT (SELECT at FROM answers ORDER BY at DESC LIMIT 1 OFFSET ?1)")?
+                .query_row([kept], |row| row.get(0))?;
+            let until = before(now, retention.answers).unix_millis().max(surplus.map_or(i64::MIN, |at| at + 1));
             let answers = connection
                 .prepare_cached(
                     "DELETE FROM answers WHERE (namespace, key) IN
                      (SELECT namespace, key FROM answers WHERE at < ?1 ORDER BY at LIMIT ?2)",
                 )?
-                .execute(params![before(now, retention.answers).unix_millis(), PRUNE_ROWS])?;
+                .execute(params![until, PRUNE_ROWS])?;
             let pruned = Pruned {
                 transitions: transitions as u64,
                 events: events as u64,

@@ -1,6 +1,6 @@
 //! Writing: positions, order, refusals, and what is loaded afterwards.
 
-use stead_model::journal::{Change, Durability, SlotState};
+use stead_model::journal::{Append, Change, Durability, SlotState};
 use stead_model::{Epoch, Position, Sequence};
 use stead_store::{Completion, StoreError};
 
@@ -81,6 +81,18 @@ for_every_store! {
         }
     }
 
+    fn an_append_that_stands_for_several_moves_the_slot_on_by_all_of_them(bench) {
+        let epoch = bench.own(slot(1));
+        let several = |first, position| Append { first: Position(first), ..empty(slot(1), epoch, position, Durability::Flushed) };
+        assert!(bench.write(several(1, 5)).is_ok());
+        assert_eq!(bench.store.load(slot(1)).unwrap().position, Position(5));
+        for wrong in [several(5, 6), several(7, 8), several(6, 5)] {
+            assert!(matches!(bench.write(wrong), Err(StoreError::OutOfOrder { expected: Position(6), .. })));
+            bench.store.load(slot(1)).unwrap();
+        }
+        assert!(bench.write(several(6, 6)).is_ok());
+    }
+
     fn after_a_failed_append_all_later_ones_of_the_slot_fail_until_it_is_loaded(bench) {
         let (one, two) = (bench.own(slot(1)), bench.own(slot(2)));
         assert!(bench.write(empty(slot(1), one, 7, Durability::Written)).is_err());
@@ -133,7 +145,7 @@ for_every_store! {
         let (epoch, id) = (bench.own(slot(1)), agent(slot(1), 1));
         bench.commit(moving(id, "web", epoch, 1, Durability::Written));
         let mut again = moving(id, "web", epoch, 1, Durability::Written);
-        again.position = Position(2);
+        (again.first, again.position) = (Position(2), Position(2));
         assert!(matches!(bench.write(again), Err(StoreError::Refused { .. })));
     }
 

@@ -141,6 +141,7 @@ for_every_store! {
         assert_eq!((pruned.transitions, pruned.events, pruned.answers), (4, 12, 1));
         assert_eq!(bench.store.last_event().unwrap(), last);
         assert_eq!(bench.store.load(slot(3)).unwrap().answers, vec![]);
+
         assert_eq!(pages(bench, TransitionQuery { limit: 100, ..TransitionQuery::default() }).concat().len(), 8);
     }
 }
