@@ -61,10 +61,11 @@ impl<'a> App<'a> {
 /// Where the daemon is: what the command line says, else what the environment says.
 pub(crate) fn settings(global: &Global) -> Result<Settings, Failure> {
     let mut settings = Settings::from_env()?;
-    if let Some(url) = &global.url {
+    // An empty variable is one that is not set.
+    if let Some(url) = global.url.as_ref().filter(|url| !url.is_empty()) {
         settings.url.clone_from(url);
     }
-    if let Some(token) = &global.token {
+    if let Some(token) = global.token.as_ref().filter(|token| !token.is_empty()) {
         settings.token = Some(token.clone());
     }
     Ok(settings)

@@ -3,7 +3,7 @@
 mod verbs;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use stead_model::{AgentRef, Namespace};
+use stead_model::{AgentRef, InvalidId, Namespace};
 
 pub(crate) use crate::cmd::{Keeper, Run, Serve, Up};
 pub(crate) use verbs::{
@@ -48,7 +48,8 @@ pub(crate) struct Global {
         global = true,
         env = "STEAD_NAMESPACE",
         hide_env_values = true,
-        default_value = "default"
+        default_value = "default",
+        value_parser = namespace
     )]
     pub(crate) namespace: Namespace,
     /// When to use colours; NO_COLOR is honoured
@@ -61,6 +62,14 @@ pub(crate) struct Global {
         value_name = "auto|always|never"
     )]
     pub(crate) color: Color,
+}
+
+/// A namespace; an empty variable is one that is not set.
+fn namespace(text: &str) -> Result<Namespace, InvalidId> {
+    if text.is_empty() {
+        return Ok(Namespace::default());
+    }
+    text.parse()
 }
 
 /// How answers are shown.

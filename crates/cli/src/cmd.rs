@@ -6,6 +6,7 @@ mod doctor;
 mod fleet;
 mod follow;
 mod list;
+mod meant;
 mod report;
 mod show;
 mod wait;
@@ -20,7 +21,7 @@ use crate::args::{Cli, Command};
 use crate::failure::Failure;
 use crate::render::{self, Out};
 pub(crate) use daemon::args::{Keeper, Run, Serve, Up};
-pub(crate) use daemon::keeper;
+pub(crate) use daemon::{Outlook, keeper};
 
 /// Does what the command line asks.
 pub(crate) async fn run(cli: Cli, out: &mut Out) -> Result<ExitCode, Failure> {
@@ -37,29 +38,38 @@ pub(crate) async fn run(cli: Cli, out: &mut Out) -> Result<ExitCode, Failure> {
         Command::Doctor(doctor) => return doctor::doctor(&global, doctor, out).await,
         _ => App::new(&global, out)?,
     };
+    let done = ask(&mut app, command).await;
+    match done {
+        Err(failure) => Err(meant::or_another(&app, failure).await),
+        done => done,
+    }
+}
+
+/// Asks the daemon.
+async fn ask(app: &mut App<'_>, command: Command) -> Result<ExitCode, Failure> {
     match command {
-        Command::Down(down) => daemon::down(&mut app, &down).await?,
-        Command::Ps(ps) => list::ps(&mut app, ps).await?,
-        Command::Get(one) => show::get(&mut app, &one).await?,
-        Command::Describe(one) => show::describe(&mut app, &one).await?,
-        Command::Why(one) => show::why(&mut app, &one).await?,
-        Command::History(history) => show::history(&mut app, history).await?,
-        Command::Start(act) => act::lifecycle(&mut app, Verb::Start, &act).await?,
-        Command::Stop(act) => act::lifecycle(&mut app, Verb::Stop, &act).await?,
-        Command::Pause(act) => act::lifecycle(&mut app, Verb::Pause, &act).await?,
-        Command::Resume(act) => act::lifecycle(&mut app, Verb::Resume, &act).await?,
-        Command::Restart(act) => act::lifecycle(&mut app, Verb::Restart, &act).await?,
-        Command::Maintenance(act) => act::lifecycle(&mut app, Verb::Maintenance, &act).await?,
-        Command::Deploy(act) => act::lifecycle(&mut app, Verb::Deploy, &act).await?,
-        Command::Reset(act) => act::lifecycle(&mut app, Verb::Reset, &act).await?,
-        Command::Terminate(act) => act::lifecycle(&mut app, Verb::Terminate, &act).await?,
-        Command::Delete(act) => act::delete(&mut app, &act).await?,
-        Command::Logs(logs) => return follow::logs(&mut app, &logs).await,
-        Command::Events(events) => return follow::events(&mut app, &events).await,
-        Command::Top(top) => list::top(&mut app, &top).await?,
-        Command::Wait(wait) => wait::wait(&mut app, &wait).await?,
-        Command::Apply(apply) => fleet::apply(&mut app, &apply).await?,
-        Command::Report(report) => report::report(&mut app, &report).await?,
+        Command::Down(down) => daemon::down(app, &down).await?,
+        Command::Ps(ps) => list::ps(app, ps).await?,
+        Command::Get(one) => show::get(app, &one).await?,
+        Command::Describe(one) => show::describe(app, &one).await?,
+        Command::Why(one) => show::why(app, &one).await?,
+        Command::History(history) => show::history(app, history).await?,
+        Command::Start(act) => act::lifecycle(app, Verb::Start, &act).await?,
+        Command::Stop(act) => act::lifecycle(app, Verb::Stop, &act).await?,
+        Command::Pause(act) => act::lifecycle(app, Verb::Pause, &act).await?,
+        Command::Resume(act) => act::lifecycle(app, Verb::Resume, &act).await?,
+        Command::Restart(act) => act::lifecycle(app, Verb::Restart, &act).await?,
+        Command::Maintenance(act) => act::lifecycle(app, Verb::Maintenance, &act).await?,
+        Command::Deploy(act) => act::lifecycle(app, Verb::Deploy, &act).await?,
+        Command::Reset(act) => act::lifecycle(app, Verb::Reset, &act).await?,
+        Command::Terminate(act) => act::lifecycle(app, Verb::Terminate, &act).await?,
+        Command::Delete(act) => act::delete(app, &act).await?,
+        Command::Logs(logs) => return follow::logs(app, &logs).await,
+        Command::Events(events) => return follow::events(app, &events).await,
+        Command::Top(top) => list::top(app, &top).await?,
+        Command::Wait(wait) => wait::wait(app, &wait).await?,
+        Command::Apply(apply) => fleet::apply(app, &apply).await?,
+        Command::Report(report) => report::report(app, &report).await?,
         // Served above, or before: none of them asks a daemon.
         Command::Up(_)
         | Command::Run(_)

@@ -120,6 +120,7 @@ impl From<ClientError> for Failure {
 
 fn exit_of(status: u16) -> Exit {
     match status {
+        400 => Exit::Usage,
         404 | 410 => Exit::NotFound,
         409 | 412 | 422 => Exit::Refused,
         503 => Exit::Unavailable,
@@ -158,6 +159,7 @@ mod tests {
         for code in ProblemCode::ALL {
             let failure = Failure::from(ClientError::Problem(Box::new(Problem::new(*code, "x"))));
             let expected = match code.status() {
+                400 => 2,
                 404 | 410 => 4,
                 409 | 412 | 422 => 5,
                 503 => 7,

@@ -7,6 +7,7 @@ mod args;
 mod clock;
 mod cmd;
 mod failure;
+mod place;
 mod render;
 mod settle;
 

@@ -127,28 +127,63 @@ fn stand(view: &AgentView, aim: &Aim) -> Stand {
 }
 
 fn up(view: &AgentView, after: Incarnation) -> Stand {
-    if view.ready && view.incarnation > after {
-        return Stand::Reached;
+    if view.incarnation <= after && !hopeless(view) && view.intent == Wanted::Running {
+        return Stand::Underway;
     }
-    let hopeless = view
-        .conditions
-        .iter()
-        .find(|held| matches!(held.condition, Condition::Held | Condition::Quarantined));
-    if let Some(held) = hopeless {
-        return Stand::Lost(format!("{}: {}", held.condition, held.detail));
+    match standing(view) {
+        Standing::Up => Stand::Reached,
+        Standing::Troubled(why) => Stand::Lost(why),
+        Standing::Aside => Stand::Lost(format!("somebody else wants it {}", view.intent)),
+        Standing::Underway => Stand::Underway,
+    }
+}
+
+/// How an agent stands that is to be up.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Standing {
+    /// It takes work, or ended its work with success.
+    Up,
+    /// It is on the way.
+    Underway,
+    /// It does not come up by itself, for this reason.
+    Troubled(String),
+    /// Something else is wanted of it.
+    Aside,
+}
+
+/// Says how an agent stands.
+pub(crate) fn standing(view: &AgentView) -> Standing {
+    if view.ready {
+        return Standing::Up;
+    }
+    let held = view.conditions.iter().find(|held| is_hopeless(held.condition));
+    if let Some(held) = held {
+        return Standing::Troubled(format!("{}: {}", held.condition, held.detail));
     }
     if view.intent != Wanted::Running {
-        return Stand::Lost(format!("somebody else wants it {}", view.intent));
+        return Standing::Aside;
     }
-    // A job that did its work is down for good reason: nothing is to come, and it ended with success.
-    let succeeded = view
-        .evidence
-        .iter()
-        .any(|seen| seen.kind == "exit" && seen.detail.contains("code 0"));
-    if view.incarnation > after && succeeded && view.pid.is_none() && view.next.is_none() {
-        return Stand::Reached;
+    let rests = view.pid.is_none() && view.next.is_none();
+    match exit_of(view) {
+        // A job that did its work is down for good reason: nothing is to come, and it ended with success.
+        Some(exit) if rests && exit.contains("code 0") => Standing::Up,
+        Some(exit) if rests => Standing::Troubled(format!("{}: {exit}", view.phase)),
+        Some(_) | None => Standing::Underway,
     }
-    Stand::Underway
+}
+
+/// How the last run ended, as long as none has followed.
+pub(crate) fn exit_of(view: &AgentView) -> Option<&str> {
+    let exit = view.evidence.iter().find(|seen| seen.kind == "exit");
+    exit.map(|seen| seen.detail.as_str())
+}
+
+fn hopeless(view: &AgentView) -> bool {
+    view.conditions.iter().any(|held| is_hopeless(held.condition))
+}
+
+const fn is_hopeless(condition: Condition) -> bool {
+    matches!(condition, Condition::Held | Condition::Quarantined)
 }
 
 /// Whether an agent in such a phase stays down by itself.

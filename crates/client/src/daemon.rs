@@ -1,5 +1,7 @@
 //! The daemon itself: its configuration, its health, its end.
 
+use std::path::Path;
+
 use reqwest::StatusCode;
 use serde_json::json;
 use stead_model::{Namespace, Summary};
@@ -36,12 +38,14 @@ impl Client {
         self.decode(&reply)
     }
 
-    /// Puts a fleet file in force: `POST /config/apply`. All of it, or nothing if any of it is wrong.
+    /// Puts a fleet file in force: `POST /config/apply`. All of it, or nothing if any of it is wrong. `file` is where it lies, as
+    /// an absolute path: relative ones in it start at its folder; absent: where the file in force lies.
     ///
     /// # Errors
     /// `invalid-config` with each fault, and those of every request.
-    pub async fn apply(&self, toml: &str) -> Result<Applied, ClientError> {
-        let reply = self.mutate(Mutation::post("/config/apply").toml(toml)).await?;
+    pub async fn apply(&self, toml: &str, file: Option<&Path>) -> Result<Applied, ClientError> {
+        let mutation = lying(Mutation::post("/config/apply").toml(toml), file);
+        let reply = self.mutate(mutation).await?;
         self.decode(&reply)
     }
 
@@ -49,8 +53,8 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::apply`].
-    pub async fn apply_dry_run(&self, toml: &str) -> Result<Applied, ClientError> {
-        let mutation = Mutation::post("/config/apply").query("dry_run", true).toml(toml);
+    pub async fn apply_dry_run(&self, toml: &str, file: Option<&Path>) -> Result<Applied, ClientError> {
+        let mutation = lying(Mutation::post("/config/apply").query("dry_run", true).toml(toml), file);
         let reply = self.mutate(mutation.unkeyed()).await?;
         self.decode(&reply)
     }
@@ -97,5 +101,12 @@ impl Client {
                 format!("HTTP {other} from /health/ready"),
             )),
         }
+    }
+}
+
+fn lying<'a>(mutation: Mutation<'a>, file: Option<&Path>) -> Mutation<'a> {
+    match file {
+        Some(file) => mutation.query("file", file.display()),
+        None => mutation,
     }
 }

@@ -111,13 +111,15 @@ fn problem_help(problem: &Problem) -> Option<String> {
         Code::Busy => "ask again in a moment",
         Code::OutcomeUnknown => "see `stead why AGENT`; asking again is safe",
         Code::ShuttingDown => "ask again when the daemon is back",
+        Code::AgentGone => {
+            "its history is kept: `stead history ID`; an agent of the same name is another one, with an id of its own"
+        }
         Code::CursorGone => "start again without the cursor",
         Code::InvalidRequest
         | Code::InvalidSpec
         | Code::InvalidConfig
         | Code::ForeignOrigin
         | Code::NotFound
-        | Code::AgentGone
         | Code::MethodNotAllowed
         | Code::NotPossible
         | Code::IdempotencyKeyReused

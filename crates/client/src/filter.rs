@@ -113,6 +113,8 @@ pub struct EventFilter {
     pub selector: Option<String>,
     /// Behind this cursor; absent: from now on.
     pub after: Option<String>,
+    /// Those kept from this time (RFC 3339) or within this span before now (`10m`), and then what happens.
+    pub since: Option<String>,
 }
 
 impl EventFilter {
@@ -123,6 +125,7 @@ impl EventFilter {
         let types = (!self.types.is_empty()).then(|| self.types.join(","));
         put(&mut query, "type", types.as_ref());
         put(&mut query, "selector", self.selector.as_ref());
+        put(&mut query, "since", self.since.as_ref());
         query
     }
 }

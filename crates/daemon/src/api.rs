@@ -37,7 +37,7 @@ pub use self::config::{ConfigApplied, ConfigCheck, ConfigFault, ConfigView};
 pub use self::daemon::{AgentsLeft, DaemonInfo, ShutdownOrder};
 pub use self::logs::{LogLine, LogReader, LogRequest, LogSource, LogStream};
 use self::operation::Table;
-pub use self::ports::{ApplyMode, ConfigDoor, Host, Ports};
+pub use self::ports::{ApplyMode, ConfigDoor, FleetText, Host, Ports};
 pub use self::serve::serve;
 use crate::Handle;
 

@@ -48,6 +48,8 @@ pub struct Settings {
     pub token: Option<Token>,
     /// The file that the token came from, for the environment of agents.
     pub token_file: Option<PathBuf>,
+    /// Names by which requests may call a daemon on loopback, beside those of loopback itself.
+    pub hosts: Vec<String>,
     /// The program that has the subcommand `keeper`: this one.
     pub program: PathBuf,
 }
@@ -288,7 +290,7 @@ impl App {
             },
             token: settings.token,
             listen,
-            hosts: Vec::new(),
+            hosts: settings.hosts,
             closing: closing.clone(),
         };
         let listener = tokio::net::TcpListener::from_std(listener)?;

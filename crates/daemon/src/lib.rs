@@ -14,9 +14,9 @@ mod status;
 mod views;
 
 pub use api::{
-    AgentsLeft, ApiState, ApplyMode, ConfigApplied, ConfigCheck, ConfigDoor, ConfigFault, ConfigView, DaemonInfo, Host,
-    InvalidToken, LogLine, LogReader, LogRequest, LogSource, LogStream, OpenListener, Ports, ShutdownOrder, Token,
-    check_listener, openapi, router, serve,
+    AgentsLeft, ApiState, ApplyMode, ConfigApplied, ConfigCheck, ConfigDoor, ConfigFault, ConfigView, DaemonInfo,
+    FleetText, Host, InvalidToken, LogLine, LogReader, LogRequest, LogSource, LogStream, OpenListener, Ports,
+    ShutdownOrder, Token, check_listener, openapi, router, serve,
 };
 pub use app::{App, LimitsError, Settings, StartError, check_limits};
 pub use handle::{Ask, Handle, KnownSpec, QUEUE};

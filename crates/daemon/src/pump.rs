@@ -14,8 +14,8 @@ use std::time::Duration;
 use stead_engine::{Batch, Engine, Input, Message, NotOwned, Released};
 use stead_model::journal::Receipt;
 use stead_model::{
-    AgentRef, Answer, Command, Inventory, Namespace, Observation, Order, Problem, ProblemCode, Report, Slot,
-    Transition, Wall,
+    AgentRef, Answer, Command, Condition, Event, Happening, Inventory, Namespace, Observation, Order, Problem,
+    ProblemCode, Report, Slot, Transition, Wall,
 };
 use stead_store::{Completion, Store, StoreError};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -336,6 +336,7 @@ impl Pump {
         self.waiting.push(batch, waiter, append.is_some());
         if let Some(append) = append {
             append.transitions.iter().for_each(log);
+            append.events.iter().for_each(log_condition);
             match &mut self.outage {
                 None => self.store.submit(append),
                 Some(outage) => {
@@ -401,10 +402,23 @@ fn log(row: &Transition) {
         triggered_by,
         ..
     } = row;
-    if row.via {
+    let ill = |phase: &str| matches!(phase, "error" | "failed" | "timeout");
+    if row.reason.as_str().starts_with("failure.") && ill(to) && !ill(from) {
+        // What failed is told once, whether or not it is on the way to its next start.
+        warn!(%incarnation, %reason, triggered_by, "{name}: {from} -> {to}, {description}");
+    } else if row.via {
         debug!(%incarnation, %reason, triggered_by, "{name}: {from} -> {to}, {description}");
     } else {
         info!(%incarnation, %reason, triggered_by, "{name}: {from} -> {to}, {description}");
+    }
+}
+
+/// Logs what keeps an agent from being started.
+fn log_condition(event: &Event) {
+    if let Happening::ConditionRaised { condition, detail } = &event.what
+        && matches!(condition, Condition::Held | Condition::Quarantined)
+    {
+        warn!("{}: {condition}: {detail}", event.name);
     }
 }
 

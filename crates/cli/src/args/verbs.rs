@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
 use clap_complete::Shell;
-use stead_model::{AgentRef, Health, Incarnation, Selector, Span, Wanted, profile};
+use stead_model::{AgentRef, Class, Health, Incarnation, Selector, Span, Wanted, profile};
 
 use super::Scope;
 
@@ -33,19 +33,19 @@ pub(crate) struct Ps {
     #[arg(short = 'l', long)]
     pub(crate) selector: Option<Selector>,
     /// Only those in this phase
-    #[arg(long)]
+    #[arg(long, value_parser = phase)]
     pub(crate) phase: Option<String>,
     /// Only those of this health
-    #[arg(long)]
-    pub(crate) health: Option<String>,
+    #[arg(long, value_parser = health)]
+    pub(crate) health: Option<Health>,
     /// Only those whose phase is in this class: operational, available, error, maintenance, …
-    #[arg(long)]
+    #[arg(long, value_parser = class)]
     pub(crate) class: Option<String>,
     /// Only those of which this is wanted: running, stopped, …
-    #[arg(long)]
-    pub(crate) intent: Option<String>,
+    #[arg(long, value_parser = wanted)]
+    pub(crate) intent: Option<Wanted>,
     /// Only those with this lifecycle profile: agent, component
-    #[arg(long)]
+    #[arg(long, value_parser = ["agent", "component"], hide_possible_values = true)]
     pub(crate) profile: Option<String>,
 }
 
@@ -81,7 +81,7 @@ pub(crate) struct History {
     #[arg(long)]
     pub(crate) since: Option<String>,
     /// Only into this phase
-    #[arg(long)]
+    #[arg(long, value_parser = phase)]
     pub(crate) state: Option<String>,
     /// Only for this reason, such as failure.crash
     #[arg(long = "reason")]
@@ -135,6 +135,9 @@ pub(crate) struct Events {
     /// Begin behind this cursor, as `-o json` showed it; else with what happens from now on
     #[arg(long, value_name = "CURSOR")]
     pub(crate) after: Option<String>,
+    /// Begin with what is kept from a time (RFC 3339) or a span before now (10m), then go on
+    #[arg(long, value_name = "TIME", conflicts_with = "after")]
+    pub(crate) since: Option<String>,
     /// Only of these types, such as phase_changed,health_changed
     #[arg(long = "type", value_delimiter = ',', value_name = "TYPE")]
     pub(crate) types: Vec<String>,
@@ -200,7 +203,7 @@ impl FromStr for Goal {
             None if text == "deleted" => Ok(Self::Deleted),
             Some(("phase", wanted)) => phase(wanted).map(Self::Phase),
             Some(("health", wanted)) => health(wanted).map(Self::Health),
-            Some(("intent", wanted)) => word("intent", Wanted::ALL, Wanted::as_str, wanted).map(Self::Intent),
+            Some(("intent", text)) => wanted(text).map(Self::Intent),
             Some(_) | None => Err("write phase=NAME, health=NAME, intent=NAME, ready or deleted".to_owned()),
         }
     }
@@ -274,6 +277,25 @@ fn phase(text: &str) -> Result<String, String> {
 
 fn health(text: &str) -> Result<Health, String> {
     word("health", Health::ALL, Health::as_str, text)
+}
+
+fn wanted(text: &str) -> Result<Wanted, String> {
+    word("intent", Wanted::ALL, Wanted::as_str, text)
+}
+
+fn class(text: &str) -> Result<String, String> {
+    let name = |class: Class| match class {
+        Class::Operational => "operational",
+        Class::Available => "available",
+        Class::Error => "error",
+        Class::Maintenance => "maintenance",
+        Class::Transitional => "transitional",
+        Class::Final => "final",
+        Class::Initial => "initial",
+        Class::Active => "active",
+        Class::Impaired => "impaired",
+    };
+    word("class", Class::ALL, name, text).map(|class| name(class).to_owned())
 }
 
 fn incarnation(text: &str) -> Result<Incarnation, std::num::ParseIntError> {

@@ -5,6 +5,7 @@
 pub(crate) mod args;
 mod background;
 mod host;
+mod outlook;
 
 use stead_client::{AgentsOnShutdown, Change};
 
@@ -15,6 +16,7 @@ use crate::settle;
 
 pub(crate) use host::keeper;
 pub(super) use host::{run, serve, up};
+pub(crate) use outlook::Outlook;
 
 pub(super) async fn down(app: &mut App<'_>, down: &Down) -> Result<(), Failure> {
     let agents = if down.leave_agents {

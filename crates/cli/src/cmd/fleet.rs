@@ -17,10 +17,17 @@ use crate::settle::{Aim, settle};
 
 pub(super) async fn apply(app: &mut App<'_>, apply: &Apply) -> Result<(), Failure> {
     let toml = read(&apply.file)?;
-    let applied = if apply.dry_run {
-        app.client.apply_dry_run(&toml).await?
+    // Relative paths start at the file's folder, as they do for `up`; what comes by a pipe starts where this command runs.
+    let place = if apply.file == Path::new("-") {
+        Path::new("fleet.toml")
     } else {
-        app.client.apply(&toml).await?
+        &apply.file
+    };
+    let place = std::path::absolute(place)?;
+    let applied = if apply.dry_run {
+        app.client.apply_dry_run(&toml, Some(&place)).await?
+    } else {
+        app.client.apply(&toml, Some(&place)).await?
     };
     app.out.show(&applied, |applied, _| render::applied(applied))?;
     if apply.wait {
@@ -49,6 +56,7 @@ pub(super) fn validate(validate: &Validate, out: &mut Out) -> Result<ExitCode, F
     let fleet = if validate.file == Path::new("-") {
         Fleet::parse(&read(&validate.file)?, Path::new("stdin"), &environment)
     } else {
+        readable(&validate.file)?;
         Fleet::read(&validate.file, &environment)
     };
     let problems = fleet.err().unwrap_or_default();
@@ -66,6 +74,23 @@ pub(super) fn validate(validate: &Validate, out: &mut Out) -> Result<ExitCode, F
     Ok(ExitCode::from(if validation.valid { 0 } else { Exit::Refused.code() }))
 }
 
+/// Fails where a file cannot be read at all, which is another thing than what is wrong in it.
+pub(super) fn readable(file: &Path) -> Result<(), Failure> {
+    let opened = std::fs::File::open(file).and_then(|file| file.metadata());
+    match opened {
+        Ok(about) if about.is_file() => Ok(()),
+        // A pipe is read as it comes.
+        Ok(about) if !about.is_dir() => Ok(()),
+        Ok(_) => Err(unreadable(file, "it is a directory")),
+        Err(error) => Err(unreadable(file, &error.to_string())),
+    }
+}
+
+fn unreadable(file: &Path, why: &str) -> Failure {
+    Failure::new(format!("the fleet file {} cannot be read: {why}", file.display()))
+        .help("check the path; docs/guides/fleet-file.md says how such a file is written")
+}
+
 fn read(file: &Path) -> Result<String, Failure> {
     let mut text = String::new();
     let read = if file == Path::new("-") {
@@ -77,6 +102,6 @@ fn read(file: &Path) -> Result<String, Failure> {
     };
     match read {
         Ok(()) => Ok(text),
-        Err(error) => Err(Failure::new(format!("{} cannot be read: {error}", file.display()))),
+        Err(error) => Err(unreadable(file, &error.to_string())),
     }
 }

@@ -7,7 +7,7 @@ use stead_client::{EventFilter, EventItem, EventStream, LogItem, LogQuery, LogSt
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::app::App;
-use crate::args::{Events, Logs, StreamName};
+use crate::args::{Events, Format, Logs, StreamName};
 use crate::failure::{Failure, INTERRUPTED};
 use crate::render::{self, Timestamps};
 
@@ -29,7 +29,7 @@ pub(super) async fn logs(app: &mut App<'_>, logs: &Logs) -> Result<ExitCode, Fai
     let mut interrupt = interrupts()?;
     let stream = app.client.logs(&app.target(&logs.agent), query).await?;
     tokio::select! {
-        done = show_lines(app, stream, timestamps) => done.map(|()| ExitCode::SUCCESS),
+        done = show_lines(app, stream, timestamps, logs) => done.map(|()| ExitCode::SUCCESS),
         _ = interrupt.recv() => Ok(ExitCode::from(INTERRUPTED)),
     }
 }
@@ -39,11 +39,28 @@ fn interrupts() -> Result<Signal, Failure> {
     signal(SignalKind::interrupt()).map_err(|error| Failure::new(format!("signals cannot be received: {error}")))
 }
 
-async fn show_lines(app: &mut App<'_>, mut stream: LogStream, timestamps: Timestamps) -> Result<(), Failure> {
+async fn show_lines(
+    app: &mut App<'_>,
+    mut stream: LogStream,
+    timestamps: Timestamps,
+    logs: &Logs,
+) -> Result<(), Failure> {
+    let mut any = false;
     while let Some(item) = stream.next().await? {
         match item {
-            LogItem::Line(line) => app.out.show_next(&line, |line| render::log_line(line, timestamps))?,
+            LogItem::Line(line) => {
+                any = true;
+                app.out.show_next(&line, |line| render::log_line(line, timestamps))?;
+            }
             LogItem::Interrupted { cause, retry_in } => app.out.note(&render::interrupted(&cause, retry_in))?,
+        }
+    }
+    if !any {
+        // Silence has many reasons; people are told which. Programs see that there is no line.
+        let view = app.client.agent(&app.target(&logs.agent)).await.ok();
+        let all = logs.since.is_none() && logs.stream.is_none();
+        if let (Format::Table | Format::Wide, Some(view)) = (app.out.format(), view) {
+            app.out.note(&render::no_lines(&view, all))?;
         }
     }
     Ok(())
@@ -56,6 +73,7 @@ pub(super) async fn events(app: &mut App<'_>, events: &Events) -> Result<ExitCod
         types: events.types.clone(),
         selector: events.selector.as_ref().map(ToString::to_string),
         after: events.after.clone(),
+        since: events.since.clone(),
     };
     let mut interrupt = interrupts()?;
     let stream = app.client.events(filter).await?;

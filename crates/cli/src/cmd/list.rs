@@ -12,9 +12,9 @@ pub(super) async fn ps(app: &mut App<'_>, ps: Ps) -> Result<(), Failure> {
     let filter = AgentFilter {
         selector: ps.selector.map(|selector| selector.to_string()),
         phase: ps.phase,
-        health: ps.health,
+        health: ps.health.map(|health| health.to_string()),
         class: ps.class,
-        intent: ps.intent,
+        intent: ps.intent.map(|wanted| wanted.to_string()),
         profile: ps.profile,
         ..AgentFilter::default()
     };

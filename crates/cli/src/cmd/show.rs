@@ -1,8 +1,8 @@
 //! `stead get`, `describe`, `why` and `history`.
 
 use serde::Serialize;
-use stead_client::{SpecView, TransitionFilter};
-use stead_model::{AgentView, LifecycleView, Transition};
+use stead_client::{LogItem, LogLine, LogQuery, Output, SpecView, Target, TransitionFilter};
+use stead_model::{AgentView, Condition, ConditionView, Explanation, Health, LifecycleView, Transition, Wanted};
 
 use crate::app::App;
 use crate::args::{History, One};
@@ -46,12 +46,66 @@ pub(super) async fn describe(app: &mut App<'_>, one: &One) -> Result<(), Failure
     })
 }
 
+/// The explanation with what was printed last, where something failed.
+#[derive(Serialize)]
+struct Why {
+    #[serde(flatten)]
+    explanation: Explanation,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    last_output: Vec<LogLine>,
+}
+
 pub(super) async fn why(app: &mut App<'_>, one: &One) -> Result<(), Failure> {
-    let explanation = app.client.why(&app.target(&one.agent)).await?;
+    let target = app.target(&one.agent);
+    let explanation = app.client.why(&target).await?;
+    let last_output = if failed(&explanation) {
+        last_output(app, &target).await
+    } else {
+        Vec::new()
+    };
+    let why = Why {
+        explanation,
+        last_output,
+    };
     let now = clock::now();
     app.out
-        .show(&explanation, |explanation, _| render::why(explanation, now))
+        .show(&why, |why, _| render::why(&why.explanation, &why.last_output, now))
 }
+
+/// Whether what it printed last is likely to tell what is wrong.
+fn failed(why: &Explanation) -> bool {
+    let ended_badly = why.last_exit.as_ref().is_some_and(|last| !last.exit.success());
+    let held = |held: &ConditionView| matches!(held.condition, Condition::Held | Condition::Quarantined);
+    let ill = matches!(why.agent.health, Health::Failed | Health::Critical | Health::Recovering);
+    // One that nobody wants up was ended on purpose.
+    why.agent.intent == Wanted::Running
+        && (ended_badly && !why.agent.ready || ill || why.agent.conditions.iter().any(held))
+}
+
+/// The last lines of the latest run that printed any: of standard error first. Where they cannot be had, the explanation goes without.
+async fn last_output(app: &App<'_>, target: &Target) -> Vec<LogLine> {
+    let mut lines = Vec::new();
+    for stream in [Output::Stdout, Output::Stderr] {
+        let query = LogQuery {
+            tail: Some(LAST_LINES),
+            stream: Some(stream),
+            ..LogQuery::default()
+        };
+        let Ok(mut stream) = app.client.logs(target, query).await else {
+            continue;
+        };
+        while let Ok(Some(LogItem::Line(line))) = stream.next().await {
+            lines.push(line);
+        }
+    }
+    let latest = lines.iter().map(|line| line.incarnation).max();
+    lines.retain(|line| Some(line.incarnation) == latest);
+    lines.sort_by_key(|line| line.at);
+    lines
+}
+
+/// So many lines of each stream.
+const LAST_LINES: u64 = 8;
 
 pub(super) async fn history(app: &mut App<'_>, history: History) -> Result<(), Failure> {
     let filter = TransitionFilter {

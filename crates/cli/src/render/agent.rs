@@ -97,6 +97,11 @@ fn status(agent: &AgentView, now: Wall) -> Cell {
         .map(|held| format!("{}: {}", held.condition, held.detail))
         .collect();
     let alarmed = !parts.is_empty();
+    // One that is down and stays so: how it ended, and when.
+    let exit = agent.evidence.iter().find(|seen| seen.kind == "exit");
+    if let (None, None, false, Some(exit)) = (agent.pid, &agent.next, alarmed, exit) {
+        parts.push(format!("{} {}", exit.detail, relative(now, exit.observed_at)));
+    }
     if agent.intent != Wanted::Running && !matches!(agent.phase.as_ref(), "deleted" | "terminated") {
         parts.push(format!("wanted {}", agent.intent));
     }

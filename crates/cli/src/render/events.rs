@@ -5,7 +5,7 @@ use std::time::Duration;
 use owo_colors::OwoColorize;
 use serde_json::Value;
 use stead_client::LogLine;
-use stead_model::{Event, Happening};
+use stead_model::{AgentView, Event, Happening};
 
 use super::{age, paint};
 
@@ -74,6 +74,18 @@ pub(crate) fn log_line(line: &LogLine, timestamps: Timestamps) -> String {
     match timestamps {
         Timestamps::Shown => format!("{} {}\n", line.at.dimmed(), line.line),
         Timestamps::Hidden => format!("{}\n", line.line),
+    }
+}
+
+/// Why there is no line of an agent's output.
+pub(crate) fn no_lines(agent: &AgentView, all: bool) -> String {
+    let name = &agent.name;
+    if agent.incarnation.0 == 0 {
+        format!("{name} was never started, so it has printed nothing; `stead why {name}` says why")
+    } else if all {
+        format!("{name} has printed nothing yet")
+    } else {
+        format!("{name} has printed nothing like that")
     }
 }
 

@@ -5,6 +5,8 @@ use std::path::Path;
 
 use owo_colors::OwoColorize;
 
+use crate::cmd::Outlook;
+
 /// Where it is, and what may be done next.
 pub(crate) fn hosting(listen: SocketAddr, agents: usize) -> String {
     let count = match agents {
@@ -14,7 +16,7 @@ pub(crate) fn hosting(listen: SocketAddr, agents: usize) -> String {
     };
     format!(
         "{} {count}, API at http://{listen} (browse /docs)\n  elsewhere: `stead ps`, `stead why AGENT`, `stead logs -f AGENT`, `stead events -f`\n  Ctrl-C stops everything",
-        "stead is up:".green().bold()
+        "stead runs:".green().bold()
     )
 }
 
@@ -35,7 +37,40 @@ pub(crate) fn store_away(detail: &str) -> String {
 pub(crate) fn detached(pid: u32, url: &str, log: &Path) -> String {
     format!(
         "{} process {pid}, API at {url}, log in {}\n  `stead ps` shows the fleet, `stead down` stops it",
-        "stead is up:".green().bold(),
+        "stead runs:".green().bold(),
         log.display()
     )
+}
+
+/// How the fleet stands: who is up, who is not and why.
+pub(crate) fn settled(outlook: &Outlook) -> String {
+    let Outlook {
+        up,
+        aside,
+        troubled,
+        underway,
+    } = outlook;
+    let all = up + troubled.len() + underway.len();
+    let mut text = if *up == all {
+        match all {
+            0 => "no agent is to be up".to_owned(),
+            1 => format!("{} its one agent", "the fleet is up:".green().bold()),
+            all => format!("{} all {all} agents", "the fleet is up:".green().bold()),
+        }
+    } else {
+        format!(
+            "{} {up} of {all} agents are up",
+            "the fleet is not all up:".yellow().bold()
+        )
+    };
+    if *aside > 0 {
+        text.push_str(&format!("; {aside} left as somebody wants them"));
+    }
+    for (name, why) in troubled {
+        text.push_str(&format!("\n  {} {why}", format!("{name}:").bold()));
+    }
+    if !underway.is_empty() {
+        text.push_str(&format!("\n  still on the way: {}", underway.join(", ")));
+    }
+    text
 }

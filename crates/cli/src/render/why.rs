@@ -1,5 +1,6 @@
 //! Why an agent is as it is: the answer first, then what it rests on.
 
+use stead_client::LogLine;
 use stead_model::spec::RestartPolicy;
 use stead_model::{Explanation, Intent, RestartBudget, Wall};
 
@@ -8,7 +9,7 @@ use super::table::facts;
 use super::{agent, history, paint};
 
 /// The whole explanation.
-pub(crate) fn why(explanation: &Explanation, now: Wall) -> String {
+pub(crate) fn why(explanation: &Explanation, output: &[LogLine], now: Wall) -> String {
     let view = &explanation.agent;
     let mut rows = vec![
         ("Wanted", intent(&explanation.intent, now)),
@@ -31,6 +32,9 @@ pub(crate) fn why(explanation: &Explanation, now: Wall) -> String {
         let run = format!("run {} {}, {}", last.incarnation, last.exit, relative(now, last.at));
         rows.push(("Last exit", vec![run]));
     }
+    if !output.is_empty() {
+        rows.push(("Last output", last_output(output, now)));
+    }
     if !explanation.waiting_for.is_empty() {
         rows.push(("Waits until", explanation.waiting_for.clone()));
     }
@@ -50,6 +54,17 @@ pub(crate) fn why(explanation: &Explanation, now: Wall) -> String {
     rows.push(("History", history::lines(&explanation.history, now)));
     let summary = paint::heading(&explanation.summary);
     format!("{summary}\n\n{}", facts(&rows))
+}
+
+/// What it printed last, each line behind the name of its stream.
+fn last_output(output: &[LogLine], now: Wall) -> Vec<String> {
+    let about = output
+        .last()
+        .map(|last| format!("run {}, {}", last.incarnation, relative(now, last.at)));
+    let lines = output
+        .iter()
+        .map(|line| format!("{} {}", paint::Cell::dim(line.stream.as_str()).painted(0), line.line));
+    about.into_iter().chain(lines).collect()
 }
 
 fn intent(intent: &Intent, now: Wall) -> Vec<String> {

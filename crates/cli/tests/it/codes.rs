@@ -21,8 +21,8 @@ fn every_problem_of_the_daemon_ends_with_the_exit_code_of_the_guide() {
             | ProblemCode::StoreUnavailable
             | ProblemCode::OutcomeUnknown
             | ProblemCode::ShuttingDown => 7,
-            ProblemCode::InvalidRequest
-            | ProblemCode::ForeignOrigin
+            ProblemCode::InvalidRequest => 2,
+            ProblemCode::ForeignOrigin
             | ProblemCode::Unauthorized
             | ProblemCode::MethodNotAllowed
             | ProblemCode::TooLarge
@@ -38,7 +38,14 @@ fn every_problem_of_the_daemon_ends_with_the_exit_code_of_the_guide() {
 
 #[test]
 fn a_command_line_that_cannot_be_understood_ends_with_2() {
-    let lines: [&[&str]; 8] = [
+    let lines: [&[&str]; 15] = [
+        &["ps", "--phase", "onlin"],
+        &["ps", "--health", "fine"],
+        &["ps", "--class", "good"],
+        &["ps", "--intent", "up"],
+        &["ps", "--profile", "robot"],
+        &["history", "web-1", "--state", "onlin"],
+        &["events", "--since", "1h", "--after", "c-1"],
         &[],
         &["fly"],
         &["get"],

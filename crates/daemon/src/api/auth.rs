@@ -99,7 +99,9 @@ pub(super) fn check_site(state: &ApiState, headers: &HeaderMap) -> Result<(), Fa
     }
     let refused = |what: &str, value: &HeaderValue| {
         let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
-        let detail = format!("{what} `{value}` is not this daemon; call it localhost or 127.0.0.1, or permit the name");
+        let detail = format!(
+            "{what} `{value}` is not this daemon; call it localhost or 127.0.0.1, or permit the name: `hosts` in `[daemon]` of the fleet file"
+        );
         Err(Failure::new(ProblemCode::ForeignOrigin, detail))
     };
     if let Some(host) = headers.get(HOST)

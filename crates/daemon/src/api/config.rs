@@ -1,5 +1,6 @@
 //! The fleet file in force: showing, checking and applying it.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::http::Method;
@@ -10,7 +11,7 @@ use stead_model::{AgentName, Namespace, ProblemCode, Wall};
 use super::extract::{Document, NoQuery, Payload, Post, Read};
 use super::find::blocking;
 use super::operation::{About, Table};
-use super::ports::ApplyMode;
+use super::ports::{ApplyMode, FleetText};
 use super::problem::Failure;
 use super::reply::Shown;
 use super::{Api, BASE};
@@ -99,15 +100,34 @@ struct ApplyQuery {
     /// Only say what would change. Default false.
     #[serde(default)]
     dry_run: bool,
+    /// Where the file lies, as an absolute path: relative ones in it start at its folder. Default: where the one in force lies.
+    #[schemars(with = "Option<String>")]
+    file: Option<PathBuf>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct CheckQuery {
+    /// Where the file lies, as an absolute path: relative ones in it start at its folder. Default: where the one in force lies.
+    #[schemars(with = "Option<String>")]
+    file: Option<PathBuf>,
+}
+
+fn document(Document(toml): Document, file: Option<PathBuf>) -> Result<FleetText, Failure> {
+    if file.as_ref().is_some_and(|file| !file.is_absolute()) {
+        return Err(Failure::invalid("in the query: file: must be an absolute path"));
+    }
+    Ok(FleetText { toml, file })
 }
 
 async fn show(api: Api, _: Read<(), NoQuery>) -> Result<Shown<ConfigView>, Failure> {
     Ok(Shown(api.state.ports.config.view()))
 }
 
-async fn check(api: Api, post: Post<(), NoQuery, Document>) -> Result<Shown<ConfigCheck>, Failure> {
-    let (config, Document(toml)) = (Arc::clone(&api.state.ports.config), post.body);
-    blocking(move || config.check(&toml)).await.map(Shown)
+async fn check(api: Api, post: Post<(), CheckQuery, Document>) -> Result<Shown<ConfigCheck>, Failure> {
+    let config = Arc::clone(&api.state.ports.config);
+    let document = document(post.body, post.query.file)?;
+    blocking(move || config.check(&document)).await.map(Shown)
 }
 
 async fn apply(api: Api, post: Post<(), ApplyQuery, Document>) -> Result<Shown<ConfigApplied>, Failure> {
@@ -116,6 +136,6 @@ async fn apply(api: Api, post: Post<(), ApplyQuery, Document>) -> Result<Shown<C
     } else {
         ApplyMode::Apply
     };
-    let Document(toml) = post.body;
-    Ok(Shown(api.state.ports.config.apply(toml, mode, post.origin).await?))
+    let document = document(post.body, post.query.file)?;
+    Ok(Shown(api.state.ports.config.apply(document, mode, post.origin).await?))
 }

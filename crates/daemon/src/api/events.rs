@@ -12,11 +12,11 @@ use axum::http::{HeaderMap, HeaderName, Method};
 use futures_util::stream;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use stead_model::{AgentRef, Event, Namespace, ProblemCode, Selector};
+use stead_model::{AgentRef, Event, Namespace, ProblemCode, Selector, Wall};
 use stead_store::{EventCursor, EventFilter, ReadError};
 use tokio::sync::watch;
 
-use super::extract::{Read, suggest};
+use super::extract::{Read, When, suggest};
 use super::find::views;
 use super::history::agent_ref;
 use super::operation::{About, Table};
@@ -52,6 +52,8 @@ struct EventsQuery {
     selector: Selector,
     /// Those behind this cursor. Default: from now on.
     after: Option<String>,
+    /// Those kept from this time on, and then what happens: RFC 3339, or how long ago.
+    since: Option<When>,
 }
 
 async fn open(api: Api, read: Read<(), EventsQuery>) -> Result<Events, Failure> {
@@ -61,8 +63,10 @@ async fn open(api: Api, read: Read<(), EventsQuery>) -> Result<Events, Failure> 
         Some(agent) => Some(api.id(asked.namespace.clone(), agent).await?),
         None => None,
     };
+    let since = asked.since.map(|since| since.resolve(api.state.ports.host.now()));
     let cursor = match last_seen(&read.headers, asked.after)? {
         Some(cursor) => Some(cursor),
+        None if since.is_some() => None,
         None => api.read(|store| store.last_event()).await?,
     };
     let feed = Feed {
@@ -73,6 +77,7 @@ async fn open(api: Api, read: Read<(), EventsQuery>) -> Result<Events, Failure> 
             types,
         },
         selector: asked.selector,
+        since,
         cursor,
         greeted: false,
         api,
@@ -90,6 +95,8 @@ struct Feed {
     committed: watch::Receiver<u64>,
     filter: EventFilter,
     selector: Selector,
+    /// Older ones are passed over.
+    since: Option<Wall>,
     /// Behind which event to go on; `None` is before the oldest.
     cursor: Option<EventCursor>,
     greeted: bool,
@@ -155,7 +162,7 @@ impl Feed {
             let view = views(&self.api).get(&event.namespace, &AgentRef::Id(event.agent));
             view.is_some_and(|view| self.selector.matches(&view.labels))
         };
-        self.selector.is_empty() || labels_fit()
+        self.since.is_none_or(|since| event.at >= since) && (self.selector.is_empty() || labels_fit())
     }
 }
 

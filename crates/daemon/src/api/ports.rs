@@ -1,6 +1,7 @@
 //! What the rest of the daemon does for the API.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
@@ -45,12 +46,26 @@ pub trait ConfigDoor: Send + Sync {
     fn view(&self) -> ConfigView;
 
     /// Checks a fleet file without applying it. May take as long as parsing takes; called where blocking is allowed.
-    fn check(&self, toml: &str) -> ConfigCheck;
+    fn check(&self, document: &FleetText) -> ConfigCheck;
 
     /// Applies a fleet file as a diff, or says with `dry_run` what would change.
     ///
     /// Resolves once every change is durable. Fails with `invalid-config` and nothing changed, each fault in `errors`.
-    fn apply(&self, toml: String, mode: ApplyMode, origin: Origin) -> BoxFuture<'_, Result<ConfigApplied, Problem>>;
+    fn apply(
+        &self,
+        document: FleetText,
+        mode: ApplyMode,
+        origin: Origin,
+    ) -> BoxFuture<'_, Result<ConfigApplied, Problem>>;
+}
+
+/// A fleet file that was sent.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FleetText {
+    /// What is in it.
+    pub toml: String,
+    /// Where it lies, as an absolute path; absent: as if it lay where the one in force does.
+    pub file: Option<PathBuf>,
 }
 
 /// Whether a change is made or only told.

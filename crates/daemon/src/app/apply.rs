@@ -1,6 +1,7 @@
 //! A fleet file against what is registered: new agents are registered, changed ones told, missing ones removed.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use stead_model::{
 };
 
 use super::check_limits;
-use crate::api::{ApplyMode, ConfigApplied, ConfigCheck, ConfigDoor, ConfigFault, ConfigView};
+use crate::api::{ApplyMode, ConfigApplied, ConfigCheck, ConfigDoor, ConfigFault, ConfigView, FleetText};
 use crate::clock::Clock;
 use crate::config::{Fleet, FleetAgent};
 use crate::handle::Handle;
@@ -235,15 +236,12 @@ impl Config {
         }
     }
 
-    /// Reads a fleet file's text as if it lay where the one in force does.
-    fn read(&self, toml: &str) -> Result<Fleet, Vec<ConfigFault>> {
-        let file = self
-            .view
-            .load()
-            .fleet_file
-            .clone()
-            .unwrap_or_else(|| "fleet.toml".into());
-        Fleet::parse(toml, file.as_ref(), &|name| std::env::var(name).ok()).map_err(|problems| {
+    /// Reads a fleet file's text as if it lay where it is said to lie, else where the one in force does.
+    fn read(&self, document: &FleetText) -> Result<Fleet, Vec<ConfigFault>> {
+        let in_force = || self.view.load().fleet_file.clone().map(PathBuf::from);
+        let file = document.file.clone().or_else(in_force);
+        let file = file.unwrap_or_else(|| "fleet.toml".into());
+        Fleet::parse(&document.toml, &file, &|name| std::env::var(name).ok()).map_err(|problems| {
             problems
                 .into_iter()
                 .map(|problem| ConfigFault {
@@ -273,17 +271,22 @@ impl ConfigDoor for Config {
         ConfigView::clone(&self.view.load())
     }
 
-    fn check(&self, toml: &str) -> ConfigCheck {
-        let problems = self.read(toml).err().unwrap_or_default();
+    fn check(&self, document: &FleetText) -> ConfigCheck {
+        let problems = self.read(document).err().unwrap_or_default();
         ConfigCheck {
             valid: problems.is_empty(),
             problems,
         }
     }
 
-    fn apply(&self, toml: String, mode: ApplyMode, origin: Origin) -> BoxFuture<'_, Result<ConfigApplied, Problem>> {
+    fn apply(
+        &self,
+        document: FleetText,
+        mode: ApplyMode,
+        origin: Origin,
+    ) -> BoxFuture<'_, Result<ConfigApplied, Problem>> {
         Box::pin(async move {
-            let fleet = self.read(&toml).map_err(|faults| Problem {
+            let fleet = self.read(&document).map_err(|faults| Problem {
                 errors: faults
                     .iter()
                     .map(|fault| format!("{}:{}: {}", fault.line, fault.column, fault.message))

@@ -57,6 +57,8 @@ pub struct DaemonSettings {
     /// File that holds the token which clients must show; a relative one starts at the fleet file's folder. Default: none is
     /// asked for.
     pub token_file: Option<String>,
+    /// Names by which requests may call a daemon on loopback beside `localhost`, such as that of a proxy before it. Default: none.
+    pub hosts: Vec<String>,
 }
 
 /// The JSON Schema of a fleet file, as editors and other programs take it.

@@ -25,9 +25,14 @@ pub(crate) fn reported(step: &mut Step, record: &mut Record, report: Report) {
         return;
     }
     let claim = report.health.unwrap_or(Health::Unknown);
-    let said = report
-        .detail
-        .unwrap_or_else(|| alloc::format!("it reports itself {claim}"));
+    // A bare sign of life says nothing new: what it said last stands.
+    let last = record.row.evidence.iter().find(|known| known.kind == "report");
+    let said = match (report.detail, report.health, last) {
+        (Some(detail), _, _) => detail,
+        (None, Some(claim), _) => alloc::format!("it reports itself {claim}"),
+        (None, None, Some(last)) => last.detail.clone(),
+        (None, None, None) => "it gives a sign of life".into(),
+    };
     let repeated = record
         .row
         .evidence

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use stead_model::AgentName;
+use stead_model::{AgentName, Span};
 
 /// How the daemon of this process is run, whatever it runs.
 #[derive(Args, Debug)]
@@ -24,9 +24,12 @@ pub(crate) struct Up {
     pub(crate) file: PathBuf,
     #[command(flatten)]
     pub(crate) hosting: Hosting,
-    /// Go on in the background; returns once the fleet is up
+    /// Go on in the background; returns once the fleet is up, or with the names of those that are not
     #[arg(short, long)]
     pub(crate) detach: bool,
+    /// How long to wait for the fleet to be up until it is said who is not
+    #[arg(long, default_value = "60s")]
+    pub(crate) timeout: Span,
 }
 
 /// `stead run`.

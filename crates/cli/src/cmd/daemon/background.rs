@@ -8,13 +8,17 @@ use std::time::Duration;
 
 use stead_client::{Client, PartState};
 use stead_daemon::Settings;
+use stead_model::Span;
 use tokio::time::{Instant, sleep};
 
+use super::outlook;
 use crate::failure::{Exit, Failure};
+use crate::place;
 use crate::render::{self, Out};
 
-/// Starts this very command line anew, without `--detach`, in a session of its own, and waits until it is ready.
-pub(super) async fn detach(settings: &Settings, out: &mut Out) -> Result<ExitCode, Failure> {
+/// Starts this very command line anew, without `--detach`, in a session of its own, and waits until it is ready; with a limit also
+/// until its fleet is up, for so long at most.
+pub(super) async fn detach(settings: &Settings, fleet: Option<Span>, out: &mut Out) -> Result<ExitCode, Failure> {
     // The log is this user's alone, as everything there is.
     let made = DirBuilder::new()
         .recursive(true)
@@ -23,10 +27,14 @@ pub(super) async fn detach(settings: &Settings, out: &mut Out) -> Result<ExitCod
     made.map_err(|error| {
         let dir = settings.state_dir.display();
         Failure::new(format!("the state directory {dir} cannot be made: {error}"))
-            .help("give this user a directory with --state-dir or STEAD_STATE_DIR")
+            .help(place::help(&settings.state_dir, &error))
     })?;
     let path = settings.state_dir.join("daemon.log");
-    let log = OpenOptions::new().create(true).append(true).mode(0o600).open(&path)?;
+    let opened = OpenOptions::new().create(true).append(true).mode(0o600).open(&path);
+    let log = opened.map_err(|error| {
+        Failure::new(format!("the log {} cannot be written: {error}", path.display()))
+            .help(place::help(&settings.state_dir, &error))
+    })?;
     let words = std::env::args_os()
         .skip(1)
         .filter(|word| word != "--detach" && word != "-d");
@@ -38,9 +46,11 @@ pub(super) async fn detach(settings: &Settings, out: &mut Out) -> Result<ExitCod
         .stderr(log);
     let mut daemon = command.process_group(0).spawn()?;
     let url = format!("http://{}", settings.listen);
+    let own = stead_client::Settings::from_env()?;
     let client = Client::new(&stead_client::Settings {
         url: url.clone(),
-        ..stead_client::Settings::from_env()?
+        token: token(settings).or(own.token.clone()),
+        ..own
     })?;
     let until = Instant::now() + PATIENCE;
     loop {
@@ -50,7 +60,10 @@ pub(super) async fn detach(settings: &Settings, out: &mut Out) -> Result<ExitCod
         {
             if view.status.ready() {
                 out.note(&render::detached(daemon.id(), &url, &path))?;
-                return Ok(ExitCode::SUCCESS);
+                return match fleet {
+                    Some(limit) => settled(&client, limit, out).await,
+                    None => Ok(ExitCode::SUCCESS),
+                };
             }
             if let PartState::Away { detail, .. } = &view.status.store {
                 return Err(Failure::new(format!(
@@ -63,10 +76,15 @@ pub(super) async fn detach(settings: &Settings, out: &mut Out) -> Result<ExitCod
             let said = std::fs::read_to_string(&path).unwrap_or_default();
             let last: Vec<&str> = said.lines().rev().take(12).collect();
             let last: Vec<&str> = last.into_iter().rev().collect();
-            return Err(Failure::new(format!(
-                "the daemon did not start ({status}):\n{}",
-                last.join("\n")
-            )));
+            // It says in its log what a command in the foreground would have said.
+            let exit = match status.code() {
+                Some(code) if code == i32::from(Exit::Refused.code()) => Exit::Refused,
+                Some(_) | None => Exit::Failure,
+            };
+            return Err(Failure::with(
+                exit,
+                format!("the daemon did not start ({status}):\n{}", last.join("\n")),
+            ));
         }
         if Instant::now() > until {
             let message = format!(
@@ -78,6 +96,32 @@ pub(super) async fn detach(settings: &Settings, out: &mut Out) -> Result<ExitCod
         }
         sleep(LOOK).await;
     }
+}
+
+/// The token that the daemon in the background asks for, where a file holds it.
+fn token(settings: &Settings) -> Option<String> {
+    let text = std::fs::read_to_string(settings.token_file.as_ref()?).ok()?;
+    Some(text.trim().to_owned())
+}
+
+/// Waits until the fleet is up. The daemon goes on, however that ends.
+async fn settled(client: &Client, limit: Span, out: &mut Out) -> Result<ExitCode, Failure> {
+    let outlook = outlook::ask(client, Instant::now() + limit.0).await?;
+    let who = outlook.troubled.first().map(|(name, _)| name.clone());
+    let who = who.or_else(|| outlook.underway.first().cloned());
+    let exit = match (outlook.troubled.is_empty(), outlook.underway.is_empty()) {
+        (true, true) => {
+            out.note(&render::settled(&outlook))?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        (false, _) => Exit::Failure,
+        (true, false) => Exit::Timeout,
+    };
+    let help = format!(
+        "`stead why {}` says more; the daemon goes on, and `stead down` ends it",
+        who.unwrap_or_default()
+    );
+    Err(Failure::with(exit, render::settled(&outlook)).help(help))
 }
 
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -3,6 +3,7 @@
 use std::io::IsTerminal;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::process::ExitCode;
 
 use stead_client::{Client, LogItem, LogQuery, Target, state_dir};
@@ -13,9 +14,12 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::args::{Hosting, Keeper, Restart, Run, Serve, Up};
 use super::background::detach;
+use super::outlook;
 use crate::args::Global;
 use crate::clock;
+use crate::cmd::fleet::readable;
 use crate::failure::{Exit, Failure, INTERRUPTED, chain};
+use crate::place;
 use crate::render::{self, Out, Timestamps};
 
 /// Keeps the processes of agents. Returns once a process that is nobody's child does so.
@@ -30,6 +34,7 @@ pub(crate) fn keeper(keeper: &Keeper) -> Result<(), Failure> {
 
 /// Runs a fleet.
 pub(crate) async fn up(global: &Global, up: &Up, out: &mut Out) -> Result<ExitCode, Failure> {
+    readable(&up.file)?;
     let fleet = Fleet::read(&up.file, &|name| std::env::var(name).ok()).map_err(|problems| invalid(&problems))?;
     let file = &fleet.daemon;
     let settings = settings(
@@ -39,11 +44,17 @@ pub(crate) async fn up(global: &Global, up: &Up, out: &mut Out) -> Result<ExitCo
         file.state_dir.as_deref(),
         file.token_file.as_deref(),
     )?;
+    let settings = Settings {
+        hosts: file.hosts.clone(),
+        ..settings
+    };
     if up.detach {
-        return detach(&settings, out).await;
+        return detach(&settings, Some(up.timeout), out).await;
     }
     log_to_stderr();
     let daemon = start(&settings, Some(&up.file))?;
+    let handle = daemon.handle().clone();
+    let looks_on = daemon.damage().is_some();
     if let Some(damage) = daemon.damage() {
         out.note(&render::looking_on(daemon.listen(), damage))?;
     } else {
@@ -52,7 +63,15 @@ pub(crate) async fn up(global: &Global, up: &Up, out: &mut Out) -> Result<ExitCo
         daemon.lift(origin("stead up")).await;
         out.note(&render::hosting(daemon.listen(), agents))?;
     }
-    daemon.serve(leave_or_stop()).await?;
+    let mut serving = pin!(daemon.serve(leave_or_stop()));
+    if !looks_on {
+        tokio::select! {
+            biased;
+            served = &mut serving => return Ok(served.map(|()| ExitCode::SUCCESS)?),
+            outlook = outlook::watch(&handle, up.timeout.0) => out.note(&render::settled(&outlook))?,
+        }
+    }
+    serving.await?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -60,7 +79,7 @@ pub(crate) async fn up(global: &Global, up: &Up, out: &mut Out) -> Result<ExitCo
 pub(crate) async fn serve(global: &Global, serve: &Serve, out: &mut Out) -> Result<ExitCode, Failure> {
     let settings = settings(global, &serve.hosting, None, None, None)?;
     if serve.detach {
-        return detach(&settings, out).await;
+        return detach(&settings, None, out).await;
     }
     log_to_stderr();
     let daemon = start(&settings, None)?;
@@ -143,13 +162,15 @@ fn start(settings: &Settings, fleet: Option<&Path>) -> Result<Daemon, Failure> {
             );
             Failure::with(Exit::Refused, chain(&error)).help(help)
         }
+        StartError::Lock(LockError::Unusable { path, source }) => {
+            Failure::new(chain(&error)).help(place::help(path, source))
+        }
         StartError::Listen { .. } => {
             Failure::new(chain(&error)).help("--listen takes another address; `stead doctor` says who answers there")
         }
         StartError::Store(_) | StartError::Load(_) => Failure::new(chain(&error))
             .help("agents that run are left alone; look at the files of the state directory, its backups among them"),
         StartError::Open(_)
-        | StartError::Lock(_)
         | StartError::Unthawable(_)
         | StartError::LongPath(_)
         | StartError::Keeper(_)
@@ -168,11 +189,12 @@ fn settings(
     let dir = hosting
         .state_dir
         .clone()
+        .filter(|dir| !dir.as_os_str().is_empty())
         .or_else(|| dir.map(PathBuf::from))
         .unwrap_or_else(state_dir);
     let kept = dir.join("token");
     let token_file = token_file.map(PathBuf::from).or_else(|| kept.exists().then_some(kept));
-    let token = match (&global.token, &token_file) {
+    let token = match (global.token.as_ref().filter(|token| !token.is_empty()), &token_file) {
         (Some(token), _) => Some(token.clone()),
         (None, Some(file)) => Some(read_token(file)?),
         (None, None) => None,
@@ -188,6 +210,7 @@ fn settings(
         listen: hosting.listen.or(listen).unwrap_or(DEFAULT_LISTEN),
         token,
         token_file,
+        hosts: Vec::new(),
         program,
     })
 }
@@ -203,10 +226,11 @@ fn invalid(problems: &[stead_daemon::config::Diagnostic]) -> Failure {
         1 => "1 problem".to_owned(),
         many => format!("{many} problems"),
     };
-    Failure::new(format!(
+    let message = format!(
         "the fleet file has {count}; nothing was started\n\n{}",
         told.join("\n").trim_end()
-    ))
+    );
+    Failure::with(Exit::Refused, message)
 }
 
 /// The command as a fleet file of one agent.

@@ -9,6 +9,7 @@ use stead_model::Bytes;
 
 use super::{fine, warning, wrong};
 use crate::clock;
+use crate::place;
 use crate::render::Check;
 
 /// Descriptors that the keeper holds for one agent: pipes, notify socket, pidfd, log files.
@@ -28,6 +29,7 @@ pub(super) fn checks(state_dir: &Path, agents: u64, checks: &mut Vec<Check>) {
     checks.push(descriptors(agents));
     checks.push(processes(agents));
     checks.extend(pid_max(agents));
+    checks.push(capacity(agents));
     checks.push(cgroup());
     checks.push(sane_clock());
 }
@@ -52,6 +54,13 @@ fn state(dir: &Path) -> Vec<Check> {
             ),
         },
     );
+    found.extend(place::network(dir).map(|network| {
+        wrong(
+            "disk",
+            format!("{shown} lies on {network}, where locks and syncs cannot be relied on"),
+            "put it on a local disk: --state-dir or STEAD_STATE_DIR",
+        )
+    }));
     found.extend(
         statvfs(existing)
             .ok()
@@ -130,9 +139,40 @@ fn enough(name: &'static str, what: &str, limit: Option<u64>, needed: u64, agent
     }
 }
 
-fn pid_max(agents: u64) -> Option<Check> {
+/// How many agents of one process each the limits allow, and which is the tightest.
+fn capacity(agents: u64) -> Check {
+    let root = rustix::process::geteuid().is_root();
+    let descriptors = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
+    let processes = getrlimit(Resource::Nproc).current.filter(|_| !root).unwrap_or(u64::MAX);
+    let pids = kernel_pids().unwrap_or(u64::MAX);
+    let bounds = [
+        (
+            descriptors.saturating_sub(DESCRIPTORS_BASE) / DESCRIPTORS_EACH,
+            "open files",
+        ),
+        (processes / 2, "processes of this user"),
+        (pids / 2, "process ids"),
+    ];
+    let (most, what) = bounds.into_iter().min().unwrap_or((u64::MAX, "nothing"));
+    let said = format!("the limits allow about {most} agents (the tightest: {what})");
+    if most < agents {
+        wrong(
+            "capacity",
+            said,
+            format!("raise what is told of {what} for {agents} agents"),
+        )
+    } else {
+        fine("capacity", said)
+    }
+}
+
+fn kernel_pids() -> Option<u64> {
     let text = fs::read_to_string("/proc/sys/kernel/pid_max").ok()?;
-    let limit = text.trim().parse().ok()?;
+    text.trim().parse().ok()
+}
+
+fn pid_max(agents: u64) -> Option<Check> {
+    let limit = kernel_pids()?;
     let needed = agents.saturating_mul(2);
     Some(enough(
         "pids",

@@ -9,9 +9,9 @@ use axum::http::{HeaderMap, Request, Response, StatusCode};
 use futures_util::future::BoxFuture;
 use serde_json::Value;
 use stead_daemon::{
-    ApiState, ApplyMode, Ask, ConfigApplied, ConfigCheck, ConfigDoor, ConfigFault, ConfigView, DaemonInfo, Handle,
-    Host, LogLine, LogReader, LogRequest, LogSource, LogStream, Part, Ports, ShutdownOrder, Status, Token, Views,
-    router,
+    ApiState, ApplyMode, Ask, ConfigApplied, ConfigCheck, ConfigDoor, ConfigFault, ConfigView, DaemonInfo, FleetText,
+    Handle, Host, LogLine, LogReader, LogRequest, LogSource, LogStream, Part, Ports, ShutdownOrder, Status, Token,
+    Views, router,
 };
 use stead_model::journal::{Append, Durability};
 use stead_model::{
@@ -435,7 +435,8 @@ impl ConfigDoor for Player {
         }
     }
 
-    fn check(&self, toml: &str) -> ConfigCheck {
+    fn check(&self, document: &FleetText) -> ConfigCheck {
+        let toml = document.toml.as_str();
         let fault = ConfigFault {
             line: 1,
             column: 3,
@@ -448,7 +449,12 @@ impl ConfigDoor for Player {
         }
     }
 
-    fn apply(&self, toml: String, mode: ApplyMode, origin: Origin) -> BoxFuture<'_, Result<ConfigApplied, Problem>> {
+    fn apply(
+        &self,
+        FleetText { toml, .. }: FleetText,
+        mode: ApplyMode,
+        origin: Origin,
+    ) -> BoxFuture<'_, Result<ConfigApplied, Problem>> {
         Box::pin(async move {
             if toml != "good" {
                 let mut problem = Problem::new(ProblemCode::InvalidConfig, "1 fault");
