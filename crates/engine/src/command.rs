@@ -92,9 +92,11 @@ pub(crate) fn not_possible(record: &Record, verb: &'static str) -> Refusal {
 /// What can be asked of it as it is.
 fn possible_verbs(record: &Record) -> Vec<&'static str> {
     let deleting = record.row.intent.wanted == Wanted::Deleted;
-    let wishes = Wanted::ALL
-        .iter()
-        .filter(|wanted| **wanted != record.row.intent.wanted && reachable(record, **wanted));
+    let wishes = Wanted::ALL.iter().filter(|wanted| {
+        // What is wanted already helps nobody, unless something keeps it from being tried.
+        let news = **wanted != record.row.intent.wanted || record.row.recovery.block.is_some();
+        news && reachable(record, **wanted)
+    });
     let mut verbs: Vec<_> = wishes.map(|wanted| Request::Want(*wanted).verb()).collect();
     if !deleting && wish(Wanted::Running, record.role(), record.has_instance()) != Wish::Refused {
         verbs.push(Request::Restart.verb());

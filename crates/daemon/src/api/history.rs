@@ -22,6 +22,7 @@ pub(super) fn mount_of(table: &mut Table, kind: Kind) {
         "explainAgent",
         "Explains why it is as it is, what happens next, and what would clear what is wrong",
     )
+    .more(super::lifecycle::FRESH)
     .may(&[UnknownAgent, AgentGone, Busy, ShuttingDown]);
     table.add(Method::GET, kind.path("/{agent}/why"), why, explain);
     let rows = about("listAgentTransitions", "Lists its transitions, newest first")

@@ -37,6 +37,7 @@ pub(super) fn mount(table: &mut Table, kind: Kind) {
         "getAgentLifecycle",
         "Shows where it is in its life and where it may go from there",
     )
+    .more(FRESH)
     .may(reads);
     table.add(Method::GET, kind.path("/{agent}/lifecycle"), show, lifecycle);
     let verb = about("changeAgentLifecycle", "Wants something else of it").may(changes);
@@ -54,6 +55,10 @@ pub(super) fn mount(table: &mut Table, kind: Kind) {
     let task = about("changeAgentTask", "Gives it a task, or says that one is done").may(changes);
     table.add(Method::POST, kind.path("/{agent}/tasks/{step}"), task, change_task);
 }
+
+/// What is said of answers that the engine gives itself.
+pub(super) const FRESH: &str =
+    "Answered from what is decided, which may be ahead by a moment of what is written down and listed.";
 
 /// What is wanted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -58,6 +58,29 @@ fn one_that_is_killed_for_being_late_says_what_follows_its_end() {
 }
 
 #[test]
+fn a_bare_sign_of_life_leaves_what_was_said_last() {
+    let (mut rig, _) = registered(r#"{"driver":"none"}"#);
+    let agent = rig.row().unwrap().id;
+    let mut report = |detail: Option<&str>| {
+        let report = stead_model::Report {
+            detail: detail.map(str::to_owned),
+            ..stead_model::Report::default()
+        };
+        rig.step(Input::Observed(Observation::Reported { agent, report }));
+        let evidence = &rig.row().unwrap().evidence;
+        evidence
+            .iter()
+            .find(|seen| seen.kind == "report")
+            .unwrap()
+            .detail
+            .clone()
+    };
+    assert_eq!(report(None), "it gives a sign of life");
+    assert_eq!(report(Some("queue is long")), "queue is long");
+    assert_eq!(report(None), "queue is long");
+}
+
+#[test]
 fn a_finished_job_has_nothing_to_clear() {
     let (mut rig, instance) = started(r#"{"command":["x"],"restart":{"policy":"on-failure"}}"#);
     rig.step(Input::Observed(Observation::Exited {

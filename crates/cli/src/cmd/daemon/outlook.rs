@@ -38,7 +38,7 @@ impl Outlook {
     }
 }
 
-/// Watches the fleet of a daemon of this process until it is settled, for so long at most.
+/// Watches the fleet of a daemon of this process until it is settled and stays so, for so long at most.
 pub(super) async fn watch(handle: &Handle, limit: Duration) -> Outlook {
     let look = || {
         let mut outlook = Outlook::default();
@@ -48,9 +48,15 @@ pub(super) async fn watch(handle: &Handle, limit: Duration) -> Outlook {
     let mut commits = handle.committed();
     let settled = async {
         loop {
-            let outlook = look();
-            if outlook.is_settled() || commits.changed().await.is_err() {
-                return outlook;
+            if look().is_settled() {
+                // Many fail right after they came up.
+                sleep(STEADY).await;
+                let outlook = look();
+                if outlook.is_settled() {
+                    return outlook;
+                }
+            } else if commits.changed().await.is_err() {
+                return look();
             }
         }
     };
@@ -62,13 +68,15 @@ pub(super) async fn watch(handle: &Handle, limit: Duration) -> Outlook {
 
 /// The same of a daemon elsewhere, until a moment.
 pub(super) async fn ask(client: &Client, until: Instant) -> Result<Outlook, ClientError> {
+    let mut steady = 0;
     loop {
         let mut outlook = Outlook::default();
         for registry in [Registry::Agents, Registry::Components] {
             let all = client.list_all(registry, &AgentFilter::default()).await?;
             all.iter().for_each(|view| outlook.note(view));
         }
-        if outlook.is_settled() || Instant::now() >= until {
+        steady = if outlook.is_settled() { steady + 1 } else { 0 };
+        if LOOK * steady > STEADY || Instant::now() >= until {
             return Ok(outlook);
         }
         sleep(LOOK).await;
@@ -76,3 +84,6 @@ pub(super) async fn ask(client: &Client, until: Instant) -> Result<Outlook, Clie
 }
 
 const LOOK: Duration = Duration::from_millis(200);
+
+/// So long a fleet must be settled to be told so.
+const STEADY: Duration = Duration::from_secs(1);

@@ -127,3 +127,110 @@ fn an_agent_that_left_the_file_is_stopped_and_gone() {
         (procs::agents_of(fleet.state()).len() == 1).then_some(())
     });
 }
+
+const TROUBLED: &str = "
+[agents.good]
+command = ['sleep', '100000']
+[agents.done]
+command = ['sh', '-c', 'echo finished']
+restart = { policy = 'on-failure' }
+[agents.keyless]
+command = ['sh', '-c', 'echo starting; echo no API key >&2; exit 78']
+restart = { final_exit_codes = [78] }
+[agents.absent]
+command = ['no-such-program-here']
+";
+
+#[test]
+fn a_fleet_in_the_background_says_who_is_held_and_what_it_printed() {
+    let fleet = Fleet::of(TROUBLED);
+    let at = fleet.at().to_string();
+    let done = fleet.run(&["up", "fleet.toml", "--detach", "--listen", &at, "--timeout", "50s"]);
+    let said = told(&done);
+    assert_eq!(done.status.code(), Some(1), "{said}");
+    for words in [
+        "2 of 4 agents are up",
+        "keyless: held: exit code 78",
+        "absent: held: ",
+        "stead why absent",
+    ] {
+        assert!(said.contains(words), "{words} in {said}");
+    }
+    let of = |line: &[&str]| {
+        let done = fleet.run(line);
+        String::from_utf8_lossy(&done.stdout).into_owned() + &told(&done)
+    };
+    let why = of(&["why", "keyless"]);
+    assert!(
+        why.contains("stderr no API key") && why.contains("stdout starting"),
+        "{why}"
+    );
+    assert!(
+        why.contains("`stead apply FILE`") && why.contains("`stead start keyless`"),
+        "{why}"
+    );
+    assert!(!of(&["why", "good"]).contains("Last output"));
+    let ps = of(&["ps"]);
+    let row = ps.lines().find(|row| row.starts_with("done")).unwrap();
+    assert!(row.contains("exited with code 0 "), "{ps}");
+    assert!(of(&["logs", "absent"]).contains("absent was never started"));
+    assert!(of(&["why", "abcent"]).contains("did you mean `absent`?"));
+    let log = std::fs::read_to_string(fleet.state().join("daemon.log")).unwrap();
+    let warns = log.lines().filter(|line| line.contains("WARN keyless:")).count();
+    assert_eq!(warns, 2, "that it failed, and that it is held\n{log}");
+    assert_eq!(fleet.run(&["down"]).status.code(), Some(0));
+}
+
+#[test]
+fn a_file_that_is_applied_has_its_paths_from_its_own_folder() {
+    let mut fleet = Fleet::of(TWO);
+    fleet.up();
+    std::fs::create_dir(fleet.path("other")).unwrap();
+    std::fs::write(fleet.path("other/say.sh"), "#!/bin/sh\nexec sleep 100000\n").unwrap();
+    let file = "[agents.three]\ncommand = ['sh', 'say.sh']\n";
+    std::fs::write(fleet.path("other/fleet.toml"), file).unwrap();
+    let done = fleet.run(&["apply", "other/fleet.toml", "--wait"]);
+    assert_eq!(done.status.code(), Some(0), "{done:?}");
+}
+
+#[test]
+fn the_verbs_that_take_a_fleet_file_end_as_the_table_of_the_guide_says() {
+    let mut fleet = Fleet::of(TWO);
+    fleet.up();
+    std::fs::write(fleet.path("broken.toml"), "[agents.a]\ncomand = ['x']\n").unwrap();
+    let guide = include_str!("../../../../../docs/guides/cli.md");
+    let rows = guide.lines().filter(|line| line.starts_with("| the file "));
+    let mut told = 0;
+    for row in rows {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        let file = match cells[1] {
+            "the file cannot be read" => "missing.toml",
+            "the file does not hold together" => "broken.toml",
+            other => panic!("a row without a test: {other}"),
+        };
+        for (verb, code) in ["up", "apply", "validate"].into_iter().zip(&cells[2..]) {
+            let done = fleet.run(&[verb, file]);
+            assert_eq!(
+                done.status.code().map(|code| code.to_string()).as_deref(),
+                Some(*code),
+                "{verb} {file}: {done:?}"
+            );
+            told += 1;
+        }
+    }
+    assert_eq!(told, 6, "the table is there");
+}
+
+#[test]
+fn a_variable_that_is_empty_is_one_that_is_not_set() {
+    let mut fleet = Fleet::of(TWO);
+    fleet.up();
+    for name in ["STEAD_TOKEN", "STEAD_NAMESPACE"] {
+        fleet.env(name, "");
+    }
+    let done = fleet.run(&["ps", "-o", "json"]);
+    assert_eq!(done.status.code(), Some(0), "{done:?}");
+    fleet.env("STEAD_URL", "");
+    let done = fleet.run(&["ps"]);
+    assert!(!told(&done).contains("is no address"), "{done:?}");
+}
