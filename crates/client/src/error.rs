@@ -105,6 +105,8 @@ fn problem_help(problem: &Problem) -> Option<String> {
     let help = match problem.code {
         Code::Unauthorized => "give the daemon's token with --token, STEAD_TOKEN or STEAD_TOKEN_FILE",
         Code::UnknownAgent => "`stead ps -A` lists every agent of every namespace",
+        Code::UnknownGroup => "`stead get groups` lists every group",
+        Code::NoRevision => "`stead rollout status GROUP` shows which revisions there are",
         Code::StaleRevision => "read it again and repeat the change on what it is now",
         Code::DuplicateName => "choose another name, or delete the agent that has it",
         Code::StoreUnavailable => "see `stead doctor` for what is wrong with the store; agents are kept up meanwhile",
@@ -120,6 +122,8 @@ fn problem_help(problem: &Problem) -> Option<String> {
         | Code::InvalidConfig
         | Code::ForeignOrigin
         | Code::NotFound
+        | Code::PartOfGroup
+        | Code::NotScalable
         | Code::MethodNotAllowed
         | Code::NotPossible
         | Code::IdempotencyKeyReused

@@ -194,6 +194,15 @@ impl Bystander {
         let now = self.clock.now();
         match ask {
             Ask::Command(_, back) => answer(back, Err(self.refusal())),
+            Ask::Group(_, back) => answer(back, Err(self.refusal())),
+            Ask::GroupSpec(namespace, group, back) => {
+                answer(
+                    back,
+                    self.engine
+                        .group_spec(&namespace, &group)
+                        .map_err(|_unread| self.refusal()),
+                );
+            }
             Ask::Report(_, _, _, back) => answer(back, Err(self.refusal())),
             Ask::Explain(namespace, agent, back) => {
                 let shown = self.views.get(&namespace, &agent);
@@ -270,6 +279,7 @@ fn unread(id: AgentId, namespace: Namespace, name: AgentName, now: Wall) -> Agen
         revision: Revision(0),
         spec_revision: 0,
         restart_pending: false,
+        group: None,
         labels: BTreeMap::new(),
         conditions: Vec::new(),
         evidence: vec![Evidence {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use stead_model::group::{GroupAnswer, GroupCommand, GroupSpec};
 use stead_model::{
     AgentId, AgentRef, AgentSpec, Answer, Command, Explanation, IdempotencyKey, LifecycleView, Namespace, Problem,
     ProblemCode, Refusal, Report,
@@ -19,11 +20,18 @@ pub const QUEUE: usize = 4096;
 /// An agent's id, the number of its spec, and the spec with its secrets.
 pub type KnownSpec = (AgentId, u32, Arc<AgentSpec>);
 
+/// A group's id, the number of its template's revision, and the spec with its secrets.
+pub type KnownGroupSpec = (AgentId, u32, GroupSpec);
+
 /// One request to the pump, with the way back.
 #[derive(Debug)]
 pub enum Ask {
     /// A command; answered once it is durable.
     Command(Box<Command>, oneshot::Sender<Result<Answer, Problem>>),
+    /// A request about a group; answered once it is durable.
+    Group(Box<GroupCommand>, oneshot::Sender<Result<GroupAnswer, Problem>>),
+    /// What a group is told to be.
+    GroupSpec(Namespace, AgentRef, oneshot::Sender<Result<KnownGroupSpec, Problem>>),
     /// A report of an agent about itself; answered once it was taken.
     Report(Namespace, AgentRef, Report, oneshot::Sender<Result<(), Problem>>),
     /// Why an agent is as it is.
@@ -79,6 +87,22 @@ impl Handle {
             return repeated;
         }
         self.ask(|back| Ask::Command(Box::new(command), back)).await
+    }
+
+    /// Asks for a change of a group; returns once the change, or the refusal, is durable.
+    ///
+    /// # Errors
+    /// As [`Handle::command`]. Cancel safe in the same way.
+    pub async fn group(&self, command: GroupCommand) -> Result<GroupAnswer, Problem> {
+        self.ask(|back| Ask::Group(Box::new(command), back)).await
+    }
+
+    /// Reads what a group is told to be, secrets included; redact it before showing it.
+    ///
+    /// # Errors
+    /// `unknown-group`; `busy` when the queue is full.
+    pub async fn group_spec(&self, namespace: Namespace, group: AgentRef) -> Result<KnownGroupSpec, Problem> {
+        self.ask(|back| Ask::GroupSpec(namespace, group, back)).await
     }
 
     /// Hands in what an agent says of itself.

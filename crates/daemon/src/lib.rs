@@ -19,7 +19,7 @@ pub use api::{
     ShutdownOrder, Token, check_listener, openapi, router, serve,
 };
 pub use app::{App, LimitsError, Settings, StartError, check_limits};
-pub use handle::{Ask, Handle, KnownSpec, QUEUE};
+pub use handle::{Ask, Handle, KnownGroupSpec, KnownSpec, QUEUE};
 pub use status::{Part, Status, StatusReport};
 pub use stead_store::LockError;
 pub use views::Views;

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use stead_engine::{Batch, Engine, Input, Message, NotOwned, Released};
+use stead_engine::{Batch, Engine, Input, Message, NotOwned, Released, Reply};
 use stead_model::journal::Receipt;
 use stead_model::{
     AgentRef, Answer, Command, Condition, Event, Happening, Inventory, Namespace, Observation, Order, Problem,
@@ -262,6 +262,16 @@ impl Pump {
                 Some(problem) => answer(back, Err(problem)),
                 None => self.command(*command, back),
             },
+            Ask::Group(command, back) => match self.refuses_changes() {
+                Some(problem) => answer(back, Err(problem)),
+                None => {
+                    debug!(group = %command.group, verb = command.request.verb(), actor = command.origin.actor, "command");
+                    self.step(Input::Group(command), Waiter::GroupAsker(back));
+                }
+            },
+            Ask::GroupSpec(namespace, group, back) => {
+                answer(back, self.engine.group_spec(&namespace, &group).map_err(Problem::from));
+            }
             Ask::Report(namespace, agent, report, back) => answer(back, self.report(&namespace, &agent, report)),
             Ask::Explain(namespace, agent, back) => answer(
                 back,
@@ -369,6 +379,12 @@ impl Pump {
         for id in released.removed {
             self.views.withdraw(id);
         }
+        for view in released.groups {
+            self.views.publish_group(view);
+        }
+        for id in released.groups_removed {
+            self.views.withdraw_group(id);
+        }
         // What is down waits for its next start; everything else can wait for that.
         let (starts, others): (Vec<_>, Vec<_>) = released
             .actions
@@ -382,10 +398,10 @@ impl Pump {
             self.adopted();
         }
         if let Some(reply) = released.reply {
-            if let Err(refusal) = &reply {
+            if let Reply::Agent(Err(refusal)) | Reply::Group(Err(refusal)) = &reply {
                 warn!(%refusal, "refused");
             }
-            waiter.answer(reply.map_err(Problem::from));
+            waiter.answer(reply);
         }
     }
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use stead_model::group::GroupView;
 use stead_model::{AgentId, AgentName, AgentRef, AgentView, Namespace};
 
 /// All agents, by name and by id.
@@ -16,6 +17,7 @@ pub struct Views {
 struct Tables {
     by_name: BTreeMap<(Namespace, AgentName), Arc<AgentView>>,
     names: HashMap<AgentId, (Namespace, AgentName)>,
+    groups: BTreeMap<(Namespace, AgentName), Arc<GroupView>>,
 }
 
 impl Views {
@@ -35,6 +37,36 @@ impl Views {
         {
             tables.by_name.remove(&key);
         }
+    }
+
+    /// Shows a group as it is now.
+    pub fn publish_group(&self, view: GroupView) {
+        let key = (view.namespace.clone(), view.name.clone());
+        let mut tables = self.tables.write().unwrap_or_else(PoisonError::into_inner);
+        tables.groups.insert(key, Arc::new(view));
+    }
+
+    /// Shows a group no longer.
+    pub fn withdraw_group(&self, id: AgentId) {
+        let mut tables = self.tables.write().unwrap_or_else(PoisonError::into_inner);
+        tables.groups.retain(|_, view| view.id != id);
+    }
+
+    /// Finds a group; reading an unknown one creates nothing.
+    #[must_use]
+    pub fn group(&self, namespace: &Namespace, group: &AgentRef) -> Option<Arc<GroupView>> {
+        let tables = self.tables.read().unwrap_or_else(PoisonError::into_inner);
+        match group {
+            AgentRef::Name(name) => tables.groups.get(&(namespace.clone(), name.clone())).cloned(),
+            AgentRef::Id(id) => tables.groups.values().find(|view| view.id == *id).cloned(),
+        }
+    }
+
+    /// Every group, by namespace and name.
+    #[must_use]
+    pub fn groups(&self) -> Vec<Arc<GroupView>> {
+        let tables = self.tables.read().unwrap_or_else(PoisonError::into_inner);
+        tables.groups.values().cloned().collect()
     }
 
     /// Finds an agent; reading an unknown one creates nothing.

@@ -5,7 +5,7 @@ use alloc::string::String;
 use core::time::Duration;
 
 use stead_model::journal::AnswerRow;
-use stead_model::{Answer, IdempotencyKey, Namespace, Refusal, Slot, Wall};
+use stead_model::{IdempotencyKey, Namespace, Refusal, Slot, Wall};
 
 /// How long an answer is kept.
 pub(crate) const KEPT: Duration = Duration::from_secs(24 * 3600);
@@ -22,16 +22,21 @@ pub(crate) struct Answers {
 
 /// A key that was used before.
 #[derive(Debug)]
-pub(crate) struct Repeated {
+pub(crate) struct Repeated<A> {
     /// The slot that the answer was given in.
     pub(crate) slot: Slot,
     /// The same answer again, or that the key was used for something else.
-    pub(crate) reply: Result<Answer, Refusal>,
+    pub(crate) reply: Result<A, Refusal>,
 }
 
 impl Answers {
     /// The answer that was given to a request with this key, if there was one.
-    pub(crate) fn repeat(&self, namespace: &Namespace, key: &IdempotencyKey, now: Wall) -> Option<Repeated> {
+    pub(crate) fn repeat<A: serde::de::DeserializeOwned>(
+        &self,
+        namespace: &Namespace,
+        key: &IdempotencyKey,
+        now: Wall,
+    ) -> Option<Repeated<A>> {
         let row = self.rows.get(&(namespace.clone(), key.key.clone()))?;
         if now.since(row.at) > KEPT {
             return None;

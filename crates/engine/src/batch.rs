@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
+use stead_model::group::{GroupAnswer, GroupView};
 use stead_model::journal::{Append, Durability, Receipt};
 use stead_model::{Action, AgentId, AgentView, Answer, Epoch, Order, Position, Refusal, Slot};
 
@@ -31,10 +32,23 @@ pub struct Released {
     pub views: Vec<AgentView>,
     /// Agents that are no longer there.
     pub removed: Vec<AgentId>,
+    /// Groups as they are now.
+    pub groups: Vec<GroupView>,
+    /// Groups that are no longer there.
+    pub groups_removed: Vec<AgentId>,
     /// For other slots; hand each to [`Engine::step`](crate::Engine::step).
     pub messages: Vec<Message>,
-    /// The answer to the command, if it was one.
-    pub reply: Option<Result<Answer, Refusal>>,
+    /// The answer to the request, if it was one.
+    pub reply: Option<Reply>,
+}
+
+/// The answer to a request.
+#[derive(Debug, PartialEq)]
+pub enum Reply {
+    /// About an agent.
+    Agent(Result<Box<Answer>, Refusal>),
+    /// About a group.
+    Group(Result<Box<GroupAnswer>, Refusal>),
 }
 
 /// A receipt that does not cover the batch; the batch comes back with it.
@@ -74,6 +88,8 @@ impl Batch {
             actions,
             views,
             removed,
+            groups,
+            groups_removed,
             messages,
             reply,
         } = &self.content;
@@ -81,11 +97,13 @@ impl Batch {
             && actions.is_empty()
             && views.is_empty()
             && removed.is_empty()
+            && groups.is_empty()
+            && groups_removed.is_empty()
             && messages.is_empty()
             && reply.is_none()
     }
 
-    /// Every agent that it changed or orders something about.
+    /// Every agent and group that it changed or orders something about.
     #[must_use]
     pub fn agents(&self) -> BTreeSet<AgentId> {
         let ordered = self.content.actions.iter().map(|action| match &action.order {
@@ -100,6 +118,8 @@ impl Batch {
         ordered
             .chain(shown)
             .chain(self.content.removed.iter().copied())
+            .chain(self.content.groups.iter().map(|view| view.id))
+            .chain(self.content.groups_removed.iter().copied())
             .collect()
     }
 

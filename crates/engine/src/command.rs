@@ -1,24 +1,25 @@
 //! Requests of people and clients: refused, already so, or written down.
 
+mod group;
 mod register;
 mod task;
+mod update;
 
 use alloc::boxed::Box;
 use alloc::string::String;
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use stead_model::journal::{Change, SpecRow};
-use stead_model::{AgentSpec, Command, Driver, Happening, Outcome, Reason, Refusal, Request, Role, Wanted};
+use stead_model::{Command, Happening, Outcome, Reason, Refusal, Request, Role, Wanted};
 
-use crate::depend;
 use crate::observe;
 use crate::plan::plan;
 use crate::record::Record;
 use crate::step::{Step, Why};
 use crate::wish::{Wish, wish};
 
+pub(crate) use group::{command as group_command, create as create_group};
 pub(crate) use register::register;
+pub(crate) use update::{put_in_force, take_up};
 
 /// Longest reason in a request's words, in bytes.
 pub(crate) const MAX_REASON: usize = 1024;
@@ -43,7 +44,12 @@ pub(crate) fn command(step: &mut Step, record: &mut Record, command: Command) ->
             name: record.row.name.clone(),
             id: record.row.id,
         }),
-        Request::Respec { spec } => respec(step, record, spec),
+        Request::Respec { .. } | Request::Update { spec: Some(_) } if record.row.member.is_some() => {
+            Err(of_group(record))
+        }
+        Request::Respec { spec } => update::respec(step, record, spec),
+        Request::Update { spec } => update::update(step, record, spec, verb, command.reason),
+        Request::Scale { replicas } => scale(step, record, replicas, verb),
         Request::Want(wanted) => want(step, record, wanted, verb, command.reason),
         Request::Resume => match record.row.intent.wanted {
             Wanted::Paused | Wanted::Maintenance | Wanted::Running => {
@@ -173,11 +179,42 @@ fn intend(step: &mut Step, record: &mut Record, wanted: Wanted, reason: Option<S
 }
 
 /// Clears what kept it from being started.
-fn forgive(step: &mut Step, record: &mut Record) {
+pub(crate) fn forgive(step: &mut Step, record: &mut Record) {
     record.forgive();
     step.clear(record, stead_model::Condition::Held);
     step.clear(record, stead_model::Condition::Quarantined);
     step.touch();
+}
+
+/// The refusal of what only the group of a replica may be asked for.
+fn of_group(record: &Record) -> Refusal {
+    let name = record.row.name.clone();
+    let group = record
+        .row
+        .member
+        .as_ref()
+        .map_or_else(|| name.clone(), |member| member.group_name.clone());
+    Refusal::Replica { name, group }
+}
+
+/// Has one that runs elsewhere change its own size; its next report says that it has.
+fn scale(step: &mut Step, record: &mut Record, replicas: u32, verb: &'static str) -> Result<Outcome, Refusal> {
+    if record.row.member.is_some() {
+        return Err(of_group(record));
+    }
+    if record.process().is_some() {
+        return Err(Refusal::NotScalable(record.row.name.clone()));
+    }
+    let why = Why::new(
+        Reason::Request,
+        alloc::format!("scale to {replicas} asked by {}", step.origin.actor),
+    );
+    record.row.correlation_id.clone_from(&step.origin.correlation_id);
+    if step.hop(record, Role::Scaling, why.with("replicas", replicas)) {
+        Ok(Outcome::Accepted)
+    } else {
+        Err(not_possible(record, verb))
+    }
 }
 
 fn deploy(step: &mut Step, record: &mut Record, verb: &'static str) -> Result<Outcome, Refusal> {
@@ -287,42 +324,4 @@ fn reset(step: &mut Step, record: &mut Record) -> Outcome {
     forgive(step, record);
     plan(step, record);
     Outcome::Accepted
-}
-
-fn respec(step: &mut Step, record: &mut Record, spec: Box<AgentSpec>) -> Result<Outcome, Refusal> {
-    if *record.spec == *spec {
-        return Ok(Outcome::Already);
-    }
-    if spec.depends_on.contains_key(&record.row.name) {
-        return Err(Refusal::SelfDependency(record.row.name.clone()));
-    }
-    if record.spec.profile != spec.profile {
-        return Err(Refusal::ProfileChange);
-    }
-    if matches!(record.spec.driver, Driver::None) != matches!(spec.driver, Driver::None) {
-        return Err(Refusal::DriverChange);
-    }
-    record.row.spec_revision += 1;
-    record.row.correlation_id.clone_from(&step.origin.correlation_id);
-    step.put(Change::Spec(Box::new(SpecRow {
-        agent: record.row.id,
-        revision: record.row.spec_revision,
-        actor: step.origin.actor.clone(),
-        at: step.now.wall,
-        spec: (*spec).clone(),
-    })));
-    record.spec = Arc::from(spec);
-    step.event(
-        record,
-        Happening::SpecChanged {
-            spec_revision: record.row.spec_revision,
-        },
-    );
-    step.send(depend::subscriptions(record));
-    record
-        .standings
-        .retain(|name, _| record.spec.depends_on.contains_key(name));
-    forgive(step, record);
-    plan(step, record);
-    Ok(Outcome::Accepted)
 }

@@ -39,14 +39,30 @@ pub(crate) enum Body {
         /// Nothing where there is no such agent.
         standing: Option<Standing>,
     },
+    /// A group wants a name for a replica, or has given it to one.
+    Claim {
+        namespace: Namespace,
+        name: AgentName,
+        group: AgentId,
+        ordinal: u32,
+        member: Option<AgentId>,
+    },
+    /// The group may use the name of that replica.
+    Granted { group: AgentId, ordinal: u32 },
+    /// A group needs a name no longer.
+    Release {
+        namespace: Namespace,
+        name: AgentName,
+        group: AgentId,
+    },
 }
 
 /// How an agent stands, as far as those that depend on it care.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Standing {
-    started: bool,
-    healthy: bool,
-    completed: bool,
+    pub(crate) started: bool,
+    pub(crate) healthy: bool,
+    pub(crate) completed: bool,
 }
 
 impl Standing {
@@ -85,6 +101,13 @@ impl Watchers {
         }
     }
 
+    /// Those who want to hear of an agent.
+    pub(crate) fn of(&self, namespace: &Namespace, name: &AgentName) -> &[AgentId] {
+        self.0
+            .get(&(namespace.clone(), name.clone()))
+            .map_or(&[], Vec::as_slice)
+    }
+
     /// Tells everybody who wants to hear of an agent how it stands.
     pub(crate) fn tell(
         &self,
@@ -92,11 +115,7 @@ impl Watchers {
         name: &AgentName,
         standing: Option<Standing>,
     ) -> impl Iterator<Item = Message> {
-        let watchers = self
-            .0
-            .get(&(namespace.clone(), name.clone()))
-            .cloned()
-            .unwrap_or_default();
+        let watchers = self.of(namespace, name).to_vec();
         let name = name.clone();
         watchers.into_iter().map(move |watcher| Message {
             to: watcher.slot(),

@@ -6,21 +6,24 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use stead_model::journal::{AgentRow, AnswerRow, Change, Durability, SlotState};
+use stead_model::group::{GroupCommand, GroupSpec};
+use stead_model::journal::{AgentRow, Durability, SlotState};
 use stead_model::{
-    AgentId, AgentRef, AgentSpec, Answer, BootClock, Command, Explanation, Inventory, LifecycleView, Moment, Namespace,
-    Now, Observation, Outcome, Profile, Refusal, Request, Slot,
+    AgentId, AgentName, AgentRef, AgentSpec, BootClock, Command, Explanation, Inventory, LifecycleView, Moment,
+    Namespace, Now, Observation, Profile, Refusal, Slot,
 };
 
 use crate::answers::Answers;
-use crate::batch::{Batch, Released};
-use crate::command;
+use crate::batch::{Batch, Released, Reply};
 use crate::depend::{self, Body, Message};
 use crate::explain;
+use crate::group::{self, Claim, Group};
 use crate::observe;
+use crate::open::Open;
 use crate::plan::plan;
 use crate::profiles::Profiles;
 use crate::record::Record;
+use crate::rollout;
 use crate::slot::Cell;
 use crate::step::Step;
 use crate::view;
@@ -44,6 +47,8 @@ pub struct Engine {
 pub enum Input {
     /// Somebody asks for something.
     Command(Box<Command>),
+    /// Somebody asks for something of a group.
+    Group(Box<GroupCommand>),
     /// Something was seen.
     Observed(Observation),
     /// All that the driver finds of one slot, once after the slot was thawed.
@@ -82,6 +87,7 @@ impl Engine {
     pub fn step(&mut self, now: Now, input: Input) -> Result<Batch, NotOwned> {
         match input {
             Input::Command(command) => self.on_command(now, *command),
+            Input::Group(command) => self.on_group(now, *command),
             Input::Observed(observation) => self.on_observation(now, observation),
             Input::Inventory(slot, inventory) => self.on_inventory(now, slot, &inventory),
             Input::Message(message) => self.on_message(now, message),
@@ -130,11 +136,11 @@ impl Engine {
     pub fn thaw(&mut self, now: Now, state: SlotState) -> Result<Batch, Unthawable> {
         let receipt = state.receipt();
         let mut cell = Box::new(Cell::new(&receipt));
-        let mut specs: alloc::collections::BTreeMap<AgentId, Arc<AgentSpec>> = state
-            .specs
-            .into_iter()
-            .map(|row| (row.agent, Arc::new(row.spec)))
-            .collect();
+        for row in state.groups {
+            let group = Group::thaw(row, &self.boot, now.moment);
+            cell.groups.insert(group.row.id, Box::new(group));
+        }
+        let mut specs = group::sort_specs(&mut cell.groups, state.specs);
         let mut content = Released::default();
         for row in state.agents {
             let id = row.id;
@@ -150,6 +156,12 @@ impl Engine {
                 Record::thaw(row, spec, &self.profiles, &self.boot, now.moment).map_err(|row| unthawable(&row))?;
             content.views.push(view::agent(&record, now));
             content.messages.extend(depend::subscriptions(&record));
+            if let Some(member) = &record.row.member
+                && let Some(group) = cell.groups.get_mut(&member.group)
+            {
+                group.members.insert(member.ordinal, id);
+                content.messages.extend(group.naming(member.ordinal, Some(id)));
+            }
             cell.names
                 .insert((record.row.namespace.clone(), record.row.name.clone()), id);
             cell.agents.insert(id, Box::new(record));
@@ -158,6 +170,7 @@ impl Engine {
         if let Some(old) = &mut self.slots[place] {
             // Those who watch agents of this slot asked once and do not ask again.
             cell.watchers = core::mem::take(&mut old.watchers);
+            cell.claims = core::mem::take(&mut old.claims);
             for record in cell.agents.values() {
                 let (namespace, name) = (&record.row.namespace, &record.row.name);
                 content
@@ -171,6 +184,22 @@ impl Engine {
         }
         for (id, record) in &cell.agents {
             self.alarms.extend(record.next_timer().map(|due| (due, *id)));
+        }
+        for group in cell.groups.values_mut() {
+            let seen = cell
+                .agents
+                .values()
+                .filter_map(|record| group.see(record))
+                .collect::<Vec<_>>();
+            let seen: Vec<_> = seen
+                .into_iter()
+                .filter(|seen| group.members.get(&seen.ordinal) == Some(&seen.id))
+                .collect();
+            let view = group.view(&seen, now);
+            group.shown = Some(Box::new(view.clone()));
+            content.groups.push(view);
+            group.alarm = group.deadline;
+            self.alarms.extend(group.alarm.map(|due| (due, group.row.id)));
         }
         self.slots[place] = Some(cell);
         Ok(Batch {
@@ -204,6 +233,11 @@ impl Engine {
                     self.alarms.remove(&(due, *id));
                 }
             }
+            for (id, group) in &cell.groups {
+                if let Some(due) = group.alarm {
+                    self.alarms.remove(&(due, *id));
+                }
+            }
         }
     }
 
@@ -218,6 +252,11 @@ impl Engine {
                 cell.agents
                     .iter()
                     .filter_map(|(id, record)| record.next_timer().map(|due| (due, *id)))
+                    .chain(
+                        cell.groups
+                            .iter()
+                            .filter_map(|(id, group)| group.alarm.map(|due| (due, *id))),
+                    )
             })
             .collect();
         if due == self.alarms {
@@ -238,10 +277,40 @@ impl Engine {
         see: impl FnOnce(&Cell, &Record) -> T,
     ) -> Result<T, Refusal> {
         let unknown = || Refusal::Unknown(alloc::format!("{agent}"));
-        let cell = self.cell(home(namespace, agent)).ok_or_else(unknown)?;
+        let cell = self.cell(self.home(namespace, agent)).ok_or_else(unknown)?;
         let id = cell.find(namespace, agent)?;
         let record = cell.agents.get(&id).ok_or_else(unknown)?;
         Ok(see(cell, record))
+    }
+
+    /// The slot in which an agent is found: that of its name, unless the name is that of a replica elsewhere.
+    fn home(&self, namespace: &Namespace, agent: &AgentRef) -> Slot {
+        let home = home(namespace, agent);
+        let AgentRef::Name(name) = agent else {
+            return home;
+        };
+        let claim = self.cell(home).and_then(|cell| cell.claims.get(namespace, name));
+        claim.and_then(|claim| claim.member).map_or(home, AgentId::slot)
+    }
+
+    /// What a group is told to be: its id, the number of its template's revision, and the spec with its secrets.
+    ///
+    /// # Errors
+    /// [`Refusal::UnknownGroup`].
+    pub fn group_spec(&self, namespace: &Namespace, group: &AgentRef) -> Result<(AgentId, u32, GroupSpec), Refusal> {
+        let unknown = || Refusal::UnknownGroup(alloc::format!("{group}"));
+        let cell = self.cell(home(namespace, group)).ok_or_else(unknown)?;
+        let group = cell
+            .groups
+            .get(&cell.find_group(namespace, group)?)
+            .ok_or_else(unknown)?;
+        let template = group.spec(group.row.target).ok_or_else(unknown)?;
+        let spec = GroupSpec {
+            replicas: group.row.replicas,
+            update: group.row.update.clone(),
+            template: AgentSpec::clone(&template),
+        };
+        Ok((group.row.id, group.row.target, spec))
     }
 
     /// Opens a step of a slot.
@@ -270,22 +339,46 @@ impl Engine {
         let key = command.idempotency.as_ref();
         if let Some(repeated) = key.and_then(|key| self.answers.repeat(&command.namespace, key, now.wall)) {
             // In the slot of the answer, so that it is given again only once it is durable.
-            return Ok(self.open(now, repeated.slot)?.close(Some(repeated.reply)));
+            return Ok(self.open(now, repeated.slot)?.close(Some(Reply::Agent(repeated.reply))));
         }
-        let mut open = self.open(now, home(&command.namespace, &command.agent))?;
+        let mut open = self.open(now, self.home(&command.namespace, &command.agent))?;
         open.step.origin = command.origin.clone();
         open.step.needs(Durability::Flushed);
         let (namespace, idempotency) = (command.namespace.clone(), command.idempotency.clone());
         match open.carry_out(command) {
             Ok((outcome, id)) => {
+                open.drive_groups();
                 let reply = open.answer(outcome, id);
                 if let (Some(key), Ok(answer)) = (idempotency, &reply) {
                     open.keep(namespace, key, id, answer);
                 }
-                Ok(open.close(Some(reply)))
+                Ok(open.close(Some(Reply::Agent(reply))))
             }
-            Err(refusal) => Ok(open.close(Some(Err(refusal)))),
+            Err(refusal) => Ok(open.close(Some(Reply::Agent(Err(refusal))))),
         }
+    }
+
+    fn on_group(&mut self, now: Now, command: GroupCommand) -> Result<Batch, NotOwned> {
+        let key = command.idempotency.as_ref();
+        if let Some(repeated) = key.and_then(|key| self.answers.repeat(&command.namespace, key, now.wall)) {
+            return Ok(self.open(now, repeated.slot)?.close(Some(Reply::Group(repeated.reply))));
+        }
+        let mut open = self.open(now, home(&command.namespace, &command.group))?;
+        open.step.origin = command.origin.clone();
+        open.step.needs(Durability::Flushed);
+        let (namespace, idempotency) = (command.namespace.clone(), command.idempotency.clone());
+        let reply = match open.carry_out_for_group(command) {
+            Ok((outcome, id)) => {
+                open.drive_groups();
+                let reply = open.answer_for_group(outcome, id);
+                if let (Some(key), Ok(answer)) = (idempotency, &reply) {
+                    open.keep(namespace, key, id, answer);
+                }
+                reply
+            }
+            Err(refusal) => Err(refusal),
+        };
+        Ok(open.close(Some(Reply::Group(reply))))
     }
 
     fn on_observation(&mut self, now: Now, observation: Observation) -> Result<Batch, NotOwned> {
@@ -323,6 +416,7 @@ impl Engine {
                 open.put_back(record);
             }
         }
+        open.step.stirred.extend(open.cell.groups.keys().copied());
         Ok(open.close(None))
     }
 
@@ -335,23 +429,52 @@ impl Engine {
                 name,
                 watcher,
             } => {
+                let elsewhere = open
+                    .cell
+                    .claims
+                    .get(&namespace, &name)
+                    .and_then(|claim| claim.member)
+                    .filter(|member| member.slot() != slot);
                 let known = open
                     .cell
                     .names
                     .get(&(namespace.clone(), name.clone()))
-                    .and_then(|id| open.cell.agents.get(id));
-                // That there is none is an answer, too.
-                let standing = known.and_then(|record| record.told);
-                open.step.send([Message {
-                    to: watcher.slot(),
-                    body: Body::Standing {
-                        watcher,
-                        name: name.clone(),
-                        standing,
-                    },
-                }]);
+                    .and_then(|id| open.cell.agents.get(id))
+                    .map(|record| record.told)
+                    .or_else(|| open.cell.group_named(&namespace, &name).map(|group| group.told));
+                let (to, body) = match elsewhere {
+                    Some(member) => (
+                        member.slot(),
+                        Body::Watch {
+                            namespace: namespace.clone(),
+                            name: name.clone(),
+                            watcher,
+                        },
+                    ),
+                    // That there is none is an answer, too.
+                    None => (
+                        watcher.slot(),
+                        Body::Standing {
+                            watcher,
+                            name: name.clone(),
+                            standing: known.flatten(),
+                        },
+                    ),
+                };
+                open.step.send([Message { to, body }]);
                 open.cell.watchers.add(namespace, name, watcher);
             }
+            Body::Claim {
+                namespace,
+                name,
+                group,
+                ordinal,
+                member,
+            } => claimed(&mut open, namespace, name, Claim { group, ordinal, member }),
+            Body::Granted { group, ordinal } => {
+                open.with_group(group, |open, group| rollout::granted(open, group, ordinal));
+            }
+            Body::Release { namespace, name, group } => open.cell.claims.release(namespace, name, group),
             Body::Standing {
                 watcher,
                 name,
@@ -377,121 +500,52 @@ impl Engine {
             .map(|(_, id)| id.slot())
             .or_else(|| self.cells().next().map(|cell| cell.slot));
         let mut open = self.open(now, slot.unwrap_or_else(|| AgentId::from_bits(0).slot()))?;
-        if let Some((_, id)) = alarm
-            && let Some(mut record) = open.cell.agents.remove(&id)
-        {
-            open.work(&mut record, observe::due);
-            open.put_back(record);
+        if let Some((_, id)) = alarm {
+            match open.cell.agents.remove(&id) {
+                Some(mut record) => {
+                    open.work(&mut record, observe::due);
+                    open.put_back(record);
+                }
+                None => drop(open.step.stirred.insert(id)),
+            }
         }
         Ok(open.close(None))
     }
 }
 
-/// A step under way, with the slot that it works on.
-struct Open<'e> {
-    step: Step,
-    cell: &'e mut Cell,
-    alarms: &'e mut BTreeSet<(Moment, AgentId)>,
-    answers: &'e mut Answers,
-}
-
-impl Open<'_> {
-    /// Works on one agent that was taken out of the slot, and notes what came of it.
-    fn work<T>(&mut self, record: &mut Record, work: impl FnOnce(&mut Step, &mut Record) -> T) -> T {
-        let before = record.next_timer();
-        let result = work(&mut self.step, record);
-        self.settle(record, before);
-        result
+/// A group wants a name that is at home here, or has given it to a replica.
+fn claimed(open: &mut Open<'_>, namespace: Namespace, name: AgentName, claim: Claim) {
+    let holder = open.cell.names.get(&(namespace.clone(), name.clone())).copied();
+    let of_group = |id: &AgentId| {
+        let record = open.cell.agents.get(id);
+        record.is_some_and(|record| {
+            record
+                .row
+                .member
+                .as_ref()
+                .is_some_and(|member| member.group == claim.group)
+        })
+    };
+    let free = holder.as_ref().is_none_or(of_group);
+    let held = open.cell.claims.put(namespace.clone(), name.clone(), claim);
+    if !free || held.group != claim.group {
+        return;
     }
-
-    fn settle(&mut self, record: &mut Record, before: Option<Moment>) {
-        let id = record.row.id;
-        if let Some(due) = before {
-            self.alarms.remove(&(due, id));
-        }
-        self.step.finish(record, &self.cell.watchers);
-        if !record.row.removed {
-            self.alarms.extend(record.next_timer().map(|due| (due, id)));
-        }
-    }
-
-    fn put_back(&mut self, record: Box<Record>) {
-        let key = (record.row.namespace.clone(), record.row.name.clone());
-        if record.row.removed {
-            self.cell.names.remove(&key);
-        } else {
-            self.cell.names.insert(key, record.row.id);
-            self.cell.agents.insert(record.row.id, record);
-        }
-    }
-
-    fn carry_out(&mut self, command: Command) -> Result<(Outcome, AgentId), Refusal> {
-        match (self.cell.find(&command.namespace, &command.agent), command) {
-            (
-                Err(Refusal::Unknown(_)),
-                Command {
-                    agent: AgentRef::Name(name),
-                    namespace,
-                    reason,
-                    request: Request::Register { spec, wanted },
-                    ..
+    match claim.member {
+        None => open.step.send([claim.granted()]),
+        Some(member) if member.slot() != open.cell.slot => {
+            // Those who asked here how it stands are told by its own slot from now on.
+            let watchers = open.cell.watchers.of(&namespace, &name).to_vec();
+            open.step.send(watchers.into_iter().map(|watcher| Message {
+                to: member.slot(),
+                body: Body::Watch {
+                    namespace: namespace.clone(),
+                    name: name.clone(),
+                    watcher,
                 },
-            ) => {
-                let mut record = command::register(&mut self.step, self.cell, namespace, name, spec, wanted, reason)?;
-                let id = record.row.id;
-                self.settle(&mut record, None);
-                self.put_back(record);
-                Ok((Outcome::Created, id))
-            }
-            (Err(refusal), _) => Err(refusal),
-            (Ok(id), command) => {
-                let Some(mut record) = self.cell.agents.remove(&id) else {
-                    return Err(Refusal::Gone(id));
-                };
-                let outcome = self.work(&mut record, |step, record| command::command(step, record, command));
-                self.put_back(record);
-                outcome.map(|outcome| (outcome, id))
-            }
+            }));
         }
-    }
-
-    fn answer(&self, outcome: Outcome, id: AgentId) -> Result<Answer, Refusal> {
-        let view = self.step.view_of(id).or_else(|| {
-            self.cell
-                .agents
-                .get(&id)
-                .map(|record| view::agent(record, self.step.now))
-        });
-        match view {
-            Some(agent) => Ok(Answer {
-                outcome,
-                agent,
-                correlation_id: self.step.origin.correlation_id.clone(),
-            }),
-            None => Err(Refusal::Gone(id)),
-        }
-    }
-
-    fn keep(&mut self, namespace: Namespace, key: stead_model::IdempotencyKey, agent: AgentId, answer: &Answer) {
-        let Ok(text) = serde_json::to_string(answer) else {
-            return;
-        };
-        let row = AnswerRow {
-            namespace,
-            key: key.key,
-            fingerprint: key.fingerprint,
-            at: self.step.now.wall,
-            agent,
-            answer: text,
-        };
-        self.step.put(Change::Answer(row.clone()));
-        self.answers.keep(row, self.step.now.wall);
-    }
-
-    fn close(self, reply: Option<Result<Answer, Refusal>>) -> Batch {
-        let batch = self.step.into_batch(reply);
-        self.cell.position = batch.position();
-        batch
+        Some(_) => {}
     }
 }
 

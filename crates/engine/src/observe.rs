@@ -124,7 +124,7 @@ fn spawned(step: &mut Step, record: &mut Record, result: Result<ProcessIdentity,
             }
         }
         Err(failure) => {
-            let rises = matches!(record.role(), Role::Starting | Role::Restarting) && !record.ending();
+            let rises = matches!(record.role(), Role::Starting | Role::Restarting | Role::Updating) && !record.ending();
             if rises && plan::wanted(record) == Wanted::Running {
                 record.row.instance = None;
                 failed_start(step, record, &failure);
@@ -191,6 +191,9 @@ pub(crate) fn serves(step: &mut Step, record: &mut Record, reason: Reason, detai
     match record.role() {
         Role::Starting | Role::Restarting => {
             plan::take_up_work(step, record, Why::new(reason, detail));
+        }
+        Role::Updating | Role::Scaling if !record.ending() => {
+            plan::take_up_work(step, record, Why::new(Reason::ConfigUpdate, detail));
         }
         Role::Error if !record.ending() => {
             plan::take_up_work(step, record, Why::new(Reason::SelfHealing, detail));

@@ -161,6 +161,12 @@ fn start(step: &mut Step, record: &mut Record) -> bool {
     if !matches!(record.role(), Role::Starting | Role::Restarting) && !begin(step, record, again) {
         return false;
     }
+    launch(step, record, again);
+    false
+}
+
+/// Gives the order to start the next run; with `again`, because the last one failed.
+pub(crate) fn launch(step: &mut Step, record: &mut Record, again: bool) {
     let incarnation = step.next_incarnation(record);
     record.probes = [0; 3];
     record.row.boot = step.boot.boot;
@@ -189,7 +195,6 @@ fn start(step: &mut Step, record: &mut Record) -> bool {
         };
         step.order(spawn(record, instance, process));
     }
-    false
 }
 
 /// Takes one that nothing runs to where a report finds it, on the way to serving.

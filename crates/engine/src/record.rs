@@ -41,6 +41,8 @@ pub(crate) struct Record {
     pub(crate) watched: Option<(Incarnation, Arc<AgentSpec>)>,
     /// It said something that is not published yet.
     pub(crate) unpublished: bool,
+    /// Since when it is ready, as far as this node saw.
+    pub(crate) ready_since: Option<Moment>,
     /// What the watchers were told last.
     pub(crate) told: Option<Standing>,
 }
@@ -92,6 +94,7 @@ impl Record {
             strays: BTreeSet::new(),
             watched: None,
             unpublished: false,
+            ready_since: None,
             told: None,
         }
     }
@@ -134,6 +137,7 @@ impl Record {
             streak,
             intensity,
             phase,
+            ready_since: row.ready.then_some(now),
             ..Self::new(row, spec, profile)
         };
         if record.ending() {
@@ -214,6 +218,12 @@ impl Record {
             .instance
             .as_ref()
             .is_some_and(|instance| instance.incarnation == incarnation)
+    }
+
+    /// Whether its last run ended while nobody watched: that says nothing of how it does.
+    pub(crate) fn ended_unseen(&self) -> bool {
+        let last = self.row.last_exit.as_ref();
+        last.is_some_and(|last| last.exit == stead_model::Exit::Unknown && last.incarnation == self.row.incarnation)
     }
 
     pub(crate) fn ending(&self) -> bool {

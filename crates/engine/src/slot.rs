@@ -7,6 +7,7 @@ use stead_model::journal::Receipt;
 use stead_model::{AgentId, AgentName, AgentRef, Epoch, Namespace, Position, Refusal, Slot};
 
 use crate::depend::Watchers;
+use crate::group::{Claims, Group};
 use crate::record::Record;
 
 #[derive(Debug)]
@@ -19,6 +20,9 @@ pub(crate) struct Cell {
     pub(crate) surveyed: bool,
     pub(crate) agents: BTreeMap<AgentId, Box<Record>>,
     pub(crate) names: BTreeMap<(Namespace, AgentName), AgentId>,
+    pub(crate) groups: BTreeMap<AgentId, Box<Group>>,
+    /// Names at home here that groups want for their replicas, which may live in other slots.
+    pub(crate) claims: Claims,
     pub(crate) watchers: Watchers,
 }
 
@@ -31,6 +35,8 @@ impl Cell {
             surveyed: false,
             agents: BTreeMap::new(),
             names: BTreeMap::new(),
+            groups: BTreeMap::new(),
+            claims: Claims::default(),
             watchers: Watchers::default(),
         }
     }
@@ -47,5 +53,35 @@ impl Cell {
             AgentRef::Id(id) if (1..=self.position.0).contains(&id.position()) => Err(Refusal::Gone(*id)),
             AgentRef::Id(id) => Err(Refusal::Unknown(alloc::format!("{id}"))),
         }
+    }
+
+    /// Finds a group.
+    pub(crate) fn find_group(&self, namespace: &Namespace, group: &AgentRef) -> Result<AgentId, Refusal> {
+        match group {
+            AgentRef::Name(name) => self
+                .group_named(namespace, name)
+                .map(|group| group.row.id)
+                .ok_or_else(|| Refusal::UnknownGroup(alloc::format!("{name}"))),
+            AgentRef::Id(id) if self.groups.contains_key(id) => Ok(*id),
+            AgentRef::Id(id) => Err(Refusal::UnknownGroup(alloc::format!("{id}"))),
+        }
+    }
+
+    /// The group of a name that is at home here.
+    pub(crate) fn group_named(&self, namespace: &Namespace, name: &AgentName) -> Option<&Group> {
+        let mut groups = self.groups.values().map(|group| &**group);
+        groups.find(|group| group.row.name == *name && group.row.namespace == *namespace)
+    }
+
+    /// Who has a name that is at home here, be it an agent, a group, or a group for one of its replicas.
+    pub(crate) fn taken(&self, namespace: &Namespace, name: &AgentName) -> Option<AgentId> {
+        let agent = self.names.get(&(namespace.clone(), name.clone())).copied();
+        let group = || self.group_named(namespace, name).map(|group| group.row.id);
+        let claim = || {
+            self.claims
+                .get(namespace, name)
+                .map(|claim| claim.member.unwrap_or(claim.group))
+        };
+        agent.or_else(group).or_else(claim)
     }
 }

@@ -1,19 +1,21 @@
 //! One step at work: what it may read, and what it has decided so far.
 
 use alloc::boxed::Box;
+use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use serde_json::{Map, Value};
-use stead_model::journal::{Append, Change, Durability};
+use stead_model::group::GroupView;
+use stead_model::journal::{Append, Change, Durability, GroupRow};
 use stead_model::{
-    Action, ActionId, AgentId, AgentView, Answer, BootClock, Condition, ConditionView, Epoch, Event, Evidence,
-    Happening, Health, Incarnation, InstanceId, Now, Order, Origin, PhaseId, Position, Reason, Refusal, Revision, Role,
-    Slot, Transition,
+    Action, ActionId, AgentId, AgentView, BootClock, Condition, ConditionView, Epoch, Event, Evidence, Happening,
+    Health, Incarnation, InstanceId, Now, Order, Origin, PhaseId, Position, Reason, Revision, Role, Slot, Transition,
 };
 
-use crate::batch::{Batch, Released};
+use crate::batch::{Batch, Released, Reply};
 use crate::depend::{Message, Standing};
+use crate::group::Group;
 use crate::profiles::Profiles;
 use crate::record::{Record, Timer};
 use crate::view;
@@ -45,6 +47,13 @@ pub(crate) struct Step {
     removed: Vec<AgentId>,
     /// The last view of one that was removed, for the answer.
     farewell: Option<AgentView>,
+    groups: Vec<GroupView>,
+    groups_removed: Vec<AgentId>,
+    farewell_group: Option<GroupView>,
+    /// Groups to be looked at before the step ends.
+    pub(crate) stirred: BTreeSet<AgentId>,
+    /// Agents that this step has given a new revision already.
+    revised: BTreeSet<AgentId>,
     /// The agent at hand differs from its stored row.
     touched: bool,
 }
@@ -118,6 +127,11 @@ impl Step {
             views: Vec::new(),
             removed: Vec::new(),
             farewell: None,
+            groups: Vec::new(),
+            groups_removed: Vec::new(),
+            farewell_group: None,
+            stirred: BTreeSet::new(),
+            revised: BTreeSet::new(),
             touched: false,
         }
     }
@@ -150,12 +164,58 @@ impl Step {
             namespace: record.row.namespace.clone(),
             agent: record.row.id,
             name: record.row.name.clone(),
-            revision: record.row.revision.next(),
+            revision: if self.revised.contains(&record.row.id) {
+                record.row.revision
+            } else {
+                record.row.revision.next()
+            },
             actor: self.origin.actor.clone(),
             correlation_id: record.row.correlation_id.clone(),
             trace_id: self.origin.trace_id.clone(),
             what,
         });
+    }
+
+    /// Tells what happened to a group.
+    pub(crate) fn group_event(&mut self, group: &mut Group, what: Happening) {
+        group.touched = true;
+        self.events.push(Event {
+            at: self.now.wall,
+            namespace: group.row.namespace.clone(),
+            agent: group.row.id,
+            name: group.row.name.clone(),
+            revision: group.row.revision.next(),
+            actor: self.origin.actor.clone(),
+            correlation_id: group.row.correlation_id.clone(),
+            trace_id: self.origin.trace_id.clone(),
+            what,
+        });
+    }
+
+    /// Writes a group's row.
+    pub(crate) fn put_group(&mut self, row: GroupRow) {
+        let id = row.id;
+        self.changes
+            .retain(|change| !matches!(change, Change::Group(known) if known.id == id));
+        self.put(Change::Group(Box::new(row)));
+    }
+
+    /// Shows a group as it is now.
+    pub(crate) fn show_group(&mut self, view: GroupView) {
+        self.groups.retain(|known| known.id != view.id);
+        self.groups.push(view);
+    }
+
+    /// Shows a group no longer.
+    pub(crate) fn hide_group(&mut self, last: GroupView) {
+        self.groups.retain(|known| known.id != last.id);
+        self.groups_removed.push(last.id);
+        self.farewell_group = Some(last);
+    }
+
+    /// The last view of a group that this step removed.
+    pub(crate) fn farewell_of_group(&self, id: AgentId) -> Option<GroupView> {
+        self.farewell_group.clone().filter(|view| view.id == id)
     }
 
     /// Enters the first phase of a role that may follow; says whether there is one. The table decides, nothing else.
@@ -210,6 +270,7 @@ impl Step {
             record.set_timer(Timer::Silence, None);
         }
         if !record.role().serves() {
+            record.row.draining = false;
             record.set_timer(Timer::Settle, None);
             self.ready(record, false, "it does not serve");
         }
@@ -270,8 +331,10 @@ impl Step {
 
     /// Notes whether an agent takes work.
     pub(crate) fn ready(&mut self, record: &mut Record, ready: bool, detail: &str) {
+        let ready = ready && !record.row.draining;
         if record.row.ready != ready {
             record.row.ready = ready;
+            record.ready_since = ready.then_some(self.now.moment);
             self.event(
                 record,
                 Happening::ReadinessChanged {
@@ -353,7 +416,14 @@ impl Step {
         if !core::mem::take(&mut self.touched) {
             return;
         }
-        record.row.revision = Revision(record.row.revision.0.saturating_add(1));
+        let id = record.row.id;
+        if self.revised.insert(id) {
+            record.row.revision = Revision(record.row.revision.0.saturating_add(1));
+        } else {
+            self.changes
+                .retain(|change| !matches!(change, Change::Agent(row) if row.id == id));
+            self.views.retain(|view| view.id != id);
+        }
         let standing = (!record.row.removed).then(|| Standing::of(record));
         if standing != record.told {
             record.told = standing;
@@ -375,7 +445,7 @@ impl Step {
     }
 
     /// Makes the batch.
-    pub(crate) fn into_batch(self, reply: Option<Result<Answer, Refusal>>) -> Batch {
+    pub(crate) fn into_batch(self, reply: Option<Reply>) -> Batch {
         let changed = self.changed();
         let position = if changed {
             self.position
@@ -413,6 +483,8 @@ impl Step {
                 actions,
                 views: self.views,
                 removed: self.removed,
+                groups: self.groups,
+                groups_removed: self.groups_removed,
                 messages: self.messages,
                 reply,
             },

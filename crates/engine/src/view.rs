@@ -38,6 +38,7 @@ pub(crate) fn agent(record: &Record, now: Now) -> AgentView {
             .instance
             .as_ref()
             .is_some_and(|instance| instance.spec_revision != row.spec_revision),
+        group: row.member.as_ref().map(|member| member.group_name.clone()),
         labels: record.spec.labels.clone(),
         conditions: row.conditions.clone(),
         evidence: row.evidence.clone(),

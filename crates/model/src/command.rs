@@ -1,7 +1,7 @@
 //! What people and clients ask of the engine, and how it answers.
 
 use alloc::boxed::Box;
-use alloc::string::String;
+use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 
 use schemars::JsonSchema;
@@ -81,6 +81,16 @@ pub enum Request {
         /// What it is told to be.
         spec: Box<AgentSpec>,
     },
+    /// Tell it to be something else and put that in force at once: its process is replaced, by an idle moment where it has tasks.
+    Update {
+        /// What it is told to be; as it is, to be started anew alone.
+        spec: Option<Box<AgentSpec>>,
+    },
+    /// Have it change its own size. Only for what nothing here runs.
+    Scale {
+        /// How many of itself it is to be.
+        replicas: u32,
+    },
     /// Want something else of it.
     Want(Wanted),
     /// Let it go on from a pause or maintenance.
@@ -119,6 +129,8 @@ impl Request {
         match self {
             Self::Register { .. } => "register",
             Self::Respec { .. } => "respec",
+            Self::Update { .. } => "update",
+            Self::Scale { .. } => "scale",
             Self::Want(Wanted::Running) => "start",
             Self::Want(Wanted::Paused) => "pause",
             Self::Want(Wanted::Maintenance) => "maintenance",
@@ -213,6 +225,38 @@ pub enum Refusal {
     /// It would never start.
     #[error("`depends_on.{0}`: an agent cannot wait for itself; remove this")]
     SelfDependency(AgentName),
+    /// No such group.
+    #[error("there is no group `{0}`")]
+    UnknownGroup(String),
+    /// It is told what to be by its group.
+    #[error("agent {name} is a replica of group {group}; change the group")]
+    Replica {
+        /// The agent.
+        name: AgentName,
+        /// Its group.
+        group: AgentName,
+    },
+    /// A single process has no size.
+    #[error(
+        "agent {0} is a single process; give it `replicas` in the fleet file, or create a group, to have more of it"
+    )]
+    NotScalable(AgentName),
+    /// There is no such revision to go back to.
+    #[error("{}", no_revision(*.wanted, .kept))]
+    NoRevision {
+        /// The one that was asked for; the last good one if none.
+        wanted: Option<u32>,
+        /// Those that are kept.
+        kept: Vec<u32>,
+    },
+    /// More than there may be.
+    #[error("a group has at most {limit} replicas, not {wanted}")]
+    TooManyReplicas {
+        /// What was asked for.
+        wanted: u32,
+        /// The limit.
+        limit: u32,
+    },
     /// As many tasks as one agent may have.
     #[error("the agent has {0} tasks in flight, as many as it may have")]
     TooManyTasks(u32),
@@ -227,6 +271,14 @@ pub enum Refusal {
     /// As many agents as one slot may have.
     #[error("the fleet is full: {0} agents")]
     Full(usize),
+}
+
+fn no_revision(wanted: Option<u32>, kept: &[u32]) -> String {
+    let kept = kept.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
+    match wanted {
+        Some(wanted) => alloc::format!("there is no revision {wanted} to go back to; kept are {kept}"),
+        None => alloc::format!("there is no earlier revision to go back to; kept are {kept}"),
+    }
 }
 
 #[cfg(test)]

@@ -57,7 +57,7 @@ pub struct Event {
     pub at: Wall,
     /// The namespace it happened in.
     pub namespace: Namespace,
-    /// The agent it concerns.
+    /// The agent or group it concerns.
     pub agent: AgentId,
     /// Its name at the time.
     pub name: AgentName,
@@ -162,6 +162,45 @@ pub enum Happening {
         /// How many it has now.
         in_flight: u32,
     },
+    /// A group is known from now on.
+    GroupCreated {
+        /// How many replicas are wanted.
+        replicas: u32,
+    },
+    /// Another number of replicas is wanted.
+    GroupScaled {
+        /// Before.
+        from: u32,
+        /// After.
+        to: u32,
+    },
+    /// A revision of a group's spec begins to reach its replicas.
+    RolloutStarted {
+        /// The revision before.
+        from: u32,
+        /// The new one.
+        to: u32,
+        /// Why, in the asker's words.
+        reason: Option<String>,
+    },
+    /// An update failed and is being taken back.
+    RolloutFailed {
+        /// The revision that failed.
+        revision: u32,
+        /// The revision that it goes back to; absent if there is none.
+        back_to: Option<u32>,
+        /// What failed.
+        detail: String,
+    },
+    /// An update has ended.
+    RolloutEnded {
+        /// The revision that every replica has now, or was to have.
+        revision: u32,
+        /// How it ended.
+        state: crate::group::RolloutState,
+    },
+    /// A group is no longer there.
+    GroupDeleted,
     /// Things happened that could not be kept.
     Gap {
         /// Why.
@@ -185,6 +224,12 @@ impl Happening {
             Self::RestartScheduled { .. } => "restart_scheduled",
             Self::TaskAssigned { .. } => "task_assigned",
             Self::TaskCompleted { .. } => "task_completed",
+            Self::GroupCreated { .. } => "group_created",
+            Self::GroupScaled { .. } => "group_scaled",
+            Self::RolloutStarted { .. } => "rollout_started",
+            Self::RolloutFailed { .. } => "rollout_failed",
+            Self::RolloutEnded { .. } => "rollout_ended",
+            Self::GroupDeleted => "group_deleted",
             Self::Gap { .. } => "gap",
         }
     }

@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+use crate::group::{RolloutState, UpdateSpec};
 use crate::{
     AgentId, AgentName, AgentSpec, ConditionView, Epoch, Event, Evidence, Exit, Health, Incarnation, Intent, Namespace,
     Position, ProcessIdentity, Revision, Sequence, Slot, StoredWait, Transition, Wall,
@@ -174,8 +175,10 @@ impl Receipt {
 pub enum Change {
     /// State of an agent; key: its id. One that is removed stays as a tombstone.
     Agent(Box<AgentRow>),
-    /// What an agent is told to be; key: its id and the spec's number.
+    /// What an agent, or each replica of a group, is told to be; key: its id and the spec's number.
     Spec(Box<SpecRow>),
+    /// State of a group; key: its id. One that is removed stays as a tombstone.
+    Group(Box<GroupRow>),
     /// The answer to a request with an idempotency key; key: namespace and that key.
     Answer(AnswerRow),
 }
@@ -186,8 +189,9 @@ impl Change {
         match (self, other) {
             (Self::Agent(one), Self::Agent(other)) => one.id == other.id,
             (Self::Spec(one), Self::Spec(other)) => (one.agent, one.revision) == (other.agent, other.revision),
+            (Self::Group(one), Self::Group(other)) => one.id == other.id,
             (Self::Answer(one), Self::Answer(other)) => (&one.namespace, &one.key) == (&other.namespace, &other.key),
-            (Self::Agent(_) | Self::Spec(_) | Self::Answer(_), _) => false,
+            (Self::Agent(_) | Self::Spec(_) | Self::Group(_) | Self::Answer(_), _) => false,
         }
     }
 }
@@ -203,8 +207,10 @@ pub struct SlotState {
     pub position: Position,
     /// Agents, tombstones left out.
     pub agents: Vec<AgentRow>,
-    /// The current spec of each.
+    /// The current spec of each agent, and every kept one of each group.
     pub specs: Vec<SpecRow>,
+    /// Groups, tombstones left out.
+    pub groups: Vec<GroupRow>,
     /// Answers that a repeated request must get again.
     pub answers: Vec<AnswerRow>,
 }
@@ -219,6 +225,7 @@ impl SlotState {
             position: Position(0),
             agents: Vec::new(),
             specs: Vec::new(),
+            groups: Vec::new(),
             answers: Vec::new(),
         }
     }
@@ -308,9 +315,116 @@ pub struct AgentRow {
     pub tasks: Vec<String>,
     /// The request or cause that its present way began with.
     pub correlation_id: String,
+    /// The group that it is a replica of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub member: Option<MemberRow>,
+    /// Its process is to be replaced once its tasks are done; until then it takes no new ones.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub draining: bool,
     /// It is gone; the row is a tombstone.
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub removed: bool,
+}
+
+/// A replica's place in its group.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct MemberRow {
+    /// The group's id.
+    pub group: AgentId,
+    /// The group's name.
+    pub group_name: AgentName,
+    /// Which replica, from 1.
+    pub ordinal: u32,
+    /// The revision of the group's spec that it was told last.
+    pub revision: u32,
+    /// Its restarts when it was told so; one more before it passed means that the revision fails.
+    pub restarts: u64,
+    /// It was available with that revision for as long as it must be.
+    pub passed: bool,
+}
+
+/// State of a group as it is stored.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct GroupRow {
+    /// The group.
+    pub id: AgentId,
+    /// Its namespace.
+    pub namespace: Namespace,
+    /// Its name.
+    pub name: AgentName,
+    /// Version of this row, contiguous from 1.
+    pub revision: Revision,
+    /// What is wanted of its replicas.
+    pub intent: Intent,
+    /// How many replicas are wanted.
+    pub replicas: u32,
+    /// How a new spec reaches them.
+    pub update: UpdateSpec,
+    /// The revision of the spec that replicas are brought to.
+    pub target: u32,
+    /// The last revision that every replica passed with.
+    pub good: u32,
+    /// Kept revisions, the oldest first.
+    pub revisions: Vec<RevisionRow>,
+    /// The update under way, or the last one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<RolloutRow>,
+    /// The request or cause that its present way began with.
+    pub correlation_id: String,
+    /// It is gone; the row is a tombstone.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub removed: bool,
+}
+
+impl GroupRow {
+    /// The first kept revision of its spec.
+    #[must_use]
+    pub fn oldest(&self) -> u32 {
+        self.revisions.first().map_or(0, |row| row.number)
+    }
+}
+
+/// One kept revision of a group's spec.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RevisionRow {
+    /// Its number.
+    pub number: u32,
+    /// Who gave it.
+    pub actor: String,
+    /// When.
+    pub at: Wall,
+    /// Why, in their words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// An update to it failed.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub failed: bool,
+}
+
+/// An update of a group as it is stored.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RolloutRow {
+    /// Where it stands.
+    pub state: RolloutState,
+    /// The revision that it came from.
+    pub from: u32,
+    /// The revision that it was asked to go to.
+    pub to: u32,
+    /// Since when.
+    pub began: Wall,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<Wall>,
+    /// When it is given up unless it gets on before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<StoredWait>,
+    /// How many replicas had passed when it last got on.
+    pub passed: u32,
+    /// Who asked for it.
+    pub actor: String,
+    /// Why it was asked for, or why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
 }
 
 /// An instance as it is stored.

@@ -8,6 +8,7 @@ extern crate alloc;
 mod action;
 mod command;
 mod event;
+pub mod group;
 mod id;
 mod instance;
 pub mod journal;

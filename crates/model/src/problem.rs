@@ -47,12 +47,16 @@ codes! {
     ForeignOrigin = "foreign-origin", 403, "The request came by way of another site";
     NotFound = "not-found", 404, "There is nothing here";
     UnknownAgent = "unknown-agent", 404, "There is no such agent";
+    UnknownGroup = "unknown-group", 404, "There is no such group";
     AgentGone = "agent-gone", 410, "The agent was deleted";
     CursorGone = "cursor-gone", 410, "What the cursor points at is no longer kept";
     MethodNotAllowed = "method-not-allowed", 405, "This cannot be done here";
     DuplicateName = "duplicate-name", 409, "The name is taken";
     NotPossible = "not-possible", 409, "The agent's phase does not permit it";
     IdempotencyKeyReused = "idempotency-key-reused", 422, "The idempotency key was used for another request";
+    PartOfGroup = "part-of-group", 409, "The agent is a replica of a group";
+    NotScalable = "not-scalable", 409, "The agent cannot be scaled";
+    NoRevision = "no-revision", 409, "There is no such revision to go back to";
     StaleRevision = "stale-revision", 412, "The agent has changed since";
     TooLarge = "too-large", 413, "The request is too large";
     UnsupportedMediaType = "unsupported-media-type", 415, "The body must be JSON";
@@ -138,7 +142,13 @@ impl From<crate::Refusal> for Problem {
             | Refusal::ProfileChange
             | Refusal::DriverChange
             | Refusal::SelfDependency(_) => ProblemCode::InvalidSpec,
-            Refusal::TooManyTasks(_) | Refusal::TooLong { .. } | Refusal::Full(_) => ProblemCode::LimitReached,
+            Refusal::UnknownGroup(_) => ProblemCode::UnknownGroup,
+            Refusal::Replica { .. } => ProblemCode::PartOfGroup,
+            Refusal::NotScalable(_) => ProblemCode::NotScalable,
+            Refusal::NoRevision { .. } => ProblemCode::NoRevision,
+            Refusal::TooManyReplicas { .. } | Refusal::TooManyTasks(_) | Refusal::TooLong { .. } | Refusal::Full(_) => {
+                ProblemCode::LimitReached
+            }
         };
         let mut problem = Self::new(code, alloc::format!("{refusal}"));
         if let Refusal::NotPossible { possible, verbs, .. } = refusal {

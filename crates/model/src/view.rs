@@ -52,6 +52,9 @@ pub struct AgentView {
     /// Its live instance was started with an older spec; a restart puts the current one in force.
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub restart_pending: bool,
+    /// The group that it is a replica of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<AgentName>,
     /// Free words to select by.
     pub labels: BTreeMap<String, String>,
     /// What holds beside its health.

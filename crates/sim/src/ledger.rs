@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use stead_model::journal::{AgentRow, Append, Change};
 use stead_model::profile::{agent, component};
-use stead_model::{AgentId, AgentView, Event, InstanceId, Outcome, Position, Profile, Revision, Slot, Transition};
+use stead_model::{
+    AgentId, AgentView, Event, InstanceId, Outcome, Position, Profile, Revision, Slot, Transition, Wanted,
+};
 
 /// What one append says, kept when the append itself is gone into the store.
 #[derive(Debug)]
@@ -75,7 +77,8 @@ impl Ledger {
                         row.name, before.revision, row.revision
                     ));
                 }
-                if before.intent != row.intent && !by_command {
+                let by_group = row.member.is_some() && row.intent.wanted == Wanted::Deleted;
+                if before.intent != row.intent && !by_command && !by_group {
                     return Err(format!("the intent of {} was changed by nobody", row.name));
                 }
                 if row.incarnation < before.incarnation {

@@ -26,6 +26,19 @@ pub(crate) fn happening(what: &Happening) -> String {
         Happening::RestartScheduled { attempt, due } => format!("attempt {attempt} due {due}"),
         Happening::TaskAssigned { task, in_flight } => format!("got {task}, {in_flight} in flight"),
         Happening::TaskCompleted { task, in_flight } => format!("did {task}, {in_flight} in flight"),
+        Happening::GroupCreated { replicas } => format!("a group of {replicas}"),
+        Happening::GroupScaled { from, to } => format!("scaled {from} -> {to}"),
+        Happening::RolloutStarted { from, to, .. } => format!("update {from} -> {to}"),
+        Happening::RolloutFailed {
+            revision,
+            back_to,
+            detail,
+        } => {
+            let back = back_to.map_or_else(|| "nowhere".to_owned(), |back| back.to_string());
+            format!("update to {revision} failed, back to {back}: {detail}")
+        }
+        Happening::RolloutEnded { revision, state } => format!("update ended at {revision}: {}", state.as_str()),
+        Happening::GroupDeleted => "the group is gone".to_owned(),
         Happening::Gap { detail } => format!("gap: {detail}"),
     }
 }

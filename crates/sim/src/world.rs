@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use stead_engine::{Input, Released};
+use stead_engine::{Input, Released, Reply};
+use stead_model::group::{GroupCommand, GroupRequest, GroupView};
 use stead_model::journal::SlotState;
 use stead_model::{
     Action, AgentId, AgentName, AgentRef, AgentView, Answer, BootClock, Command, Exit, Explanation, IdempotencyKey,
@@ -83,6 +84,7 @@ pub struct World {
     requests: u64,
     answers: BTreeMap<u64, Result<Answer, Refusal>>,
     views: BTreeMap<AgentId, AgentView>,
+    groups: BTreeMap<AgentId, GroupView>,
     told: Vec<String>,
 }
 
@@ -116,6 +118,7 @@ impl World {
             requests: 0,
             answers: BTreeMap::new(),
             views: BTreeMap::new(),
+            groups: BTreeMap::new(),
             told: Vec::new(),
         };
         world.start();
@@ -260,7 +263,7 @@ impl World {
                 trace_id: None,
             },
             namespace: Namespace::default(),
-            agent: agent_ref(name),
+            agent: self.refer(name),
             expected,
             idempotency,
             reason: None,
@@ -270,6 +273,43 @@ impl World {
             node.inputs.push_back((Input::Command(Box::new(command)), Some(id)));
         }
         id
+    }
+
+    /// Hands in a request about a group. Its answer is told, not kept.
+    pub fn request_of_group(&mut self, name: &str, request: GroupRequest) {
+        self.requests += 1;
+        let id = self.requests;
+        let command = GroupCommand {
+            origin: Origin {
+                actor: "ann".into(),
+                correlation_id: format!("r-{id}"),
+                trace_id: None,
+            },
+            namespace: Namespace::default(),
+            group: agent_ref(name),
+            expected: None,
+            idempotency: None,
+            reason: None,
+            request,
+        };
+        if let Some(node) = &mut self.node {
+            node.inputs.push_back((Input::Group(Box::new(command)), Some(id)));
+        }
+    }
+
+    /// A group as readers last saw it.
+    #[must_use]
+    pub fn group(&self, name: &str) -> Option<&GroupView> {
+        self.groups.values().find(|group| group.name.as_str() == name)
+    }
+
+    /// A replica by its id, since its name may be at home elsewhere; others by name.
+    fn refer(&self, name: &str) -> AgentRef {
+        let replica = self
+            .ledger
+            .agents()
+            .find(|row| row.name.as_str() == name && row.member.is_some());
+        replica.map_or_else(|| agent_ref(name), |row| AgentRef::Id(row.id))
     }
 
     /// The answer to a request, if it has left the daemon.
@@ -347,6 +387,10 @@ impl World {
         if let Some((input, request)) = node.inputs.pop_front() {
             let slot = match &input {
                 Input::Command(command) => match &command.agent {
+                    AgentRef::Name(name) => Slot::home(&command.namespace, name.as_str()),
+                    AgentRef::Id(id) => id.slot(),
+                },
+                Input::Group(command) => match &command.group {
                     AgentRef::Name(name) => Slot::home(&command.namespace, name.as_str()),
                     AgentRef::Id(id) => id.slot(),
                 },
@@ -450,6 +494,8 @@ impl World {
             actions,
             views,
             removed,
+            groups,
+            groups_removed,
             messages,
             reply,
         } = batch
@@ -464,15 +510,31 @@ impl World {
         for id in removed {
             self.views.remove(&id);
         }
-        if let (Some(reply), Some(request)) = (reply, request) {
-            match &reply {
-                Ok(answer) => {
-                    self.ledger.acknowledge(answer.outcome, &answer.agent);
-                    self.tell(format!("{} <- {:?}", answer.agent.name, answer.outcome));
-                }
-                Err(refusal) => self.tell(format!("refused: {refusal}")),
+        for view in groups {
+            if self.groups.get(&view.id).map(|known| &known.summary) != Some(&view.summary) {
+                self.tell(view.summary.clone());
             }
-            self.answers.insert(request, reply);
+            self.groups.insert(view.id, view);
+        }
+        for id in groups_removed {
+            self.groups.remove(&id);
+        }
+        match (reply, request) {
+            (Some(Reply::Agent(reply)), Some(request)) => {
+                match &reply {
+                    Ok(answer) => {
+                        self.ledger.acknowledge(answer.outcome, &answer.agent);
+                        self.tell(format!("{} <- {:?}", answer.agent.name, answer.outcome));
+                    }
+                    Err(refusal) => self.tell(format!("refused: {refusal}")),
+                }
+                self.answers.insert(request, reply.map(|answer| *answer));
+            }
+            (Some(Reply::Group(Ok(answer))), _) => {
+                self.tell(format!("{} <- {:?}", answer.group.name, answer.outcome));
+            }
+            (Some(Reply::Group(Err(refusal))), _) => self.tell(format!("refused: {refusal}")),
+            (Some(Reply::Agent(_)), None) | (None, _) => {}
         }
     }
 
@@ -564,8 +626,8 @@ impl World {
     pub fn explain(&self, name: &str) -> Result<Explanation, Refusal> {
         let node = self.node.as_ref().ok_or_else(|| Refusal::Unknown(name.into()))?;
         let namespace = Namespace::default();
-        node.look(home(name))
-            .explain(self.clock(), &namespace, &agent_ref(name))
+        let agent = self.refer(name);
+        node.look(home(&agent)).explain(self.clock(), &namespace, &agent)
     }
 
     /// Where an agent may go.
@@ -574,7 +636,8 @@ impl World {
     /// The engine's refusal; also when the daemon is down.
     pub fn lifecycle(&self, name: &str) -> Result<LifecycleView, Refusal> {
         let node = self.node.as_ref().ok_or_else(|| Refusal::Unknown(name.into()))?;
-        node.look(home(name)).lifecycle(&Namespace::default(), &agent_ref(name))
+        let agent = self.refer(name);
+        node.look(home(&agent)).lifecycle(&Namespace::default(), &agent)
     }
 
     /// The run that an agent is in, as last decided.
@@ -674,9 +737,9 @@ fn agent_ref(name: &str) -> AgentRef {
     name.parse().expect("names in tests are names")
 }
 
-fn home(name: &str) -> Slot {
-    match agent_ref(name) {
-        AgentRef::Name(name) => Slot::home(&Namespace::default(), AgentName::as_str(&name)),
+fn home(agent: &AgentRef) -> Slot {
+    match agent {
+        AgentRef::Name(name) => Slot::home(&Namespace::default(), AgentName::as_str(name)),
         AgentRef::Id(id) => id.slot(),
     }
 }

@@ -248,6 +248,8 @@ fn row(id: AgentId, position: u64) -> AgentRow {
         deadline: None,
         tasks: Vec::new(),
         correlation_id: "0-1-1".into(),
+        member: None,
+        draining: false,
         removed: false,
     }
 }

@@ -39,6 +39,7 @@ pub(crate) fn stray(append: &Append) -> Option<AgentId> {
         .filter_map(|change| match change {
             Change::Agent(row) => Some(row.id),
             Change::Spec(row) => Some(row.agent),
+            Change::Group(row) => Some(row.id),
             Change::Answer(_) => None,
         })
         .find(|agent| agent.slot() != append.slot)

@@ -55,6 +55,33 @@ fn happening(what: &Happening) -> String {
         Happening::RestartScheduled { attempt, due } => format!("restart {attempt} due at {due}"),
         Happening::TaskAssigned { task, in_flight } => format!("got task {task}, {in_flight} in flight"),
         Happening::TaskCompleted { task, in_flight } => format!("completed task {task}, {in_flight} in flight"),
+        Happening::GroupCreated { replicas } => format!("group of {replicas} created"),
+        Happening::GroupScaled { from, to } => format!("scaled {from} → {to}"),
+        Happening::RolloutStarted { from, to, reason } => {
+            format!(
+                "update {from} → {to} begins{}",
+                because(reason.as_deref().unwrap_or_default())
+            )
+        }
+        Happening::RolloutFailed {
+            revision,
+            back_to,
+            detail,
+        } => {
+            let back = back_to.map_or_else(
+                || "there is nothing to go back to".to_owned(),
+                |back| format!("it goes back to revision {back}"),
+            );
+            format!(
+                "{} revision {revision}{}; {back}",
+                "update failed".red(),
+                because(detail)
+            )
+        }
+        Happening::RolloutEnded { revision, state } => {
+            format!("update ended at revision {revision}: {}", state.as_str())
+        }
+        Happening::GroupDeleted => "group deleted".to_owned(),
         Happening::Gap { detail } => format!("{} {detail}", "gap:".red()),
     }
 }

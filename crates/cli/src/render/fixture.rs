@@ -30,6 +30,7 @@ pub(crate) fn agent(name: &str) -> AgentView {
         revision: Revision(17),
         spec_revision: 1,
         restart_pending: false,
+        group: None,
         labels: [("team".to_owned(), "red".to_owned())].into(),
         conditions: vec![ConditionView {
             condition: Condition::Unverified,

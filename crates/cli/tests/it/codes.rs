@@ -9,9 +9,16 @@ fn every_problem_of_the_daemon_ends_with_the_exit_code_of_the_guide() {
     let daemon = Daemon::start();
     for code in ProblemCode::ALL {
         let expected = match code {
-            ProblemCode::UnknownAgent | ProblemCode::NotFound | ProblemCode::AgentGone | ProblemCode::CursorGone => 4,
+            ProblemCode::UnknownAgent
+            | ProblemCode::UnknownGroup
+            | ProblemCode::NotFound
+            | ProblemCode::AgentGone
+            | ProblemCode::CursorGone => 4,
             ProblemCode::DuplicateName
             | ProblemCode::NotPossible
+            | ProblemCode::PartOfGroup
+            | ProblemCode::NotScalable
+            | ProblemCode::NoRevision
             | ProblemCode::StaleRevision
             | ProblemCode::InvalidSpec
             | ProblemCode::InvalidConfig

@@ -203,6 +203,12 @@ const KINDS: &[&str] = &[
     "restart_scheduled",
     "task_assigned",
     "task_completed",
+    "group_created",
+    "group_scaled",
+    "rollout_started",
+    "rollout_failed",
+    "rollout_ended",
+    "group_deleted",
     "gap",
 ];
 

@@ -137,6 +137,7 @@ impl Pump {
                     states.push(SlotState {
                         agents: Vec::new(),
                         specs: Vec::new(),
+                        groups: Vec::new(),
                         answers: Vec::new(),
                         ..state
                     });

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
-use stead_engine::{Batch, Released};
+use stead_engine::{Batch, Released, Reply};
+use stead_model::group::GroupAnswer;
 use stead_model::journal::{Durability, Receipt};
 use stead_model::{AgentId, Answer, Problem, Slot};
 use tokio::sync::oneshot;
@@ -14,23 +15,42 @@ pub(crate) enum Waiter {
     Nobody,
     /// The daemon itself, which has adopted what lives once this is published.
     Adoption,
-    /// A client.
+    /// A client who asked about an agent.
     Asker(oneshot::Sender<Result<Answer, Problem>>),
+    /// A client who asked about a group.
+    GroupAsker(oneshot::Sender<Result<GroupAnswer, Problem>>),
 }
 
 impl Waiter {
     /// Gives the answer. One who left needs none.
-    pub(crate) fn answer(self, result: Result<Answer, Problem>) {
+    pub(crate) fn answer(self, reply: Reply) {
+        match (self, reply) {
+            (Self::Asker(back), Reply::Agent(result)) => {
+                let _ = back.send(result.map(|answer| *answer).map_err(Problem::from));
+            }
+            (Self::GroupAsker(back), Reply::Group(result)) => {
+                let _ = back.send(result.map(|answer| *answer).map_err(Problem::from));
+            }
+            (Self::Nobody | Self::Adoption | Self::Asker(_) | Self::GroupAsker(_), _) => {}
+        }
+    }
+
+    /// Gives a problem in place of an answer.
+    pub(crate) fn refuse(self, problem: Problem) {
         match self {
             Self::Nobody | Self::Adoption => {}
             Self::Asker(back) => {
-                let _ = back.send(result);
+                let _ = back.send(Err(problem));
+            }
+            Self::GroupAsker(back) => {
+                let _ = back.send(Err(problem));
             }
         }
     }
 
-    pub(crate) fn refuse(self, problem: Problem) {
-        self.answer(Err(problem));
+    /// Whether somebody waits.
+    const fn is_asker(&self) -> bool {
+        matches!(self, Self::Asker(_) | Self::GroupAsker(_))
     }
 }
 
@@ -144,7 +164,7 @@ impl Lane {
 
     fn give_up(&mut self, problem: &Problem) {
         for held in &mut self.batches {
-            if matches!(held.waiter, Waiter::Asker(_)) {
+            if held.waiter.is_asker() {
                 std::mem::replace(&mut held.waiter, Waiter::Nobody).refuse(problem.clone());
             }
         }

@@ -89,6 +89,8 @@ pub(crate) fn register(
         deadline: None,
         tasks: Vec::new(),
         correlation_id: step.origin.correlation_id.clone(),
+        member: None,
+        draining: false,
         removed: false,
     };
     step.put(Change::Spec(Box::new(SpecRow {

@@ -4,7 +4,9 @@ use alloc::string::String;
 
 use stead_model::{Happening, Outcome, Reason, Refusal, Role};
 
+use super::update::drained;
 use super::{bounded, not_possible};
+use crate::plan::plan;
 use crate::record::Record;
 use crate::step::{Step, Why};
 
@@ -78,6 +80,10 @@ pub(crate) fn complete(
         if !step.hop(record, Role::Idle, why.clone()) {
             step.hop(record, Role::Ready, why);
         }
+    }
+    if record.row.tasks.is_empty() {
+        drained(step, record);
+        plan(step, record);
     }
     Ok(Outcome::Accepted)
 }

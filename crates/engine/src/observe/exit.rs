@@ -22,6 +22,10 @@ pub(crate) fn exited(step: &mut Step, record: &mut Record, exit: Exit, swept: u3
         exit,
         at: step.now.wall,
     });
+    if let (Exit::Unknown, Some(member)) = (exit, &mut record.row.member) {
+        // It may have been the end of the whole machine; no revision is judged by that.
+        member.restarts = member.restarts.saturating_add(1);
+    }
     let told = describe(exit, swept, record.row.tasks.len(), instance.ending);
     record.row.tasks.clear();
     step.claim(record, None, "it ended");
@@ -38,6 +42,7 @@ pub(crate) fn exited(step: &mut Step, record: &mut Record, exit: Exit, swept: u3
         .with("swept", swept);
     let again = plan::wanted(record) == Wanted::Running;
     match record.role() {
+        Role::Updating if instance.ending && again => replaced(step, record, why),
         Role::Ready | Role::Busy | Role::Idle | Role::Impaired | Role::Updating | Role::Scaling => {
             crashed(step, record, exit, why);
         }
@@ -76,6 +81,22 @@ pub(crate) fn exited(step: &mut Step, record: &mut Record, exit: Exit, swept: u3
         }
     }
     plan(step, record);
+}
+
+/// It was ended on account of an update: the next one is started in its place, at once where nothing stands against it.
+fn replaced(step: &mut Step, record: &mut Record, why: Why) {
+    if plan::obstacle(step.surveyed, record).is_none() {
+        plan::launch(step, record, false);
+    } else {
+        let why = Why {
+            reason: Reason::ConfigUpdate,
+            ..why
+        };
+        if !step.hop(record, Role::Failed, why.clone()) {
+            while plan::go_down(step, record, &why) {}
+        }
+        step.health(record, Health::Unknown, "it is between two processes");
+    }
 }
 
 /// It ended while it came up, unasked.

@@ -118,7 +118,7 @@ fn adopt(step: &mut Step, record: &mut Record, live: &LiveInstance) {
             row.ending = false;
         }
         match record.role() {
-            Role::Stopping | Role::Maintenance | Role::Suspended => {
+            Role::Stopping | Role::Maintenance | Role::Suspended | Role::Updating => {
                 step.set_deadline(record);
                 plan::end(step, record);
             }
@@ -131,7 +131,6 @@ fn adopt(step: &mut Step, record: &mut Record, live: &LiveInstance) {
             | Role::Busy
             | Role::Idle
             | Role::Impaired
-            | Role::Updating
             | Role::Scaling
             | Role::Error
             | Role::Failed

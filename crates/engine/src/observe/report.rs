@@ -59,7 +59,8 @@ fn heard(step: &mut Step, record: &mut Record) {
     if comes && matches!(record.role(), Role::Failed | Role::TimedOut) {
         plan::come_back(step, record);
     }
-    if comes || record.role().is_up() {
+    let changes = matches!(record.role(), Role::Updating | Role::Scaling);
+    if comes || changes || record.role().is_up() {
         serves(step, record, Reason::ReadinessComplete, "it reports");
     }
     if record.role().is_up() {

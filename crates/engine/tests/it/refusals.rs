@@ -1,6 +1,6 @@
 //! What is refused, and what is given back unharmed.
 
-use stead_engine::{Batch, Engine, Input, NotOwned};
+use stead_engine::{Batch, Engine, Input, NotOwned, Reply};
 use stead_model::journal::{Durability, SlotState};
 use stead_model::{
     AgentId, AgentRef, AgentSpec, Answer, Command, Epoch, Namespace, Observation, Origin, Position, Refusal, Report,
@@ -37,7 +37,10 @@ fn written(mut batch: Batch) -> Result<Answer, Refusal> {
             state.receipt()
         }
     };
-    batch.release(&receipt).unwrap().reply.unwrap()
+    match batch.release(&receipt).unwrap().reply.unwrap() {
+        Reply::Agent(reply) => reply.map(|answer| *answer),
+        Reply::Group(reply) => panic!("an answer about a group: {reply:?}"),
+    }
 }
 
 fn engine(slot: Slot) -> Engine {

@@ -85,7 +85,7 @@ impl Rig {
                 Change::Agent(row) if row.removed => drop(self.rows.remove(&row.id)),
                 Change::Agent(row) => drop(self.rows.insert(row.id, AgentRow::clone(row))),
                 Change::Spec(row) => drop(self.specs.insert(row.agent, SpecRow::clone(row))),
-                Change::Answer(_) => {}
+                Change::Group(_) | Change::Answer(_) => {}
             }
         }
         self.history.extend(append.transitions.iter().cloned());

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use stead_engine::{Batch, Engine, Input, Released, Step, Wish, wish};
+use stead_engine::{Batch, Engine, Input, Released, Reply, Step, Wish, wish};
 use stead_model::journal::{AgentRow, InstanceRow, SlotState, SpecRow};
 use stead_model::profile::{agent, component};
 use stead_model::spec::ProcessSpec;
@@ -102,6 +102,8 @@ impl Bench {
             deadline,
             tasks: vec![],
             correlation_id: "r-0".into(),
+            member: None,
+            draining: false,
             removed: false,
         };
         let at = stead_model::Wall::default();
@@ -183,6 +185,10 @@ impl Bench {
             }
         };
         let Released { actions, reply, .. } = batch.release(&receipt).unwrap();
+        let reply = reply.and_then(|reply| match reply {
+            Reply::Agent(reply) => Some(reply.map(|answer| *answer)),
+            Reply::Group(_) => None,
+        });
         (reply, actions)
     }
 

@@ -8,6 +8,7 @@
 )]
 
 mod crashes;
+mod groups;
 mod lifecycle;
 mod script;
 mod stories;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use stead_model::group::GroupRequest;
 use stead_model::spec::ProbeKind;
 use stead_model::{
     AgentSpec, Exit, IdempotencyKey, Notice, Observation, Report, Request, Revision, Signal, Span, Wanted,
@@ -16,9 +17,13 @@ pub(crate) fn play(story: &str) -> String {
 /// Plays a story with its agents spread over so many engines.
 pub(crate) fn play_in(engines: usize, story: &str) -> String {
     let lines: Vec<Line<'_>> = story.lines().filter_map(Line::read).collect();
-    let names: Vec<&str> = lines
+    let mut names: Vec<String> = lines.iter().map(|line| line.name.to_owned()).collect();
+    for group in lines.iter().filter(|line| line.verb == "create-group") {
+        names.extend((1..=MOST_REPLICAS).map(|ordinal| format!("{}-{ordinal}", group.name)));
+    }
+    let names: Vec<&str> = names
         .iter()
-        .map(|line| line.name)
+        .map(String::as_str)
         .filter(|name| !name.is_empty())
         .collect();
     let mut world = World::new(engines, &names);
@@ -30,6 +35,9 @@ pub(crate) fn play_in(engines: usize, story: &str) -> String {
     world.check_history().unwrap();
     world.transcript()
 }
+
+/// How many replicas a group of a story has at most.
+const MOST_REPLICAS: u32 = 8;
 
 struct Line<'a> {
     at: Duration,
@@ -82,6 +90,9 @@ impl<'a> Line<'a> {
                     spec: Box::new(spec(rest)),
                 },
             ),
+            "create-group" | "update-group" | "scale-group" | "undo-group" | "restart-group" | "stop-group"
+            | "start-group" | "pause-group" | "delete-group" => world.request_of_group(name, group_request(verb, rest)),
+            "expect-group" => self.expect_group(world),
             "crash" => {
                 world.crash(match rest_or(self.name, rest) {
                     "daemon" => Crash::Daemon,
@@ -196,6 +207,24 @@ impl<'a> Line<'a> {
         world.request_with(self.name, request, expected, key);
     }
 
+    fn expect_group(&self, world: &World) {
+        let what = format!("`{}` of group {}\n{}", self.rest, self.name, world.transcript());
+        if self.rest == "nobody" {
+            assert!(world.group(self.name).is_none(), "{what}");
+            return;
+        }
+        let view = serde_json::to_value(world.group(self.name).expect("a group")).unwrap();
+        for word in self.rest.split(' ') {
+            let (key, wanted) = word.split_once('=').expect("key=value");
+            let found = match key {
+                "rollout" => &view["rollout"]["state"],
+                key => &view[key],
+            };
+            let found = found.as_str().map_or_else(|| found.to_string(), str::to_owned);
+            assert_eq!(found, wanted, "{what}");
+        }
+    }
+
     fn expect(&self, world: &World) {
         let what = format!("`{}` of {}\n{}", self.rest, self.name, world.transcript());
         if self.rest == "nobody" {
@@ -231,6 +260,26 @@ fn spec(text: &str) -> AgentSpec {
     stream.next().expect("a spec").unwrap()
 }
 
+fn group_request(verb: &str, rest: &str) -> GroupRequest {
+    let spec = || Box::new(serde_json::from_str(rest).expect("a group's spec"));
+    match verb {
+        "create-group" => GroupRequest::Create {
+            spec: spec(),
+            wanted: Wanted::Running,
+        },
+        "update-group" => GroupRequest::Respec { spec: spec() },
+        "scale-group" => GroupRequest::Scale {
+            replicas: rest.parse().unwrap(),
+        },
+        "undo-group" => GroupRequest::Undo { to: rest.parse().ok() },
+        "restart-group" => GroupRequest::Restart,
+        "stop-group" => GroupRequest::Want(Wanted::Stopped),
+        "start-group" => GroupRequest::Want(Wanted::Running),
+        "pause-group" => GroupRequest::Want(Wanted::Paused),
+        _ => GroupRequest::Want(Wanted::Deleted),
+    }
+}
+
 fn request(verb: &str, rest: &str) -> Request {
     let first = rest.split(' ').next().unwrap_or("").to_owned();
     match verb {
@@ -246,6 +295,12 @@ fn request(verb: &str, rest: &str) -> Request {
         "deploy" => Request::Deploy,
         "restart" => Request::Restart,
         "reset" => Request::Reset,
+        "update" => Request::Update {
+            spec: (!rest.is_empty()).then(|| Box::new(spec(rest))),
+        },
+        "scale" => Request::Scale {
+            replicas: rest.parse().unwrap(),
+        },
         "assign" => Request::Assign { task: first },
         "complete" => Request::Complete { task: first },
         "error" => Request::ReportError {

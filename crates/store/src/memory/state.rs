@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use stead_model::journal::{AgentRow, AnswerRow, Append, Change, SlotState, SpecRow};
+use stead_model::journal::{AgentRow, AnswerRow, Append, Change, GroupRow, SlotState, SpecRow};
 use stead_model::{AgentId, AgentName, Event, Namespace, Sequence, Slot, Transition, Wall};
 
 use crate::lease::Head;
@@ -18,6 +18,7 @@ pub(super) struct State {
     agents: BTreeMap<AgentId, AgentRow>,
     live: BTreeMap<(Namespace, AgentName), AgentId>,
     specs: BTreeMap<(AgentId, u32), SpecRow>,
+    groups: BTreeMap<AgentId, GroupRow>,
     answers: BTreeMap<AnswerKey, (Slot, AnswerRow)>,
     transitions: BTreeMap<u64, Transition>,
     numbers: BTreeMap<(AgentId, Sequence), u64>,
@@ -31,6 +32,7 @@ enum Before {
     Head(Slot, Option<Head>),
     Agent(AgentId, Option<Box<AgentRow>>),
     Spec((AgentId, u32), Option<Box<SpecRow>>),
+    Group(AgentId, Option<Box<GroupRow>>),
     Answer(AnswerKey, Option<(Slot, AnswerRow)>),
     Transition(u64, Option<Box<Transition>>),
     Event(u64, Option<Box<(EventCursor, Event)>>),
@@ -91,6 +93,10 @@ impl State {
                     let key = (row.agent, row.revision);
                     let before = self.specs.insert(key, SpecRow::clone(row));
                     step.push(Before::Spec(key, before.map(Box::new)));
+                }
+                Change::Group(row) => {
+                    let before = self.groups.insert(row.id, GroupRow::clone(row));
+                    step.push(Before::Group(row.id, before.map(Box::new)));
                 }
                 Change::Answer(row) => {
                     let key = (row.namespace.clone(), row.key.clone());
@@ -174,6 +180,7 @@ impl State {
                 Before::Head(slot, head) => put(&mut self.heads, slot, head),
                 Before::Agent(id, row) => drop(self.set_agent(id, row.map(|row| *row))),
                 Before::Spec(key, row) => put(&mut self.specs, key, row.map(|row| *row)),
+                Before::Group(id, row) => put(&mut self.groups, id, row.map(|row| *row)),
                 Before::Answer(key, row) => put(&mut self.answers, key, row),
                 Before::Transition(id, row) => drop(self.set_transition(id, row.map(|row| *row))),
                 Before::Event(id, event) => put(&mut self.events, id, event.map(|event| *event)),
@@ -189,15 +196,26 @@ impl State {
             .filter(|row| row.id.slot() == slot && !row.removed)
             .cloned()
             .collect();
+        let groups: Vec<GroupRow> = self
+            .groups
+            .values()
+            .filter(|row| row.id.slot() == slot && !row.removed)
+            .cloned()
+            .collect();
+        let of_agents = agents
+            .iter()
+            .filter_map(|row| self.specs.get(&(row.id, row.spec_revision)));
+        let of_groups = groups
+            .iter()
+            .flat_map(|row| self.specs.range((row.id, row.oldest())..=(row.id, u32::MAX)))
+            .map(|(_, spec)| spec);
         SlotState {
             slot,
             epoch: head.epoch,
             position: head.position,
-            specs: agents
-                .iter()
-                .filter_map(|row| self.specs.get(&(row.id, row.spec_revision)).cloned())
-                .collect(),
+            specs: of_agents.chain(of_groups).cloned().collect(),
             agents,
+            groups,
             answers: self.newest_answers(slot),
         }
     }

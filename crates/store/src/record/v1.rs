@@ -1,7 +1,7 @@
 //! The first form: the digit 1, then JSON as the model writes it. Fields that were added later have defaults in the model.
 
 use stead_model::Event;
-use stead_model::journal::{AgentRow, AnswerRow, SpecRow};
+use stead_model::journal::{AgentRow, AnswerRow, GroupRow, SpecRow};
 
 use super::{Record, corrupt};
 use crate::StoreError;
@@ -14,6 +14,10 @@ impl Record for AgentRow {
 
 impl Record for SpecRow {
     const WHAT: &'static str = "a spec";
+}
+
+impl Record for GroupRow {
+    const WHAT: &'static str = "a group's row";
 }
 
 impl Record for AnswerRow {

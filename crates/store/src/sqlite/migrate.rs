@@ -19,10 +19,16 @@ pub(super) struct Migration {
 }
 
 /// All steps, in order. A step that was released is never edited: files remember what they went through.
-pub(super) const MIGRATIONS: &[Migration] = &[Migration {
-    version: 1,
-    sql: include_str!("schema/0001_journal.sql"),
-}];
+pub(super) const MIGRATIONS: &[Migration] = &[
+    Migration {
+        version: 1,
+        sql: include_str!("schema/0001_journal.sql"),
+    },
+    Migration {
+        version: 2,
+        sql: include_str!("schema/0002_groups.sql"),
+    },
+];
 
 /// Opens the file for the writer, made if it is not there, with the newest schema and nothing left in the log.
 pub(super) fn open(path: &Path, migrations: &[Migration], now: Wall) -> Result<Connection, OpenError> {

@@ -14,7 +14,7 @@ use crate::{EventCursor, EventFilter, EventPage, Page, ReadError, StoreError, Tr
 
 /// Touches both ends of every table: a file that is broken in large is found at once, whatever its size.
 pub(super) fn look(connection: &Connection) -> Result<(), StoreError> {
-    const ENDS: [&str; 10] = [
+    const ENDS: [&str; 11] = [
         "SELECT * FROM slots ORDER BY slot LIMIT 1",
         "SELECT * FROM agents ORDER BY id LIMIT 1",
         "SELECT * FROM agents ORDER BY id DESC LIMIT 1",
@@ -25,6 +25,7 @@ pub(super) fn look(connection: &Connection) -> Result<(), StoreError> {
         "SELECT * FROM events ORDER BY id LIMIT 1",
         "SELECT * FROM events ORDER BY id DESC LIMIT 1",
         "SELECT * FROM answers LIMIT 1",
+        "SELECT * FROM groups LIMIT 1",
     ];
     for end in ENDS {
         let mut statement = connection.prepare(end).map_err(|error| store_error(&error))?;
@@ -58,6 +59,17 @@ fn load(connection: &Connection, slot: Slot) -> Result<SlotState, StoreError> {
         if row.get_ref(1).map_err(|error| store_error(&error))? != rusqlite::types::ValueRef::Null {
             state.specs.push(body(row, 1)?);
         }
+        Ok(())
+    })?;
+    let sql = "SELECT body FROM groups WHERE id BETWEEN ?1 AND ?2 AND removed = 0 ORDER BY id";
+    rows(connection, sql, params![first, last], |row| {
+        state.groups.push(body(row, 0)?);
+        Ok(())
+    })?;
+    let sql = "SELECT s.body FROM groups g JOIN specs s ON s.agent = g.id AND s.revision >= g.oldest
+               WHERE g.id BETWEEN ?1 AND ?2 AND g.removed = 0 ORDER BY s.agent, s.revision";
+    rows(connection, sql, params![first, last], |row| {
+        state.specs.push(body(row, 0)?);
         Ok(())
     })?;
     let sql = "SELECT body FROM answers WHERE slot = ?1 ORDER BY at DESC, namespace, key LIMIT ?2";

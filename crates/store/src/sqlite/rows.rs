@@ -2,7 +2,7 @@
 
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use stead_model::journal::{AgentRow, AnswerRow, Append, Change, SpecRow};
+use stead_model::journal::{AgentRow, AnswerRow, Append, Change, GroupRow, SpecRow};
 use stead_model::{AgentId, Epoch, Event, Incarnation, Position, Reason, Sequence, Slot, Transition, Wall};
 
 use super::fault::Fault;
@@ -71,6 +71,7 @@ pub(super) fn put_append(
         match change {
             Change::Agent(row) => put_agent(connection, row)?,
             Change::Spec(row) => put_spec(connection, row)?,
+            Change::Group(row) => put_group(connection, row)?,
             Change::Answer(row) => put_answer(connection, append.slot, row)?,
         }
     }
@@ -127,6 +128,24 @@ fn put_spec(connection: &Connection, row: &SpecRow) -> Result<(), Fault> {
         row.at.unix_millis(),
         row.actor,
         body
+    ])?;
+    Ok(())
+}
+
+fn put_group(connection: &Connection, row: &GroupRow) -> Result<(), Fault> {
+    let mut statement = connection.prepare_cached(
+        "INSERT INTO groups (id, namespace, name, revision, oldest, removed, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+         ON CONFLICT (id) DO UPDATE SET revision = excluded.revision, oldest = excluded.oldest,
+         removed = excluded.removed, body = excluded.body",
+    )?;
+    statement.execute(params![
+        key(row.id),
+        row.namespace.as_str(),
+        row.name.as_str(),
+        row.revision.0.cast_signed(),
+        row.oldest(),
+        row.removed,
+        encode(row)?,
     ])?;
     Ok(())
 }

@@ -1,6 +1,9 @@
 //! Rows to write: small, valid, and told apart by their numbers.
 
-use stead_model::journal::{AgentRow, AnswerRow, Append, Change, Durability, RecoveryRow, SpecRow};
+use stead_model::group::UpdateSpec;
+use stead_model::journal::{
+    AgentRow, AnswerRow, Append, Change, Durability, GroupRow, RecoveryRow, RevisionRow, SpecRow,
+};
 use stead_model::{
     AgentId, AgentSpec, Epoch, Event, Happening, Health, Incarnation, Intent, Namespace, Position, Reason, Revision,
     Sequence, Slot, Transition, Wall, Wanted,
@@ -120,6 +123,8 @@ pub(crate) fn row(id: AgentId, name: &str) -> AgentRow {
         deadline: None,
         tasks: Vec::new(),
         correlation_id: "c-1".into(),
+        member: None,
+        draining: false,
         removed: false,
     }
 }
@@ -185,5 +190,31 @@ pub(crate) fn event(id: AgentId, what: Happening) -> Event {
         correlation_id: "c-1".into(),
         trace_id: None,
         what,
+    }
+}
+
+/// A group whose oldest kept revision is the second.
+pub(crate) fn group(id: AgentId, name: &str) -> GroupRow {
+    let revision = |number| RevisionRow {
+        number,
+        actor: "ann".into(),
+        at: at(0),
+        reason: None,
+        failed: false,
+    };
+    GroupRow {
+        id,
+        namespace: Namespace::default(),
+        name: name.parse().unwrap(),
+        revision: Revision(1),
+        intent: row(id, name).intent,
+        replicas: 2,
+        update: UpdateSpec::default(),
+        target: 3,
+        good: 2,
+        revisions: vec![revision(2), revision(3)],
+        rollout: None,
+        correlation_id: "c-1".into(),
+        removed: false,
     }
 }

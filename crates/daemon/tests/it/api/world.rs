@@ -244,6 +244,7 @@ pub(crate) fn view(id: AgentId, command: &Command, name: &str, spec: &AgentSpec,
         revision: Revision(1),
         spec_revision: 1,
         restart_pending: false,
+        group: None,
         labels: spec.labels.clone(),
         conditions: vec![],
         evidence: vec![],
@@ -263,6 +264,12 @@ async fn pump(mut asked: mpsc::Receiver<Ask>, views: Arc<Views>, seen: Arc<Mutex
             Ask::Command(command, back) => {
                 seen.lock().unwrap().commands.push(Command::clone(&command));
                 let _left = back.send(carry_out(*command, &views, &mut specs, find).map_err(Problem::from));
+            }
+            Ask::Group(command, back) => {
+                let _left = back.send(Err(Refusal::UnknownGroup(command.group.to_string()).into()));
+            }
+            Ask::GroupSpec(_, group, back) => {
+                let _left = back.send(Err(Refusal::UnknownGroup(group.to_string()).into()));
             }
             Ask::Report(namespace, agent, report, back) => {
                 let found = find(&namespace, &agent).map(drop).map_err(Problem::from);
@@ -339,6 +346,7 @@ fn carry_out(
             specs.insert(agent.id, (agent.spec_revision, Arc::from(spec.clone())));
             agent.intent
         }
+        Asked::Update { .. } | Asked::Scale { .. } => agent.intent,
         Asked::Want(Wanted::Maintenance) => {
             let possible = vec!["deploying".into(), "deleted".into()];
             return Err(Refusal::NotPossible {

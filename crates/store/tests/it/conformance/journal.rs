@@ -5,7 +5,7 @@ use stead_model::{Epoch, Position, Sequence};
 use stead_store::{Completion, StoreError};
 
 use super::for_every_store;
-use crate::sample::{agent, answer, empty, moving, node, registering, row, slot, spec, transition, unending};
+use crate::sample::{agent, answer, empty, group, moving, node, registering, row, slot, spec, transition, unending};
 
 for_every_store! {
     fn a_slot_in_which_nothing_happened_is_empty(bench) {
@@ -27,9 +27,33 @@ for_every_store! {
             position: Position(1),
             agents: vec![row(id, "web")],
             specs: vec![spec(id, 1)],
+            groups: vec![],
             answers: vec![answer(id, "key-web")],
         });
         assert_eq!(state.receipt().durability(), Durability::Flushed);
+    }
+
+    fn a_group_is_loaded_with_every_kept_revision_of_its_spec_until_it_is_removed(bench) {
+        let (home, epoch) = (slot(701), bench.own(slot(701)));
+        let id = agent(home, 1);
+        let mut row = group(id, "web");
+        let mut append = empty(home, epoch, 1, Durability::Flushed);
+        append.changes = vec![
+            Change::Group(Box::new(row.clone())),
+            Change::Spec(Box::new(spec(id, 1))),
+            Change::Spec(Box::new(spec(id, 2))),
+            Change::Spec(Box::new(spec(id, 3))),
+        ];
+        let _written = bench.write(append).unwrap();
+        let state = bench.store.load(home).unwrap();
+        assert_eq!(state.groups, vec![row.clone()]);
+        assert_eq!(state.specs, vec![spec(id, 2), spec(id, 3)], "the oldest kept one is 2");
+        row.removed = true;
+        let mut append = empty(home, epoch, 2, Durability::Flushed);
+        append.changes = vec![Change::Group(Box::new(row))];
+        let _written = bench.write(append).unwrap();
+        let state = bench.store.load(home).unwrap();
+        assert!(state.groups.is_empty() && state.specs.is_empty());
     }
 
     fn a_load_sees_what_was_submitted_before_it(bench) {

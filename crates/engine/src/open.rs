@@ -1,0 +1,277 @@
+//! A step under way, with the slot that it works on.
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeSet;
+use alloc::string::String;
+
+use stead_model::group::{GroupAnswer, GroupCommand, GroupRequest};
+use stead_model::journal::{AnswerRow, Change, MemberRow};
+use stead_model::{
+    AgentId, AgentName, AgentRef, AgentSpec, Answer, Command, Moment, Namespace, Outcome, Refusal, Request, Wanted,
+};
+
+use crate::answers::Answers;
+use crate::batch::{Batch, Reply};
+use crate::command;
+use crate::group::Group;
+use crate::record::Record;
+use crate::rollout;
+use crate::slot::Cell;
+use crate::step::Step;
+use crate::view;
+
+/// How often groups are looked at in one step; what they decide stirs them again, and comes to rest at once.
+const MOST_ROUNDS: usize = 64;
+
+/// A step under way. Agents and groups are taken out of the slot while they are worked on.
+pub(crate) struct Open<'e> {
+    pub(crate) step: Step,
+    pub(crate) cell: &'e mut Cell,
+    pub(crate) alarms: &'e mut BTreeSet<(Moment, AgentId)>,
+    pub(crate) answers: &'e mut Answers,
+}
+
+impl Open<'_> {
+    /// Works on one agent that was taken out of the slot, and notes what came of it.
+    pub(crate) fn work<T>(&mut self, record: &mut Record, work: impl FnOnce(&mut Step, &mut Record) -> T) -> T {
+        let before = record.next_timer();
+        let result = work(&mut self.step, record);
+        self.settle(record, before);
+        result
+    }
+
+    pub(crate) fn settle(&mut self, record: &mut Record, before: Option<Moment>) {
+        let id = record.row.id;
+        if let Some(due) = before {
+            self.alarms.remove(&(due, id));
+        }
+        self.step.finish(record, &self.cell.watchers);
+        if let Some(member) = &record.row.member {
+            self.step.stirred.insert(member.group);
+        }
+        if !record.row.removed {
+            self.alarms.extend(record.next_timer().map(|due| (due, id)));
+        }
+    }
+
+    pub(crate) fn put_back(&mut self, record: Box<Record>) {
+        let key = (record.row.namespace.clone(), record.row.name.clone());
+        if record.row.removed {
+            self.cell.names.remove(&key);
+            let claim = self.cell.claims.get(&key.0, &key.1);
+            if let Some(claim) = claim.filter(|claim| claim.member.is_none()) {
+                // A group waits for the name.
+                self.step.send([claim.granted()]);
+            }
+        } else {
+            self.cell.names.insert(key, record.row.id);
+            self.cell.agents.insert(record.row.id, record);
+        }
+    }
+
+    pub(crate) fn carry_out(&mut self, command: Command) -> Result<(Outcome, AgentId), Refusal> {
+        match (self.cell.find(&command.namespace, &command.agent), command) {
+            (
+                Err(Refusal::Unknown(_)),
+                Command {
+                    agent: AgentRef::Name(name),
+                    namespace,
+                    reason,
+                    request: Request::Register { spec, wanted },
+                    ..
+                },
+            ) => {
+                if let Some(id) = self.cell.taken(&namespace, &name) {
+                    return Err(Refusal::Duplicate { name, id });
+                }
+                let mut record = command::register(&mut self.step, self.cell, namespace, name, spec, wanted, reason)?;
+                let id = record.row.id;
+                self.settle(&mut record, None);
+                self.put_back(record);
+                Ok((Outcome::Created, id))
+            }
+            (Err(refusal), _) => Err(refusal),
+            (Ok(id), command) => {
+                let Some(mut record) = self.cell.agents.remove(&id) else {
+                    return Err(Refusal::Gone(id));
+                };
+                let outcome = self.work(&mut record, |step, record| command::command(step, record, command));
+                self.put_back(record);
+                outcome.map(|outcome| (outcome, id))
+            }
+        }
+    }
+
+    /// Makes a replica known; its group has the name.
+    pub(crate) fn register_member(
+        &mut self,
+        namespace: Namespace,
+        name: AgentName,
+        spec: Box<AgentSpec>,
+        wanted: Wanted,
+        member: MemberRow,
+    ) -> Result<AgentId, Refusal> {
+        let mut record = command::register(&mut self.step, self.cell, namespace, name, spec, wanted, None)?;
+        let id = record.row.id;
+        record.row.member = Some(member);
+        self.settle(&mut record, None);
+        self.put_back(record);
+        Ok(id)
+    }
+
+    /// Works on one replica, if it is there.
+    pub(crate) fn with_member<T>(&mut self, id: AgentId, work: impl FnOnce(&mut Step, &mut Record) -> T) -> Option<T> {
+        let mut record = self.cell.agents.remove(&id)?;
+        let result = self.work(&mut record, work);
+        self.put_back(record);
+        Some(result)
+    }
+
+    /// Wants something else of one replica, on behalf of whoever asked it of the group.
+    pub(crate) fn ask_member(
+        &mut self,
+        id: AgentId,
+        wanted: Wanted,
+        reason: Option<String>,
+    ) -> Result<Outcome, Refusal> {
+        let asked = self.with_member(id, |step, record| {
+            let command = Command {
+                origin: step.origin.clone(),
+                namespace: record.row.namespace.clone(),
+                agent: AgentRef::Id(id),
+                expected: None,
+                idempotency: None,
+                reason,
+                request: Request::Want(wanted),
+            };
+            command::command(step, record, command)
+        });
+        asked.unwrap_or(Err(Refusal::Gone(id)))
+    }
+
+    /// Carries out a request about a group.
+    pub(crate) fn carry_out_for_group(&mut self, command: GroupCommand) -> Result<(Outcome, AgentId), Refusal> {
+        let known = self.cell.find_group(&command.namespace, &command.group);
+        match (known, &command.group, &command.request) {
+            (Err(Refusal::UnknownGroup(_)), AgentRef::Name(name), GroupRequest::Create { spec, wanted }) => {
+                if let Some(id) = self.cell.taken(&command.namespace, name) {
+                    return Err(Refusal::Duplicate { name: name.clone(), id });
+                }
+                let group = command::create_group(self, name.clone(), &command, spec, *wanted)?;
+                let id = group.row.id;
+                self.step.stirred.insert(id);
+                self.cell.groups.insert(id, group);
+                Ok((Outcome::Created, id))
+            }
+            (Err(refusal), _, _) => Err(refusal),
+            (Ok(id), _, _) => {
+                let Some(mut group) = self.cell.groups.remove(&id) else {
+                    return Err(Refusal::Gone(id));
+                };
+                let outcome = command::group_command(self, &mut group, command);
+                self.step.stirred.insert(id);
+                self.cell.groups.insert(id, group);
+                outcome.map(|outcome| (outcome, id))
+            }
+        }
+    }
+
+    /// Works on one group, if it is there.
+    pub(crate) fn with_group(&mut self, id: AgentId, work: impl FnOnce(&mut Self, &mut Group)) {
+        if let Some(mut group) = self.cell.groups.remove(&id) {
+            work(self, &mut group);
+            self.step.stirred.insert(id);
+            self.cell.groups.insert(id, group);
+        }
+    }
+
+    /// Has every group go on whose replicas, row or time were stirred by this step.
+    pub(crate) fn drive_groups(&mut self) {
+        for _ in 0..MOST_ROUNDS {
+            let Some(id) = self.step.stirred.pop_first() else {
+                return;
+            };
+            if let Some(mut group) = self.cell.groups.remove(&id) {
+                if let Some(due) = group.alarm {
+                    self.alarms.remove(&(due, id));
+                }
+                if self.step.surveyed {
+                    rollout::drive(self, &mut group);
+                }
+                self.settle_group(group);
+            }
+        }
+    }
+
+    /// Ends a group's part in a round: its row if it changed, its view, its next alarm.
+    fn settle_group(&mut self, mut group: Box<Group>) {
+        let seen = rollout::see(self, &group);
+        group.settle(&mut self.step, &seen, &self.cell.watchers);
+        if !group.row.removed {
+            self.alarms.extend(group.alarm.map(|due| (due, group.row.id)));
+            self.cell.groups.insert(group.row.id, group);
+        }
+    }
+
+    pub(crate) fn answer_for_group(&self, outcome: Outcome, id: AgentId) -> Result<Box<GroupAnswer>, Refusal> {
+        let shown = self
+            .cell
+            .groups
+            .get(&id)
+            .and_then(|group| group.shown.as_deref().cloned());
+        match shown.or_else(|| self.step.farewell_of_group(id)) {
+            Some(group) => Ok(Box::new(GroupAnswer {
+                outcome,
+                group,
+                correlation_id: self.step.origin.correlation_id.clone(),
+            })),
+            None => Err(Refusal::Gone(id)),
+        }
+    }
+
+    pub(crate) fn answer(&self, outcome: Outcome, id: AgentId) -> Result<Box<Answer>, Refusal> {
+        let view = self.step.view_of(id).or_else(|| {
+            self.cell
+                .agents
+                .get(&id)
+                .map(|record| view::agent(record, self.step.now))
+        });
+        match view {
+            Some(agent) => Ok(Box::new(Answer {
+                outcome,
+                agent,
+                correlation_id: self.step.origin.correlation_id.clone(),
+            })),
+            None => Err(Refusal::Gone(id)),
+        }
+    }
+
+    pub(crate) fn keep(
+        &mut self,
+        namespace: Namespace,
+        key: stead_model::IdempotencyKey,
+        agent: AgentId,
+        answer: &impl serde::Serialize,
+    ) {
+        let Ok(text) = serde_json::to_string(answer) else {
+            return;
+        };
+        let row = AnswerRow {
+            namespace,
+            key: key.key,
+            fingerprint: key.fingerprint,
+            at: self.step.now.wall,
+            agent,
+            answer: text,
+        };
+        self.step.put(Change::Answer(row.clone()));
+        self.answers.keep(row, self.step.now.wall);
+    }
+
+    pub(crate) fn close(mut self, reply: Option<Reply>) -> Batch {
+        self.drive_groups();
+        let batch = self.step.into_batch(reply);
+        self.cell.position = batch.position();
+        batch
+    }
+}

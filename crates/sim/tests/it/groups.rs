@@ -1,0 +1,285 @@
+//! Groups: replicas come and go, and a new spec reaches them one after the other, or is taken back.
+
+use std::time::Duration;
+
+use stead_model::Wanted;
+use stead_model::group::{GroupRequest, RolloutState};
+use stead_sim::{Crash, Turn, World};
+
+use crate::script::{play, play_in};
+
+/// A story is a test whose transcript is kept.
+macro_rules! stories {
+    ($($name:ident: $story:literal;)*) => {$(
+        #[test]
+        fn $name() {
+            insta::assert_snapshot!(play($story));
+        }
+    )*};
+}
+
+stories! {
+    a_group_starts_its_replicas_and_counts_them_once_they_were_ready_for_long_enough: r#"
+        at 0s create-group web {"replicas":2,"template":{"command":["serve"]}}
+        at 1s expect web-1 phase=online group=web
+        at 1s expect web-2 phase=online
+        at 2s expect-group web phase=degraded ready=2 available=0
+        at 12s expect-group web phase=online available=2
+    "#;
+
+    a_new_spec_reaches_one_replica_after_the_other: r#"
+        at 0s create-group web {"replicas":3,"update":{"min_ready":"5s"},"template":{"command":["serve"]}}
+        at 20s expect-group web phase=online available=3
+        at 21s update-group web {"replicas":3,"update":{"min_ready":"5s"},"template":{"command":["serve","2"]}}
+        at 22s expect-group web phase=updating updated=1 available=2
+        at 28s expect-group web updated=2 available=2
+        at 40s expect-group web phase=online available=3 updated=3 rollout=completed good_revision=2
+    "#;
+
+    a_revision_that_fails_is_taken_back_at_its_first_replica: r#"
+        at 0s create-group web {"replicas":3,"template":{"command":["serve"]}}
+        at 20s update-group web {"replicas":3,"template":{"command":["flash"]}}
+        at 40s expect-group web phase=online available=3 updated=3 rollout=rolled_back good_revision=1 spec_revision=1
+        at 41s expect web-2 restarts=0
+    "#;
+
+    a_replica_that_is_never_ready_ends_the_update_at_its_deadline: r#"
+        at 0s create-group web {"replicas":2,"update":{"progress_deadline":"30s"},"template":{"command":["serve"]}}
+        at 20s update-group web {"replicas":2,"update":{"progress_deadline":"30s"},"template":{"command":["serve"],"notify":true}}
+        at 40s expect-group web phase=updating available=1
+        at 80s expect-group web phase=online available=2 rollout=rolled_back
+    "#;
+
+    a_surge_starts_new_replicas_before_old_ones_end: r#"
+        at 0s create-group web {"replicas":2,"update":{"max_unavailable":0,"max_surge":1},"template":{"command":["serve"]}}
+        at 20s update-group web {"replicas":2,"update":{"max_unavailable":0,"max_surge":1},"template":{"command":["serve","2"]}}
+        at 21s expect-group web present=3 available=2 updated=0
+        at 31s expect-group web present=3 available=2
+        at 60s expect-group web phase=online present=2 available=2 updated=2 rollout=completed
+    "#;
+
+    a_newer_update_takes_the_place_of_one_under_way: r#"
+        at 0s create-group web {"replicas":2,"template":{"command":["serve"]}}
+        at 20s update-group web {"replicas":2,"template":{"command":["serve","2"]}}
+        at 25s update-group web {"replicas":2,"template":{"command":["serve","3"]}}
+        at 80s expect-group web phase=online updated=2 spec_revision=3 good_revision=3 rollout=completed
+        at 81s undo-group web
+        at 140s expect-group web phase=online updated=2 spec_revision=4 good_revision=4
+        at 141s undo-group web 9
+    "#;
+
+    a_group_grows_and_shrinks_from_its_end: r#"
+        at 0s create-group web {"replicas":1,"template":{"command":["serve"]}}
+        at 20s scale-group web 3
+        at 40s expect-group web phase=online available=3
+        at 41s scale-group web 3
+        at 42s scale-group web 1
+        at 60s expect-group web phase=online present=1
+        at 61s expect web-3 nobody
+        at 62s scale-group web 20000
+    "#;
+
+    a_group_is_stopped_started_and_deleted_with_all_its_replicas: r#"
+        at 0s create-group web {"replicas":2,"template":{"command":["serve"]}}
+        at 20s stop-group web
+        at 30s expect-group web phase=resting ready=0
+        at 31s start-group web
+        at 50s expect-group web phase=online
+        at 51s pause-group web
+        at 52s expect web-1 phase=suspended
+        at 53s delete-group web
+        at 70s expect-group web nobody
+        at 71s expect web-1 nobody
+    "#;
+
+    a_name_that_somebody_has_is_waited_for_and_a_claimed_one_is_refused: r#"
+        at 0s register web-2 {"command":["serve"]}
+        at 1s create-group web {"replicas":2,"template":{"command":["serve"]}}
+        at 20s expect-group web phase=scaling present=1
+        at 21s register web-1 {"command":["serve"]}
+        at 22s register web {"command":["serve"]}
+        at 23s delete web-2
+        at 40s expect-group web phase=online present=2 available=2
+        at 41s create-group web {"replicas":2,"template":{"command":["serve"]}}
+    "#;
+
+    a_replica_is_restarted_alone_and_told_what_to_be_by_its_group_alone: r#"
+        at 0s create-group web {"replicas":2,"template":{"command":["serve"]}}
+        at 20s restart web-1
+        at 21s respec web-1 {"command":["other"]}
+        at 22s scale web-1 3
+        at 23s delete web-1
+        at 40s expect web-1 phase=online incarnation=1
+        at 41s restart-group web
+        at 90s expect-group web phase=online rollout=completed spec_revision=2
+    "#;
+
+    one_that_depends_on_a_group_starts_once_enough_of_it_is_available: r#"
+        at 0s register user {"command":["serve"],"depends_on":{"web":"healthy"}}
+        at 1s create-group web {"replicas":2,"template":{"command":["serve"]}}
+        at 5s expect user phase=deployed
+        at 20s expect user phase=online
+        at 21s register fan {"command":["serve"],"depends_on":{"web-2":"started"}}
+        at 22s expect fan phase=online
+    "#;
+
+    an_update_of_one_agent_replaces_its_process_and_waits_for_its_tasks: r#"
+        at 0s register web {"command":["serve"]}
+        at 20s update web {"command":["serve","2"]}
+        at 21s expect web phase=online incarnation=2 spec_revision=2 restarts=0
+        at 22s assign web t1
+        at 23s update web {"command":["serve","3"]}
+        at 24s expect web phase=busy ready=false incarnation=2
+        at 25s assign web t2
+        at 26s complete web t1
+        at 27s expect web phase=online incarnation=3 ready=true
+        at 28s update web
+        at 29s expect web incarnation=4
+        at 30s scale web 2
+        at 31s stop web
+        at 40s update web {"command":["serve","4"]}
+        at 41s expect web phase=offline spec_revision=4
+        at 42s terminate web
+        at 43s update web
+    "#;
+
+    one_that_nothing_runs_is_scaled_and_updated_by_its_own_report: r#"
+        at 0s register far {"driver":"none"}
+        at 1s report far healthy
+        at 2s scale far 3
+        at 3s expect far phase=scaling
+        at 4s report far healthy
+        at 5s expect far phase=online
+        at 6s update far
+        at 7s expect far phase=updating
+        at 8s report far healthy
+        at 9s expect far phase=online
+    "#;
+
+    a_fleet_that_goes_down_in_the_middle_of_an_update_goes_on_with_it_when_it_is_back: r#"
+        at 0s create-group web {"replicas":3,"template":{"command":["serve"]}}
+        at 20s update-group web {"replicas":3,"template":{"command":["serve","2"]}}
+        at 25s crash daemon
+        at 26s up
+        at 27s expect-group web phase=updating
+        at 40s crash power
+        at 41s up
+        at 120s expect-group web phase=online available=3 updated=3 rollout=completed good_revision=2
+    "#;
+}
+
+#[test]
+fn a_group_comes_to_the_same_with_one_engine_and_with_many() {
+    let story = r#"
+        at 0s register user {"command":["serve"],"depends_on":{"web-2":"healthy"}}
+        at 1s create-group web {"replicas":4,"update":{"max_unavailable":"50%"},"template":{"command":["serve"]}}
+        at 20s update-group web {"replicas":4,"update":{"max_unavailable":"50%"},"template":{"command":["serve","2"]}}
+        at 90s expect-group web phase=online available=4 updated=4 good_revision=2
+        at 91s expect user phase=online
+        at 92s scale-group web 2
+        at 110s expect-group web phase=online present=2
+    "#;
+    for engines in [1, 7, 64] {
+        play_in(engines, story);
+    }
+}
+
+/// A group of three that was available for a while and is told to be something else.
+fn updating(command: &str) -> World {
+    let mut world = World::new(1, &["web", "web-1", "web-2", "web-3"]);
+    let spec = |command: &str| {
+        let json = format!(
+            r#"{{"replicas":3,"update":{{"min_ready":"2s"}},"template":{{"command":["{command}","{command}"]}}}}"#
+        );
+        Box::new(serde_json::from_str(&json).unwrap())
+    };
+    world.request_of_group(
+        "web",
+        GroupRequest::Create {
+            spec: spec("serve"),
+            wanted: Wanted::Running,
+        },
+    );
+    world.run_until(Duration::from_secs(20));
+    world.request_of_group("web", GroupRequest::Respec { spec: spec(command) });
+    world
+}
+
+/// The next small turn of a calm world; when nothing is to be done, time goes on to what comes next.
+fn turn(world: &mut World) {
+    match Turn::ALL.into_iter().find(|turn| world.can(*turn)) {
+        Some(turn) => world.turn(turn),
+        None => {
+            let next = world.next().expect("something is due while an update is under way");
+            world.pass(next.saturating_sub(world.elapsed() + Duration::from_secs(3600)));
+        }
+    }
+}
+
+fn under_way(world: &World) -> bool {
+    world.group("web").is_none_or(|group| {
+        group
+            .rollout
+            .as_ref()
+            .is_none_or(|rollout| matches!(rollout.state, RolloutState::Rolling | RolloutState::RollingBack))
+    })
+}
+
+/// Lets the daemon's side end at every turn of an update, and the update go on where it was.
+fn survives(command: &str, crash: Crash, ends: RolloutState) {
+    for at in 0.. {
+        let mut world = updating(command);
+        let mut turns = 0;
+        while turns < at && under_way(&world) {
+            turn(&mut world);
+            turns += 1;
+        }
+        if !under_way(&world) {
+            assert!(at > 20, "an update takes some turns, not {at}");
+            return;
+        }
+        world.crash(crash);
+        world.pass(Duration::from_millis(300));
+        world.start();
+        world.run_until(world.elapsed() + Duration::from_secs(120));
+        let group = world.group("web").expect("a group").clone();
+        let told = format!("crash at turn {at}\n{}", world.transcript());
+        assert_eq!((group.available, group.updated, group.present), (3, 3, 3), "{told}");
+        // The request itself may not have been written yet, and is forgotten then.
+        if let Some(rollout) = &group.rollout {
+            assert_eq!(rollout.state, ends, "{told}");
+        }
+        world.check_history().unwrap();
+    }
+}
+
+#[test]
+fn an_update_survives_the_end_of_the_daemon_at_every_turn() {
+    survives("other", Crash::Daemon, RolloutState::Completed);
+}
+
+#[test]
+fn an_update_survives_the_end_of_daemon_and_keeper_at_every_turn() {
+    survives("other", Crash::DaemonAndKeeper, RolloutState::Completed);
+}
+
+#[test]
+fn an_update_survives_a_power_cut_at_every_turn() {
+    survives("other", Crash::Power { keep: 0 }, RolloutState::Completed);
+}
+
+#[test]
+fn a_roll_back_survives_the_end_of_the_daemon_at_every_turn() {
+    survives("flash", Crash::Daemon, RolloutState::RolledBack);
+}
+
+#[test]
+fn an_update_never_takes_more_replicas_down_than_it_may() {
+    let mut world = updating("other");
+    while under_way(&world) {
+        turn(&mut world);
+        if let Some(group) = world.group("web") {
+            assert!(group.ready >= 2, "{}", world.transcript());
+        }
+    }
+}
