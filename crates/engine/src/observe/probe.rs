@@ -84,7 +84,17 @@ fn outside(step: &mut Step, record: &mut Record, kind: ProbeKind, good: bool, sa
     }
 }
 
+/// Whether its liveness probe says that it is not there, which no other probe can outdo.
+fn is_lost(record: &Record) -> bool {
+    let failures = record.probes[ProbeKind::Liveness as usize].min(0).unsigned_abs();
+    let liveness = record.spec.probes.liveness.as_ref();
+    liveness.is_some_and(|probe| failures >= probe.failure_threshold)
+}
+
 fn found_up(step: &mut Step, record: &mut Record, said: &str) {
+    if is_lost(record) {
+        return;
+    }
     let comes = plan::awaits_report(record.role()) && plan::wanted(record) == Wanted::Running;
     if comes && matches!(record.role(), Role::Failed | Role::TimedOut) {
         plan::found_again(step, record, said);

@@ -512,6 +512,20 @@ stories! {
         at 9s expect db nobody
     "#;
 
+    one_that_its_liveness_probe_has_lost_is_not_found_by_its_readiness: r#"
+        at 0s register db {"driver":"none","probes":{"readiness":{"tcp_socket":{"port":1}},"liveness":{"tcp_socket":{"port":2},"failure_threshold":2}}}
+        at 1s probe db readiness ok
+        at 1s expect db phase=online
+        at 2s probe db liveness fail
+        at 3s probe db liveness fail
+        at 4s probe db readiness ok
+        at 4s expect db phase=error health=failed
+        at 5s probe db liveness ok
+        at 5s expect db phase=error
+        at 6s probe db readiness ok
+        at 6s expect db phase=online health=healthy ready=true
+    "#;
+
     a_component_that_never_comes_up_is_failed_until_it_reports: r#"
         at 0s register llm {"driver":"none","profile":"component"}
         at 61s expect llm phase=failed
