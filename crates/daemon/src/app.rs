@@ -306,7 +306,7 @@ impl App {
                 warn!("agents are left at work: what is wanted of them cannot be read");
                 false
             }
-            api::AgentsLeft::Stop => fleet::halt(&handle, &order.origin).await,
+            api::AgentsLeft::Stop => fleet::halt(&handle, &order.origin, order.reason.as_deref()).await,
             api::AgentsLeft::Leave => false,
         };
         closing.cancel();

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use stead_model::group::{GroupAnswer, GroupCommand, GroupSpec};
 use stead_model::{
-    AgentId, AgentRef, AgentSpec, Answer, Command, Explanation, IdempotencyKey, LifecycleView, Namespace, Problem,
-    ProblemCode, Refusal, Report,
+    AgentId, AgentRef, AgentSpec, Answer, Command, Driver, Explanation, IdempotencyKey, LifecycleView, Namespace,
+    Problem, ProblemCode, Refusal, Report, Request,
 };
 use stead_store::{Retention, Store};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::app::check_limits;
 use crate::clock;
 use crate::status::Status;
 use crate::views::Views;
@@ -80,11 +81,18 @@ impl Handle {
     /// Asks the engine for a change; returns once the change, or the refusal, is durable.
     ///
     /// # Errors
-    /// The refusal as a problem; `busy` when the queue is full; `outcome-unknown` when the write failed.
+    /// The refusal as a problem; `limit-reached` for one process more than the system permits; `busy` when the queue is full; `outcome-unknown` when the write failed.
     /// Cancel safe: a request that was sent is carried out even if nobody waits for its answer.
     pub async fn command(&self, command: Command) -> Result<Answer, Problem> {
         if let Some(repeated) = self.repeated(&command).await {
             return repeated;
+        }
+        if let Request::Register { spec, .. } = &command.request
+            && matches!(spec.driver, Driver::Process(_))
+        {
+            // Agents without a process are counted, too: where they are many, so is what runs beside them.
+            check_limits(self.views.count() + 1)
+                .map_err(|error| Problem::new(ProblemCode::LimitReached, error.to_string()))?;
         }
         self.ask(|back| Ask::Command(Box::new(command), back)).await
     }

@@ -57,7 +57,7 @@ pub(crate) fn command(step: &mut Step, record: &mut Record, command: Command) ->
             }
             Wanted::Stopped | Wanted::Terminated | Wanted::Deleted => Err(not_possible(record, verb)),
         },
-        Request::Halt => Ok(halt(step, record)),
+        Request::Halt => Ok(halt(step, record, command.reason)),
         Request::Lift => Ok(lift(step, record)),
         Request::Deploy => deploy(step, record, verb),
         Request::Restart => restart(step, record, verb, command.reason),
@@ -152,6 +152,7 @@ fn want(
     }
     record.row.restart_wanted = false;
     record.row.halted = false;
+    record.row.halt_reason = None;
     intend(step, record, wanted, reason);
     plan(step, record);
     Ok(Outcome::Accepted)
@@ -278,13 +279,14 @@ fn restart(
     forgive(step, record);
     intend(step, record, Wanted::Running, reason);
     record.row.halted = false;
+    record.row.halt_reason = None;
     record.row.restart_wanted = true;
     plan(step, record);
     Ok(Outcome::Accepted)
 }
 
 /// Has it down with its fleet. What is wanted of it stays as it is, and so does what was held against it.
-fn halt(step: &mut Step, record: &mut Record) -> Outcome {
+fn halt(step: &mut Step, record: &mut Record, reason: Option<String>) -> Outcome {
     match record.row.intent.wanted {
         Wanted::Running | Wanted::Paused | Wanted::Maintenance if !record.row.halted => {}
         // It is halted, or down by a person's word.
@@ -297,6 +299,7 @@ fn halt(step: &mut Step, record: &mut Record) -> Outcome {
     }
     record.row.correlation_id.clone_from(&step.origin.correlation_id);
     record.row.halted = true;
+    record.row.halt_reason = reason.map(String::into_boxed_str);
     record.set_timer(crate::record::Timer::Restart, None);
     step.touch();
     plan(step, record);
@@ -310,6 +313,7 @@ fn lift(step: &mut Step, record: &mut Record) -> Outcome {
     }
     record.row.correlation_id.clone_from(&step.origin.correlation_id);
     record.row.halted = false;
+    record.row.halt_reason = None;
     step.touch();
     plan(step, record);
     Outcome::Accepted

@@ -4,6 +4,7 @@ mod outside;
 mod restart;
 
 use alloc::boxed::Box;
+use alloc::string::String;
 
 use stead_model::spec::ProbeKind;
 use stead_model::{Health, InstanceId, Order, Reason, Role, Wanted};
@@ -365,7 +366,12 @@ pub(crate) fn go_down(step: &mut Step, record: &mut Record, why: &Why) -> bool {
 fn asked(record: &Record) -> Why {
     let intent = &record.row.intent;
     if wanted(record) == Wanted::Stopped && record.row.halted {
-        return Why::new(Reason::Request, "it goes down with its whole fleet");
+        let mut why = String::from("it goes down with its whole fleet");
+        if let Some(reason) = &record.row.halt_reason {
+            why += ": ";
+            why += reason;
+        }
+        return Why::new(Reason::Request, why);
     }
     let wanted = if record.row.restart_wanted {
         "a restart"

@@ -24,7 +24,7 @@ use crate::spawn::Spawner;
 use crate::{sys, wire};
 use sessions::Connection;
 
-pub use start::run;
+pub use start::{DESCRIPTORS_BESIDE, DESCRIPTORS_EACH, run};
 
 /// How a keeper is run.
 #[derive(Clone, Debug)]

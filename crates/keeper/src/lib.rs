@@ -73,7 +73,7 @@ pub mod wire;
 pub use client::{Receiver, Sender, Session, answers, launch};
 pub use dir::{MAX_STATE_DIR, agent_dir, last_epoch, socket_path};
 pub use error::{ClientError, Error};
-pub use keeper::{Cgroups, Config, Stay, run};
+pub use keeper::{Cgroups, Config, DESCRIPTORS_BESIDE, DESCRIPTORS_EACH, Stay, run};
 
 /// Writes a line to the keeper's own log, which is its standard error.
 fn note(what: &str) {

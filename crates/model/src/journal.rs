@@ -304,6 +304,9 @@ pub struct AgentRow {
     /// It is down because its whole fleet is; what is wanted of it holds again once that is lifted.
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub halted: bool,
+    /// Why its fleet is down, if whoever had it so gave a reason.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub halt_reason: Option<Box<str>>,
     /// Where restarts stand.
     #[serde(default)]
     pub recovery: RecoveryRow,

@@ -244,6 +244,7 @@ fn row(id: AgentId, position: u64) -> AgentRow {
         restarts: position,
         restart_wanted: false,
         halted: false,
+        halt_reason: None,
         recovery: RecoveryRow::default(),
         deadline: None,
         tasks: Vec::new(),

@@ -11,5 +11,6 @@ mod http;
 mod keys;
 mod load;
 mod procs;
+mod skip;
 mod starts;
 mod tries;

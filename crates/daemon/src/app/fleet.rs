@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
-use stead_model::{AgentId, AgentRef, Command, Namespace, Origin, ProblemCode, Request};
+use stead_model::{AgentId, AgentRef, Command, Origin, ProblemCode, Request};
 use tracing::warn;
 
 use crate::handle::Handle;
@@ -17,8 +17,8 @@ const LONGEST_STOP: Duration = Duration::from_secs(120);
 /// Has every agent down and waits until none has a process; says whether that was reached.
 ///
 /// What is wanted of each stays as it is: one that somebody paused or stopped is still so when the fleet is back.
-pub(super) async fn halt(handle: &Handle, origin: &Origin) -> bool {
-    if ask_all(handle, origin, &Request::Halt).await == Asked::NotWritten {
+pub(super) async fn halt(handle: &Handle, origin: &Origin, reason: Option<&str>) -> bool {
+    if ask_all(handle, origin, reason, &Request::Halt).await == Asked::NotWritten {
         warn!("agents are left at work: that they should be down cannot be written");
         return false;
     }
@@ -42,7 +42,7 @@ pub(super) async fn halt(handle: &Handle, origin: &Origin) -> bool {
 
 /// Has every agent be again what is wanted of it.
 pub(super) async fn lift(handle: &Handle, origin: &Origin) {
-    let _asked = ask_all(handle, origin, &Request::Lift).await;
+    let _asked = ask_all(handle, origin, None, &Request::Lift).await;
 }
 
 /// Whether the store took what was asked.
@@ -54,29 +54,31 @@ enum Asked {
     NotWritten,
 }
 
-async fn ask_all(handle: &Handle, origin: &Origin, request: &Request) -> Asked {
+async fn ask_all(handle: &Handle, origin: &Origin, reason: Option<&str>, request: &Request) -> Asked {
     let mut agents = Vec::with_capacity(handle.views().count());
     handle
         .views()
         .each(|view| agents.push((view.namespace.clone(), view.id)));
     stream::iter(agents)
-        .map(|(namespace, id)| ask(handle, origin.clone(), namespace, id, request.clone()))
+        .map(|(namespace, id)| {
+            let command = Command {
+                origin: origin.clone(),
+                namespace,
+                agent: AgentRef::Id(id),
+                expected: None,
+                idempotency: None,
+                reason: reason.map(str::to_owned),
+                request: request.clone(),
+            };
+            ask(handle, id, command)
+        })
         .buffer_unordered(AT_ONCE)
         .fold(Asked::Written, |worst, asked| std::future::ready(worst.max(asked)))
         .await
 }
 
-async fn ask(handle: &Handle, origin: Origin, namespace: Namespace, id: AgentId, request: Request) -> Asked {
-    let verb = request.verb();
-    let command = Command {
-        origin,
-        namespace,
-        agent: AgentRef::Id(id),
-        expected: None,
-        idempotency: None,
-        reason: None,
-        request,
-    };
+async fn ask(handle: &Handle, id: AgentId, command: Command) -> Asked {
+    let verb = command.request.verb();
     match handle.command(command).await {
         Ok(_) => Asked::Written,
         Err(problem) => {

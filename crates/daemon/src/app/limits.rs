@@ -1,12 +1,7 @@
 //! What the system permits, checked before it is needed.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-
-/// Descriptors that the keeper needs for each process: its pidfd, two FIFOs, two spools, its notify socket, its log.
-const DESCRIPTORS_EACH: u64 = 8;
-
-/// Descriptors for everything else.
-const DESCRIPTORS_BESIDE: u64 = 128;
+use stead_keeper::{DESCRIPTORS_BESIDE, DESCRIPTORS_EACH};
 
 /// The system permits fewer processes than are wanted. Nothing was started.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]

@@ -85,6 +85,7 @@ pub(crate) fn register(
         restarts: 0,
         restart_wanted: false,
         halted: false,
+        halt_reason: None,
         recovery: RecoveryRow::default(),
         deadline: None,
         tasks: Vec::new(),

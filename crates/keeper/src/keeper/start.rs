@@ -19,10 +19,10 @@ use crate::spawn::Spawner;
 use crate::upgrade::{self, Handover};
 use crate::{adopt, cgroup, clock, detach, sys};
 
-/// Descriptors per instance: its process, two streams, its notify socket.
-const DESCRIPTORS: u64 = 4;
-/// Descriptors for everything else.
-const RESERVED: u64 = 160;
+/// Descriptors that a keeper holds for each instance: its process, two streams, its notify socket.
+pub const DESCRIPTORS_EACH: u64 = 4;
+/// Descriptors that a keeper needs for everything else.
+pub const DESCRIPTORS_BESIDE: u64 = 160;
 
 /// Runs the keeper of a state directory. Call it before the process has a second thread.
 ///
@@ -214,5 +214,5 @@ fn raise_open_files() -> (u64, u64) {
 fn capacity() -> u64 {
     let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     let processes = getrlimit(Resource::Nproc).current.unwrap_or(u64::MAX);
-    (files.saturating_sub(RESERVED) / DESCRIPTORS).min(processes)
+    (files.saturating_sub(DESCRIPTORS_BESIDE) / DESCRIPTORS_EACH).min(processes)
 }

@@ -98,6 +98,7 @@ impl Bench {
             restarts: 0,
             restart_wanted: false,
             halted: false,
+            halt_reason: None,
             recovery: stead_model::journal::RecoveryRow::default(),
             deadline,
             tasks: vec![],

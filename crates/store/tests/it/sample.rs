@@ -118,6 +118,7 @@ pub(crate) fn row(id: AgentId, name: &str) -> AgentRow {
         restarts: 0,
         restart_wanted: false,
         halted: false,
+        halt_reason: None,
         boot: 0,
         recovery: RecoveryRow::default(),
         deadline: None,

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access, statvfs};
 use rustix::process::{Resource, getrlimit};
+use stead_keeper::{DESCRIPTORS_BESIDE, DESCRIPTORS_EACH};
 use stead_model::Bytes;
 
 use super::{fine, warning, wrong};
@@ -12,10 +13,6 @@ use crate::clock;
 use crate::place;
 use crate::render::Check;
 
-/// Descriptors that the keeper holds for one agent: pipes, notify socket, pidfd, log files.
-const DESCRIPTORS_EACH: u64 = 8;
-/// Descriptors beside those of agents.
-const DESCRIPTORS_BASE: u64 = 128;
 /// Less free room than this, and the store may soon be full.
 const LEAST_ROOM: Bytes = Bytes::mib(64);
 /// Less than this deserves a look.
@@ -99,7 +96,9 @@ fn room(free: Bytes, dir: &Path) -> Check {
 }
 
 fn descriptors(agents: u64) -> Check {
-    let needed = agents.saturating_mul(DESCRIPTORS_EACH).saturating_add(DESCRIPTORS_BASE);
+    let needed = agents
+        .saturating_mul(DESCRIPTORS_EACH)
+        .saturating_add(DESCRIPTORS_BESIDE);
     let limit = getrlimit(Resource::Nofile);
     // The keeper raises the soft limit up to the hard one by itself.
     enough(
@@ -147,7 +146,7 @@ fn capacity(agents: u64) -> Check {
     let pids = kernel_pids().unwrap_or(u64::MAX);
     let bounds = [
         (
-            descriptors.saturating_sub(DESCRIPTORS_BASE) / DESCRIPTORS_EACH,
+            descriptors.saturating_sub(DESCRIPTORS_BESIDE) / DESCRIPTORS_EACH,
             "open files",
         ),
         (processes / 2, "processes of this user"),

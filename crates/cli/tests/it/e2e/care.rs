@@ -1,7 +1,5 @@
 //! Order of starts, probes, and what agents say themselves.
 
-use std::time::Duration;
-
 use super::fleet::{Fleet, PATIENCE};
 use super::procs::until;
 
@@ -110,6 +108,7 @@ while not there("ready"): time.sleep(0.02)
 say("READY=1\nSTATUS=at work")
 while not there("silent." + os.environ["STEAD_INCARNATION"]):
     say("WATCHDOG=1")
+    print("beat", flush=True, file=open(os.environ["DIR"] + "/beats", "a"))
     time.sleep(0.1)
 time.sleep(100000)
 "#;
@@ -130,7 +129,11 @@ fn an_agent_that_speaks_sd_notify_is_ready_when_it_says_so_and_ended_when_it_fal
     assert!(first["evidence"].to_string().contains("at work"), "{first:#}");
     // Over the death of the daemon: its own absence is not the agent's silence.
     fleet.kill_daemon();
-    std::thread::sleep(Duration::from_secs(3));
+    let beats = || fleet.read("beats").lines().count();
+    let enough = beats() + 25;
+    until("it beats for longer than its watchdog waits", PATIENCE, || {
+        (beats() >= enough).then_some(())
+    });
     fleet.up();
     let adopted = fleet.agent("voice");
     assert_eq!(

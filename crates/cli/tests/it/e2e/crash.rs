@@ -233,7 +233,7 @@ fn all_agents_killed_at_once_are_all_back() {
     fleet.up();
     fleet.until_all(count, "online");
     let mut took = Vec::new();
-    tries("all agents killed at once", 3, |_| {
+    tries("all agents killed at once", 10, |_| {
         let before = lives(&fleet.agents());
         let runs = || fleet.read("marks").lines().count();
         let begun = (std::time::Instant::now(), runs());
@@ -260,7 +260,7 @@ fn agents_killed_together_with_keeper_and_daemon_come_back_once() {
     let mut fleet = Fleet::of(&herd(count, ""));
     fleet.up();
     fleet.until_all(count, "online");
-    tries("kill -9 of everything", 5, |dice| {
+    tries("kill -9 of everything", 10, |dice| {
         // The agents first: keeper and daemon die while they start them again.
         procs::agents_of(fleet.state()).into_iter().for_each(procs::kill);
         dice.wait(Duration::from_millis(400));
@@ -281,7 +281,7 @@ fn agents_killed_together_with_keeper_and_daemon_come_back_once() {
 
 #[test]
 fn a_fleet_whose_first_daemon_was_killed_on_the_way_up_is_brought_up_by_the_next() {
-    tries("kill -9 on the way up", 5, |dice| {
+    tries("kill -9 on the way up", 10, |dice| {
         let mut fleet = Fleet::of(&herd(50, ""));
         fleet.launch();
         dice.wait(Duration::from_millis(400));
@@ -305,7 +305,7 @@ fn agents_that_die_with_the_keeper_are_started_again_by_the_next() {
     let mut fleet = Fleet::of(&herd(20, ""));
     fleet.up();
     fleet.until_all(20, "online");
-    tries("kill -9 of the keeper and of half of the agents", 5, |dice| {
+    tries("kill -9 of the keeper and of half of the agents", 10, |dice| {
         let before = lives(&fleet.agents());
         let keeper = fleet.keeper_pid();
         let (dead, alive): (Vec<_>, Vec<_>) = before.iter().partition(|_| dice.below(2) == 0);

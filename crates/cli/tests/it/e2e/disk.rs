@@ -2,10 +2,12 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
-use super::fleet::{Fleet, PATIENCE};
+use super::crash::nothing_was_started_twice;
+use super::database;
+use super::fleet::{Fleet, PATIENCE, herd};
 use super::procs::{self, until};
+use super::skip::{Needs, skipped};
 
 const PREY: &str = "
 [agents.prey]
@@ -13,6 +15,9 @@ command = ['sleep', '100000']
 restart = { backoff = { initial = '0s' }, intensity = { max = 1000 } }
 [agents.other]
 command = ['sleep', '100000']
+[agents.third]
+command = ['sleep', '100000']
+restart.backoff.initial = '0s'
 ";
 
 /// A small file system of its own, gone with the value.
@@ -29,7 +34,10 @@ impl SmallDisk {
         match mount {
             Ok(done) if done.status.success() => Some(Self(at)),
             refused => {
-                println!("skipped: a small file system cannot be mounted: {refused:?}");
+                skipped(
+                    &format!("a small file system cannot be mounted: {refused:?}"),
+                    Needs::Root,
+                );
                 None
             }
         }
@@ -67,7 +75,7 @@ fn a_full_disk_stops_changes_but_not_care_and_is_forgotten_once_there_is_room() 
     let mut fleet = Fleet::of(PREY);
     fleet.keep_in(&disk.0.path().join("s"));
     fleet.up();
-    fleet.until_all(2, "online");
+    fleet.until_all(3, "online");
     disk.fill();
     let verbs = ["pause", "resume"].iter().cycle();
     let mut codes = Vec::new();
@@ -90,6 +98,7 @@ fn a_full_disk_stops_changes_but_not_care_and_is_forgotten_once_there_is_room() 
     assert_eq!(fleet.get("/health/ready").status, 503);
     dies_and_returns(&fleet, "prey");
     dies_and_returns(&fleet, "prey");
+    dies_and_returns(&fleet, "third");
     let other = fleet.agent("other");
     std::fs::remove_file(disk.ballast()).unwrap();
     fleet.until("the store is back", |fleet| {
@@ -100,7 +109,40 @@ fn a_full_disk_stops_changes_but_not_care_and_is_forgotten_once_there_is_room() 
     let rows = fleet.history("prey");
     let starts = rows.iter().filter(|row| row["to"] == "starting").count();
     assert_eq!(starts, 3, "the restarts meanwhile are in history, too");
+    fleet.kill_daemon();
+    assert_eq!(database::gaps(&fleet), 0, "nothing is missing");
     drop(fleet);
+}
+
+#[test]
+fn a_daemon_that_is_killed_while_the_disk_is_full_leaves_one_gap_and_no_twin() {
+    let Some(disk) = SmallDisk::mount() else { return };
+    let mut fleet = Fleet::of(&herd(5, ""));
+    fleet.keep_in(&disk.0.path().join("s"));
+    fleet.up();
+    let before = fleet.until_all(5, "online");
+    disk.fill();
+    // What the log has room for already may still fit.
+    fleet.until("the disk is full", |fleet| {
+        dies_and_returns(fleet, "a0001");
+        (fleet.get("/health/ready").status == 503).then_some(())
+    });
+    dies_and_returns(&fleet, "a0002");
+    let meanwhile = fleet.agent("a0002");
+    fleet.kill_daemon();
+    std::fs::remove_file(disk.ballast()).unwrap();
+    for _ in 0..2 {
+        fleet.up();
+        let after = fleet.until_all(5, "online");
+        for (one, other) in before.iter().zip(&after).skip(2) {
+            assert_eq!(one["pid"], other["pid"], "{}", fleet.log());
+        }
+        assert!(after[1]["incarnation"].as_u64() >= meanwhile["incarnation"].as_u64());
+        assert_eq!(fleet.read("twice"), "", "{}", fleet.log());
+        fleet.kill_daemon();
+        assert_eq!(database::gaps(&fleet), 1);
+    }
+    nothing_was_started_twice(&fleet);
 }
 
 /// A library that stands before libc's: syncing fails, or the wall clock is wrong, as soon as a file says so.
@@ -148,7 +190,7 @@ fn shim(fleet: &mut Fleet) -> Option<()> {
     match compile {
         Ok(done) if done.status.success() => {}
         refused => {
-            println!("skipped: no C compiler: {refused:?}");
+            skipped(&format!("no C compiler: {refused:?}"), Needs::Nothing);
             return None;
         }
     }
@@ -166,7 +208,7 @@ fn a_sync_that_fails_leaves_the_outcome_unknown_and_the_daemon_up() {
         return;
     }
     fleet.up();
-    fleet.until_all(2, "online");
+    fleet.until_all(3, "online");
     std::fs::write(fleet.path("no-sync"), "").unwrap();
     let first = fleet.post("/api/v1/agents/other/lifecycle/stop", "{}");
     assert_eq!(
@@ -202,7 +244,7 @@ fn a_wall_clock_that_jumps_changes_nothing() {
 driver = 'none'
 [agents.watched]
 command = ['sh', '-c', 'exec sleep 100000']
-probes.liveness = { exec = { command = ['true'] }, period_seconds = 0.2 }
+probes.liveness = { exec = { command = ['sh', '-c', 'echo >> @/probed'] }, period_seconds = 0.2 }
 ";
     let mut fleet = Fleet::of(&format!("{PREY}{beats}"));
     if shim(&mut fleet).is_none() {
@@ -219,7 +261,7 @@ probes.liveness = { exec = { command = ['true'] }, period_seconds = 0.2 }
         (fleet.agent("remote")["health"] == "healthy").then_some(())
     });
     fleet.until_agent("watched", |agent| agent["health"] == "healthy");
-    fleet.until_all(3, "online");
+    fleet.until_all(4, "online");
     let seen = |fleet: &Fleet| {
         let agents = fleet.agents();
         agents
@@ -230,11 +272,13 @@ probes.liveness = { exec = { command = ['true'] }, period_seconds = 0.2 }
     for step in ["ahead", "behind"] {
         let before = seen(&fleet);
         std::fs::write(fleet.path(step), "").unwrap();
-        for _ in 0..10 {
+        let probed = |fleet: &Fleet| fleet.read("probed").lines().count();
+        let enough = probed(&fleet) + 5;
+        until("it was probed five times more", PATIENCE, || {
             assert_eq!(beat(&fleet), 202);
-            std::thread::sleep(Duration::from_millis(100));
             assert_eq!(seen(&fleet), before, "{step}");
-        }
+            (probed(&fleet) >= enough).then_some(())
+        });
         let rows = fleet.history("other").len();
         fleet.must(&["restart", "other", "--wait"]);
         let stamps: Vec<String> = fleet
@@ -245,7 +289,7 @@ probes.liveness = { exec = { command = ['true'] }, period_seconds = 0.2 }
         assert_ne!(stamps[0], stamps[rows], "the daemon reads the clock that jumped");
         dies_and_returns(&fleet, "prey");
         std::fs::remove_file(fleet.path(step)).unwrap();
-        fleet.until_all(3, "online");
+        fleet.until_all(4, "online");
         let healthy = |name: &str| fleet.agent(name)["health"] == "healthy";
         assert!(healthy("remote") && healthy("watched"), "{step}");
     }

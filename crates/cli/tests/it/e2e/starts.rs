@@ -234,3 +234,20 @@ fn a_variable_that_is_empty_is_one_that_is_not_set() {
     let done = fleet.run(&["ps"]);
     assert!(!told(&done).contains("is no address"), "{done:?}");
 }
+
+#[test]
+fn why_a_fleet_went_down_is_in_the_history_of_each_agent() {
+    let mut fleet = Fleet::of("[agents.one]\ncommand = ['sleep', '100000']\n");
+    fleet.up();
+    fleet.until_all(1, "online");
+    fleet.must(&["down", "--reason", "the host gets a new kernel"]);
+    assert_eq!(fleet.wait_daemon(), Some(0), "{}", fleet.log());
+    fleet.up();
+    fleet.until_all(1, "online");
+    let rows = fleet.history("one");
+    let told = |row: &Value| {
+        let description = row["description"].as_str().unwrap();
+        row["to"] == "stopping" && description.ends_with("whole fleet: the host gets a new kernel")
+    };
+    assert!(rows.iter().any(told), "{rows:#?}");
+}
