@@ -80,7 +80,7 @@ impl Setup {
         mut measure: impl FnMut(&mut Roster) -> Result<T>,
     ) -> Vec<(&'static str, Result<T>)> {
         let mut results = Vec::new();
-        for peer in peers {
+        for peer in peers.iter_mut().filter(|peer| !peer.only_respawns()) {
             progress(&format!("{case}: {} with {count} agents", peer.name()));
             let raised = peer
                 .version()

@@ -37,6 +37,11 @@ pub(crate) trait Peer {
     /// It cannot run that many, or did not start.
     fn start(&mut self, fleet: &Fleet) -> Result<()>;
 
+    /// Whether it is of interest where agents are killed one by one, and nowhere else.
+    fn only_respawns(&self) -> bool {
+        false
+    }
+
     /// Ends politely what a kill would leave behind outside of its processes; most leave nothing.
     fn stop(&mut self) {}
 }
@@ -47,6 +52,7 @@ pub(crate) fn all(stead: Option<&Path>, installed: Option<&Path>) -> Result<Vec<
     Ok(vec![
         Box::new(floor::Floor),
         Box::new(Stead::new(stead)?),
+        Box::new(Stead::flushed(stead)?),
         Box::new(runit::Runit),
         Box::new(s6::S6),
         Box::new(supervisord::Supervisord::new(&installed)),

@@ -33,7 +33,7 @@ impl Peer for Erlang {
         let port = fleet.write("agent_port.erl", include_str!("../../peers/agent_port.erl"))?;
         let compile = |source: &Path, command: &mut Command| {
             tree::run(
-                command.arg("-o").arg(&fleet.dir).arg(source),
+                command.current_dir(&fleet.dir).arg("-o").arg(&fleet.dir).arg(source),
                 &log,
                 Duration::from_secs(60),
             )

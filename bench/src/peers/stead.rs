@@ -17,7 +17,17 @@ use crate::tree;
 #[derive(Debug)]
 pub(crate) struct Stead {
     program: PathBuf,
+    history: History,
     run: Option<Run>,
+}
+
+/// What a respawn waits for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum History {
+    /// Its row is written, as ever: a kill of the daemon loses nothing.
+    Written,
+    /// Its row is on the disk: a loss of power loses nothing either.
+    Flushed,
 }
 
 /// What is needed to start the daemon of a fleet again.
@@ -34,7 +44,19 @@ impl Stead {
     pub(crate) fn new(program: Option<&Path>) -> Result<Self> {
         let beside = || Ok::<_, anyhow::Error>(env::current_exe()?.with_file_name("stead"));
         let program = program.map_or_else(beside, |path| Ok(path.to_owned()))?;
-        Ok(Self { program, run: None })
+        Ok(Self {
+            program,
+            history: History::Written,
+            run: None,
+        })
+    }
+
+    /// The same, with every change of state synced to the disk before anything is done about it.
+    pub(crate) fn flushed(program: Option<&Path>) -> Result<Self> {
+        Ok(Self {
+            history: History::Flushed,
+            ..Self::new(program)?
+        })
     }
 
     /// Lays out the fleet's file and starts its first daemon, whose pid is that of the child.
@@ -56,6 +78,10 @@ impl Stead {
             .arg("up")
             .arg(&run.file)
             .args(["--listen", &run.address.to_string()]);
+        match self.history {
+            History::Written => command.env_remove("STEAD_DURABILITY"),
+            History::Flushed => command.env("STEAD_DURABILITY", "flushed"),
+        };
         tree::start(command.env("STEAD_STATE_DIR", &run.state), &run.log)
     }
 
@@ -67,7 +93,14 @@ impl Stead {
 
 impl Peer for Stead {
     fn name(&self) -> &'static str {
-        "stead"
+        match self.history {
+            History::Written => "stead",
+            History::Flushed => "stead-flushed",
+        }
+    }
+
+    fn only_respawns(&self) -> bool {
+        self.history == History::Flushed
     }
 
     fn delay(&self) -> &'static str {

@@ -7,6 +7,7 @@ mod args;
 mod clock;
 mod cmd;
 mod failure;
+mod memory;
 mod place;
 mod render;
 mod settle;
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
             Err(failure) => out.failure(&failure),
         };
     }
+    memory::share_one_arena();
     // Those who host a daemon serve many; the others ask one.
     let hosts = matches!(cli.command, Command::Up(_) | Command::Run(_) | Command::Serve(_));
     let mut runtime = if hosts {

@@ -345,8 +345,8 @@ impl Pump {
         let append = batch.take_append();
         self.waiting.push(batch, waiter, append.is_some());
         if let Some(append) = append {
-            append.transitions.iter().for_each(log);
             append.events.iter().for_each(log_condition);
+            let transitions = append.transitions.clone();
             match &mut self.outage {
                 None => self.store.submit(append),
                 Some(outage) => {
@@ -355,6 +355,8 @@ impl Pump {
                     }
                 }
             }
+            // While it is being written, so that nobody waits for the log.
+            transitions.iter().for_each(log);
         }
         self.release(slot);
     }

@@ -2,7 +2,7 @@
 //!
 //! All three are looked through before anything is started, so that nothing is started twice.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -37,6 +37,11 @@ pub(crate) fn find(dir: &StateDir, here: &Here, cgroups: Option<&cgroup::Root>) 
         if fs::metadata(&path).is_ok_and(|meta| meta.len() == 0) {
             // Its keeper was killed before the first line, and so before anything was started.
             drop(fs::remove_file(&path));
+            if let Some(id) = path.file_stem().and_then(|name| parse_instance(name.to_str()?)) {
+                for stream in Stream::BOTH {
+                    drop(fs::remove_file(fifo_path(&dir.agent(id.agent), id.incarnation, stream)));
+                }
+            }
             continue;
         }
         crate::note(&format!("{} holds no record", path.display()));
@@ -63,7 +68,20 @@ pub(crate) fn find(dir: &StateDir, here: &Here, cgroups: Option<&cgroup::Root>) 
         }
     }
     found.sort_by_key(Instance::id);
+    remove_sockets(dir, &found).map_err(Error::system("remove the notify sockets of nobody"))?;
     Ok(found)
+}
+
+/// Removes notify sockets that were made for runs that never began.
+fn remove_sockets(dir: &StateDir, found: &[Instance]) -> io::Result<()> {
+    let kept: BTreeSet<_> = found.iter().map(|instance| &instance.ordered.socket).collect();
+    for entry in fs::read_dir(dir.path().join("n"))? {
+        let path = entry?.path();
+        if !kept.contains(&path) {
+            fs::remove_file(path)?;
+        }
+    }
+    Ok(())
 }
 
 /// Processes by instance, as marks and cgroups tell.

@@ -125,16 +125,13 @@ impl Spares {
     }
 
     /// Puts a bound notify socket at `path`, where nothing is.
-    pub(crate) fn socket(&mut self, path: &Path, uid: Option<u32>) -> io::Result<UnixDatagram> {
+    pub(crate) fn socket(&mut self, path: &Path) -> io::Result<UnixDatagram> {
         if let Some((socket, spare)) = self.sockets.pop()
             && fs::rename(&spare, path).is_ok()
         {
-            if let Some(uid) = uid {
-                std::os::unix::fs::chown(path, Some(uid), None)?;
-            }
             return Ok(socket);
         }
-        notify::bind_at(path, uid)
+        notify::bind_at(path, None)
     }
 
     /// Puts an empty record at `path`, in place of one of a try that failed.
@@ -210,7 +207,7 @@ mod tests {
         for number in 0..SETS + 2 {
             let path = |kind: &str| dir.path().join(format!("{kind}{number}"));
             let _ends = (spares.fifo(&path("out")).unwrap(), spares.fifo(&path("err")).unwrap());
-            let socket = spares.socket(&path("socket"), None).unwrap();
+            let socket = spares.socket(&path("socket")).unwrap();
             spares.record(&path("record")).unwrap();
             assert!(fs::metadata(path("err")).unwrap().file_type().is_fifo());
             UnixDatagram::unbound()

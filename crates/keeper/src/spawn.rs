@@ -29,8 +29,8 @@ pub(crate) struct Spawner {
     pub(crate) base: Base,
     pub(crate) cgroups: Option<cgroup::Root>,
     pub(crate) spares: Spares,
-    /// Cgroups of runs that are likely to be ordered soon.
-    foreseen: BTreeMap<InstanceId, PathBuf>,
+    /// For runs that are likely to be ordered soon.
+    foreseen: BTreeMap<InstanceId, Makings>,
     null: OwnedFd,
     doors: Option<Doors>,
     stack: Stack,
@@ -44,6 +44,21 @@ pub(crate) struct Running {
     pub(crate) fifos: [OwnedFd; 2],
     pub(crate) notify: UnixDatagram,
 }
+
+/// What each run has of its own, before anything is known of what it will run.
+#[derive(Debug)]
+struct Makings {
+    notify: UnixDatagram,
+    socket: PathBuf,
+    ours: [OwnedFd; 2],
+    theirs: [OwnedFd; 2],
+    /// Empty.
+    record: io::Result<fs::File>,
+    debris: Debris,
+}
+
+/// For how many runs at a time something is made ahead: it holds descriptors.
+const MOST_FORESEEN: usize = 16;
 
 impl Spawner {
     pub(crate) fn new(dir: &StateDir, base: Base, cgroups: Option<cgroup::Root>) -> io::Result<Self> {
@@ -66,17 +81,20 @@ impl Spawner {
         let agent = dir.agent(order.instance.agent);
         let home = make_home(&agent, &prepared).map_err(|error| shortage("prepare the agent's directory", &error))?;
         let mark = dir.mark_of(order.instance);
-        let (notify, socket) = notify::free_path(dir.path(), &mark)
-            .and_then(|path| Ok((self.spares.socket(&path, uid)?, path)))
-            .map_err(|error| shortage("make its notify socket", &error))?;
-        let mut debris = Debris {
-            files: vec![socket.clone(), dir.record(order.instance)],
-            cgroup: None,
+        let Makings {
+            notify,
+            socket,
+            ours,
+            theirs,
+            record,
+            mut debris,
+        } = match self.foreseen.remove(&order.instance) {
+            Some(makings) => makings,
+            None => self.make(dir, order.instance)?,
         };
-        let (ours, theirs) = self
-            .streams(&agent, order, uid, &mut debris)
-            .map_err(|error| shortage("make its pipes", &error))?;
-        debris.cgroup = self.cgroup(order);
+        if let Some(uid) = uid {
+            hand_over(&theirs, &socket, uid).map_err(|error| shortage("hand over its pipes and socket", &error))?;
+        }
         add_environment(&mut prepared, order, epoch, [&mark, &home, &socket.to_string_lossy()]);
         let ordered = Ordered {
             version: record::VERSION,
@@ -89,7 +107,6 @@ impl Spawner {
             cgroup: debris.cgroup.clone(),
         };
         // A full disk must not keep agents down: without a record the process is found by its mark.
-        let record = self.spares.record(&dir.record(order.instance));
         let record = record.and_then(|file| record::begin(file, &ordered));
         if let Err(error) = &record {
             crate::note(&format!("no record of {}: {error}", order.instance));
@@ -108,60 +125,75 @@ impl Spawner {
         })
     }
 
-    /// Makes both FIFOs and opens each end of them: ours never waits, theirs may.
-    fn streams(
-        &mut self,
-        agent: &std::path::Path,
-        order: &SpawnOrder,
-        uid: Option<u32>,
-        debris: &mut Debris,
-    ) -> io::Result<([OwnedFd; 2], [OwnedFd; 2])> {
-        let mut open = |stream| {
-            let path = fifo_path(agent, order.instance.incarnation, stream);
-            debris.files.push(path.clone());
-            let ends = self.spares.fifo(&path)?;
-            if let Some(uid) = uid {
-                // Programs that open /dev/stdout anew need the right to.
-                fchown(&ends.theirs, Some(uid), None)?;
-            }
-            Ok::<_, io::Error>(ends)
+    /// Makes all that a run needs whatever is ordered exactly.
+    fn make(&mut self, dir: &StateDir, instance: InstanceId) -> Result<Makings, SpawnFailure> {
+        // First, so that the next keeper knows by it what else may be there.
+        let mut debris = Debris {
+            files: vec![dir.record(instance)],
+            cgroup: None,
         };
-        let [out, err] = [open(Stream::Out)?, open(Stream::Err)?];
-        Ok(([out.ours, err.ours], [out.theirs, err.theirs]))
+        let record = self.spares.record(&dir.record(instance));
+        let (notify, socket) = notify::free_path(dir.path(), &dir.mark_of(instance))
+            .and_then(|path| Ok((self.spares.socket(&path)?, path)))
+            .map_err(|error| shortage("make its notify socket", &error))?;
+        debris.files.push(socket.clone());
+        let agent = dir.agent(instance.agent);
+        let mut open = |stream| {
+            let path = fifo_path(&agent, instance.incarnation, stream);
+            debris.files.push(path.clone());
+            self.spares.fifo(&path)
+        };
+        let (out, err) = open(Stream::Out)
+            .and_then(|out| Ok((out, open(Stream::Err)?)))
+            .map_err(|error| shortage("make its pipes", &error))?;
+        debris.cgroup = self.cgroup(instance);
+        Ok(Makings {
+            notify,
+            socket,
+            ours: [out.ours, err.ours],
+            theirs: [out.theirs, err.theirs],
+            record,
+            debris,
+        })
     }
 
-    /// Makes the cgroup of a run that is likely to be ordered soon.
-    pub(crate) fn foresee(&mut self, instance: InstanceId) {
-        let Some(root) = &self.cgroups else { return };
-        // The order itself says so if it is refused.
-        if let Ok(path) = root.create(&instance.to_string()) {
-            self.foreseen.insert(instance, path);
+    /// Makes what a run needs that is likely to be ordered soon.
+    pub(crate) fn foresee(&mut self, dir: &StateDir, instance: InstanceId) {
+        if self.foreseen.len() < MOST_FORESEEN
+            && let Ok(makings) = self.make(dir, instance)
+        {
+            self.foreseen.insert(instance, makings);
         }
     }
 
-    /// Removes what was made for a run that was not ordered.
-    pub(crate) fn foresee_no_more(&mut self, instance: InstanceId) {
-        if let Some(path) = self.foreseen.remove(&instance) {
-            cgroup::remove(&path);
+    /// Gives back what was made for a run that was not ordered.
+    pub(crate) fn foresee_no_more(&mut self, dir: &StateDir, instance: InstanceId) {
+        let Some(Makings {
+            ours, theirs, debris, ..
+        }) = self.foreseen.remove(&instance)
+        else {
+            return;
+        };
+        drop((ours, theirs));
+        let agent = dir.agent(instance.agent);
+        for stream in Stream::BOTH {
+            self.spares.take_fifo(&fifo_path(&agent, instance.incarnation, stream));
         }
+        self.spares.take_record(&dir.record(instance));
+        drop(debris);
     }
 
     /// Removes what was made for all runs that were not ordered.
     pub(crate) fn foresee_nothing(&mut self) {
-        for path in std::mem::take(&mut self.foreseen).into_values() {
-            cgroup::remove(&path);
-        }
+        self.foreseen.clear();
     }
 
-    fn cgroup(&mut self, order: &SpawnOrder) -> Option<PathBuf> {
+    fn cgroup(&self, instance: InstanceId) -> Option<PathBuf> {
         let root = self.cgroups.as_ref()?;
-        if let Some(path) = self.foreseen.remove(&order.instance) {
-            return Some(path);
-        }
-        match root.create(&order.instance.to_string()) {
+        match root.create(&instance.to_string()) {
             Ok(path) => Some(path),
             Err(error) => {
-                crate::note(&format!("no cgroup for {}: {error}", order.instance));
+                crate::note(&format!("no cgroup for {instance}: {error}"));
                 None
             }
         }
@@ -254,6 +286,14 @@ fn make_home(agent: &std::path::Path, prepared: &Prepared) -> io::Result<String>
         chown(&home, Some(account.uid), Some(account.gid))?;
     }
     Ok(home.to_string_lossy().into_owned())
+}
+
+/// Gives a run's user what only it may use. Programs that open /dev/stdout anew need the right to.
+fn hand_over(theirs: &[OwnedFd; 2], socket: &std::path::Path, uid: u32) -> io::Result<()> {
+    for stream in theirs {
+        fchown(stream, Some(uid), None)?;
+    }
+    chown(socket, Some(uid), None)
 }
 
 fn add_environment(prepared: &mut Prepared, order: &SpawnOrder, epoch: Epoch, [mark, home, socket]: [&str; 3]) {

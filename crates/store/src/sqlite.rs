@@ -21,7 +21,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 use rusqlite::Connection;
-use stead_model::journal::{AgentRow, AnswerRow, Append, SlotState, SpecRow};
+use stead_model::journal::{AgentRow, AnswerRow, Append, Durability, SlotState, SpecRow};
 use stead_model::{AgentId, AgentName, Epoch, Namespace, Slot, Wall};
 
 pub use self::damaged::DamagedStore;
@@ -41,6 +41,7 @@ use crate::{
 /// | `opened_at` | 1970 |
 /// | `queue` | 16,384 appends |
 /// | `rows_per_agent` | 1,000 |
+/// | `least` | `Written` |
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Options {
     /// The time at opening; stamps migrations.
@@ -49,6 +50,9 @@ pub struct Options {
     pub queue: usize,
     /// How many rows of history each agent keeps, and up to 63 more; too few, and `why` cannot look back.
     pub rows_per_agent: u32,
+    /// How durable every append is at least, whatever it asks for. `Flushed` has each wait for the disk: a machine that loses its power
+    /// then loses nothing that was told, and every restart takes as long as a sync.
+    pub least: Durability,
 }
 
 impl Default for Options {
@@ -57,6 +61,7 @@ impl Default for Options {
             opened_at: Wall::default(),
             queue: 16_384,
             rows_per_agent: ROWS_PER_AGENT,
+            least: Durability::Written,
         }
     }
 }
@@ -88,8 +93,7 @@ impl SqliteStore {
         };
         let sink = Arc::new(sink);
         let queue = Arc::new(Queue::new(options.queue));
-        let writer =
-            Writer::start(path.clone(), connection, Arc::clone(&sink), options.rows_per_agent).map_err(opened)?;
+        let writer = Writer::start(path.clone(), connection, Arc::clone(&sink), &options).map_err(opened)?;
         let readers = Readers::new(path.clone());
         readers.with(read::look).map_err(opened)?;
         let jobs = Arc::clone(&queue);

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use stead_model::journal::SlotState;
+use stead_model::journal::{Durability, SlotState};
 use stead_model::{Epoch, Slot, Wall};
 use stead_store::{DamagedStore, Lease, Options, Owner, Sink, SqliteStore, StateDir, Store, StoreError};
-use tracing::error;
+use tracing::{error, warn};
 
 use super::{StartError, gap};
 use crate::bystander::Bystander;
@@ -37,6 +37,7 @@ pub(super) fn take(
 ) -> Result<Found<(Arc<SqliteStore>, Epoch)>, StartError> {
     let options = Options {
         opened_at: now,
+        least: least_durability(),
         ..Options::default()
     };
     let store = match SqliteStore::open(Arc::clone(dir), options, sink) {
@@ -48,6 +49,19 @@ pub(super) fn take(
         let epoch = held.iter().map(|(_, epoch)| *epoch).max().unwrap_or_default();
         (Arc::new(store), epoch)
     }))
+}
+
+/// What `STEAD_DURABILITY` asks for: `flushed` has every change wait for the disk, also those that otherwise only must not be lost with
+/// the daemon. Nothing else is known.
+fn least_durability() -> Durability {
+    match std::env::var("STEAD_DURABILITY") {
+        Ok(asked) if asked == "flushed" => Durability::Flushed,
+        Ok(asked) => {
+            warn!("STEAD_DURABILITY={asked} is not known; `flushed` is");
+            Durability::Written
+        }
+        Err(_unset) => Durability::Written,
+    }
 }
 
 /// Loads what was taken.

@@ -111,7 +111,7 @@ impl Keeper {
             return;
         }
         self.expects = Some(clock::now() + EXPECTING);
-        self.spawner.foresee(next_of(ended));
+        self.spawner.foresee(&self.dir, next_of(ended));
     }
 
     /// Reaps every child that ended: main processes with their instance, orphans that came to us without.

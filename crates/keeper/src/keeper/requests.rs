@@ -250,7 +250,7 @@ impl Keeper {
         let instance = gone.id();
         self.index.remove(&instance);
         self.spawner.spares.take_record(&self.dir.record(instance));
-        self.spawner.foresee_no_more(next_of(instance));
+        self.spawner.foresee_no_more(&self.dir, next_of(instance));
         let agent = instance.agent;
         let more = self.index.keys().any(|other| other.agent == agent);
         if let (false, Entry::Occupied(log)) = (more, self.logs.entry(agent)) {

@@ -22,7 +22,7 @@ use crate::{adopt, cgroup, clock, detach, sys};
 /// Descriptors that a keeper holds for each instance: its process, two streams, its notify socket.
 pub const DESCRIPTORS_EACH: u64 = 4;
 /// Descriptors that a keeper needs for everything else.
-pub const DESCRIPTORS_BESIDE: u64 = 160;
+pub const DESCRIPTORS_BESIDE: u64 = 256;
 
 /// Runs the keeper of a state directory. Call it before the process has a second thread.
 ///
@@ -166,6 +166,7 @@ impl Keeper {
     /// Replaces the program by a new one that goes on with everything. Returns only if that fails.
     pub(super) fn upgrade(&mut self, program: Option<String>) -> io::Result<std::convert::Infallible> {
         self.flush_all();
+        self.spawner.foresee_nothing();
         let instances = self.places.iter().flatten();
         let handover = upgrade::Parts {
             state_dir: self.dir.path(),

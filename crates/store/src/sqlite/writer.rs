@@ -16,7 +16,7 @@ use super::migrate;
 use super::queue::{Job, Queue, Round};
 use super::rows::{self, Numbers};
 use crate::lease::Head;
-use crate::{Completion, Sink, StoreError};
+use crate::{Completion, Options, Sink, StoreError};
 
 pub(super) struct Writer {
     path: PathBuf,
@@ -25,6 +25,8 @@ pub(super) struct Writer {
     numbers: Numbers,
     /// Rows of history that each agent keeps.
     history: u32,
+    /// How durable every append is at least.
+    least: Durability,
     /// How the connection commits at present.
     mode: Durability,
     /// Slots with a failed append, until they are loaded.
@@ -42,7 +44,7 @@ impl Writer {
         path: PathBuf,
         connection: Connection,
         sink: Arc<Sink>,
-        history: u32,
+        options: &Options,
     ) -> Result<Self, StoreError> {
         let numbers = Numbers::of(&connection).map_err(|error| store_error(&error))?;
         Ok(Self {
@@ -50,7 +52,8 @@ impl Writer {
             connection,
             sink,
             numbers,
-            history,
+            history: options.rows_per_agent,
+            least: options.least,
             mode: Durability::Written,
             broken: BTreeSet::new(),
             unsynced: None,
@@ -169,11 +172,14 @@ impl Writer {
     }
 
     fn try_group(&mut self, group: &[Append]) -> Result<Vec<Result<(), StoreError>>, Fault> {
-        let needs = group.iter().map(|append| append.durability).max();
+        let needs = group
+            .iter()
+            .map(|append| append.durability)
+            .fold(self.least, Durability::max);
         let mut outcomes = Vec::with_capacity(group.len());
         let mut newly_broken = BTreeSet::new();
         let history = self.history;
-        self.transact(needs.unwrap_or(Durability::Written), |connection, broken, numbers| {
+        self.transact(needs, |connection, broken, numbers| {
             let mut rows = 0;
             for append in group {
                 let outcome = if broken.contains(&append.slot) || newly_broken.contains(&append.slot) {

@@ -47,6 +47,24 @@ fn what_comes_when_too_many_wait_is_refused_in_its_turn() {
 }
 
 #[test]
+fn a_store_may_be_told_to_flush_what_asks_only_to_be_written() {
+    let scratch = tempfile::tempdir().unwrap();
+    let (told, completions) = channel();
+    let sink = Box::new(move |completion| told.send(completion).unwrap());
+    let options = Options {
+        least: Durability::Flushed,
+        ..Options::default()
+    };
+    let store = SqliteStore::open(lock(scratch.path()), options, sink).unwrap();
+    let epoch = store.take(&[slot(1)], &node("me"), unending()).unwrap()[0].1;
+    store.submit(empty(slot(1), epoch, 1, Durability::Written));
+    let Completion::Committed(receipt) = completions.recv_timeout(PATIENCE).unwrap() else {
+        panic!("it was not committed");
+    };
+    assert_eq!(receipt.durability(), Durability::Flushed);
+}
+
+#[test]
 fn a_store_that_is_dropped_writes_what_waits_and_tells_of_it() {
     let scratch = tempfile::tempdir().unwrap();
     let (store, completions) = open(scratch.path());
