@@ -15,6 +15,7 @@ mod rows;
 mod writer;
 
 use std::fmt;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -128,6 +129,20 @@ impl SqliteStore {
         })
     }
 
+    /// Reads slots and hands them over, until nobody takes them any more.
+    fn load_into(&self, slots: &[Slot], loaded: &SyncSender<Result<SlotState, StoreError>>) {
+        let read = self.read(|connection| {
+            read::slots(connection, slots, &mut |state| match loaded.send(Ok(state)) {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(_gone) => ControlFlow::Break(()),
+            })
+        });
+        if let Err(error) = read {
+            // Who does not take it any more has another error.
+            let _untaken = loaded.send(Err(error));
+        }
+    }
+
     /// Lets the writer do a job after all that was submitted before, and waits for its answer.
     fn ask<A>(&self, job: impl FnOnce(Reply<A>) -> Job) -> Result<A, StoreError> {
         let (reply, answer): (_, Receiver<_>) = sync_channel(1);
@@ -166,7 +181,32 @@ impl Store for SqliteStore {
             slots: slots.to_vec(),
             reply,
         })?;
-        self.read(|connection| read::slots(connection, slots, each))
+        if slots.len() < WORTH_THREADS {
+            return self.read(|connection| {
+                read::slots(connection, slots, &mut |state| {
+                    each(state);
+                    ControlFlow::Continue(())
+                })
+            });
+        }
+        std::thread::scope(|scope| {
+            let half = |first: usize| -> Result<Receiver<Result<SlotState, StoreError>>, StoreError> {
+                let (loaded, taken) = sync_channel(READ_AHEAD);
+                let mine: Vec<Slot> = slots.iter().copied().skip(first).step_by(2).collect();
+                std::thread::Builder::new()
+                    .name("store-loader".to_owned())
+                    .spawn_scoped(scope, move || self.load_into(&mine, &loaded))
+                    .map_err(|error| StoreError::Down {
+                        detail: format!("no thread can be had to load it: {error}"),
+                    })?;
+                Ok(taken)
+            };
+            let halves = [half(0)?, half(1)?];
+            for taken in halves.iter().cycle().take(slots.len()) {
+                each(taken.recv().unwrap_or_else(|_gone| Err(ended()))?);
+            }
+            Ok(())
+        })
     }
 
     fn submit(&self, append: Append) {
@@ -246,6 +286,12 @@ fn ended() -> StoreError {
         detail: "its writer has ended".to_owned(),
     }
 }
+
+/// From how many slots on two threads load them: most of the time goes into decoding.
+const WORTH_THREADS: usize = 64;
+
+/// How many loaded slots of a thread may wait to be taken.
+const READ_AHEAD: usize = 16;
 
 /// The log beside a database file.
 fn log_of(database: &Path) -> PathBuf {

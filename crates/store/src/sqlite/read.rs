@@ -1,5 +1,7 @@
 //! Reading: whole slots at the start, pages of history and events for people.
 
+use std::ops::ControlFlow;
+
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use stead_model::journal::{AgentRow, AnswerRow, SlotState, SpecRow};
@@ -35,21 +37,30 @@ pub(super) fn look(connection: &Connection) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Loads slots one after the other, until `each` has enough.
 pub(super) fn slots(
     connection: &Connection,
     slots: &[Slot],
-    each: &mut dyn FnMut(SlotState),
+    each: &mut dyn FnMut(SlotState) -> ControlFlow<()>,
 ) -> Result<(), StoreError> {
+    // Slots are about alike, and rows are large: a vector that grows would copy them again and again.
+    let mut expected = 0;
     for slot in slots {
-        each(load(connection, *slot)?);
+        let state = load(connection, *slot, expected)?;
+        expected = state.agents.len() + state.agents.len() / 8;
+        if each(state).is_break() {
+            break;
+        }
     }
     Ok(())
 }
 
-fn load(connection: &Connection, slot: Slot) -> Result<SlotState, StoreError> {
+fn load(connection: &Connection, slot: Slot, expected: usize) -> Result<SlotState, StoreError> {
     let head = head(connection, slot).map_err(|error| store_error(&error))?;
     let mut state = SlotState::empty(slot, head.epoch);
     state.position = head.position;
+    state.agents.reserve(expected);
+    state.specs.reserve(expected);
     let first = key(AgentId::new(slot, 0));
     let last = key(AgentId::new(slot, u64::MAX));
     let sql = "SELECT a.body, s.body FROM agents a LEFT JOIN specs s ON s.agent = a.id AND s.revision = a.spec_revision
