@@ -123,7 +123,7 @@ fn exit_of(status: u16) -> Exit {
         400 => Exit::Usage,
         404 | 410 => Exit::NotFound,
         409 | 412 | 422 => Exit::Refused,
-        503 => Exit::Unavailable,
+        429 | 503 => Exit::Unavailable,
         _ => Exit::Failure,
     }
 }
@@ -162,7 +162,7 @@ mod tests {
                 400 => 2,
                 404 | 410 => 4,
                 409 | 412 | 422 => 5,
-                503 => 7,
+                429 | 503 => 7,
                 _ => 1,
             };
             assert_eq!(failure.exit.code(), expected, "{code}");

@@ -123,6 +123,8 @@ fn problem_help(problem: &Problem) -> Option<String> {
         | Code::ForeignOrigin
         | Code::NotFound
         | Code::PartOfGroup
+        | Code::PolicyRefused
+        | Code::RateLimited
         | Code::NotScalable
         | Code::MethodNotAllowed
         | Code::NotPossible

@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 
 use stead_model::group::{GroupCommand, GroupSpec};
 use stead_model::journal::{AgentRow, Durability, SlotState};
+use stead_model::profile::policy::TransitionPolicy;
 use stead_model::{
     AgentId, AgentName, AgentRef, AgentSpec, BootClock, Command, Explanation, Inventory, LifecycleView, Moment,
     Namespace, Now, Observation, Profile, Refusal, Slot,
@@ -20,8 +21,9 @@ use crate::explain;
 use crate::group::{self, Claim, Group};
 use crate::observe;
 use crate::open::Open;
+use crate::permit::Policies;
 use crate::plan::plan;
-use crate::profiles::Profiles;
+use crate::profiles::{Profiles, StateInUse};
 use crate::record::Record;
 use crate::rollout;
 use crate::slot::Cell;
@@ -35,6 +37,7 @@ use crate::view;
 pub struct Engine {
     boot: BootClock,
     profiles: Profiles,
+    policies: Policies,
     /// Owned slots by number; the others are `None`.
     slots: Vec<Option<Box<Cell>>>,
     /// Every agent that waits for a moment, the earliest first.
@@ -74,10 +77,45 @@ impl Engine {
         Self {
             boot,
             profiles: Profiles::with(profiles),
+            policies: Policies::new(Vec::new()),
             slots,
             alarms: BTreeSet::new(),
             answers: Answers::default(),
         }
+    }
+
+    /// Puts other profiles and policies in force, those before them out of it. What they name wholly anew holds from the next step on.
+    ///
+    /// # Errors
+    /// [`StateInUse`] when an agent has a profile, or is in a state, that would no longer be there. Nothing was changed.
+    pub fn configure(&mut self, profiles: Vec<Profile>, policies: Vec<TransitionPolicy>) -> Result<(), StateInUse> {
+        let profiles = Profiles::with(profiles);
+        for record in self.cells().flat_map(|cell| cell.agents.values()) {
+            let profile = profiles.get(&record.row.profile);
+            if profile.is_none_or(|profile| profile.phase(record.profile.name_of(record.phase)).is_none()) {
+                return Err(StateInUse {
+                    agent: alloc::format!("{}/{}", record.row.namespace, record.row.name),
+                    profile: record.row.profile.clone(),
+                    state: record.phase_name(),
+                });
+            }
+        }
+        for record in self
+            .slots
+            .iter_mut()
+            .flatten()
+            .flat_map(|cell| cell.agents.values_mut())
+        {
+            if let Some(profile) = profiles.get(&record.row.profile)
+                && let Some(phase) = profile.phase(record.profile.name_of(record.phase))
+            {
+                record.profile = profile;
+                record.phase = phase;
+            }
+        }
+        self.profiles = profiles;
+        self.policies = Policies::new(policies);
+        Ok(())
     }
 
     /// Takes in one input and decides. The batch must be written before anything of it is done.
@@ -321,7 +359,7 @@ impl Engine {
         let step = Step::new(
             now,
             self.boot,
-            self.profiles.clone(),
+            (self.profiles.clone(), self.policies.clone()),
             slot,
             cell.epoch,
             cell.position,

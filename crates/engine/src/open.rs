@@ -92,12 +92,8 @@ impl Open<'_> {
             }
             (Err(refusal), _) => Err(refusal),
             (Ok(id), command) => {
-                let Some(mut record) = self.cell.agents.remove(&id) else {
-                    return Err(Refusal::Gone(id));
-                };
-                let outcome = self.work(&mut record, |step, record| command::command(step, record, command));
-                self.put_back(record);
-                outcome.map(|outcome| (outcome, id))
+                let outcome = self.with_agent(id, |step, record| obey(step, record, command));
+                outcome.unwrap_or(Err(Refusal::Gone(id))).map(|outcome| (outcome, id))
             }
         }
     }
@@ -119,8 +115,8 @@ impl Open<'_> {
         Ok(id)
     }
 
-    /// Works on one replica, if it is there.
-    pub(crate) fn with_member<T>(&mut self, id: AgentId, work: impl FnOnce(&mut Step, &mut Record) -> T) -> Option<T> {
+    /// Works on one agent, if it is there.
+    pub(crate) fn with_agent<T>(&mut self, id: AgentId, work: impl FnOnce(&mut Step, &mut Record) -> T) -> Option<T> {
         let mut record = self.cell.agents.remove(&id)?;
         let result = self.work(&mut record, work);
         self.put_back(record);
@@ -134,7 +130,7 @@ impl Open<'_> {
         wanted: Wanted,
         reason: Option<String>,
     ) -> Result<Outcome, Refusal> {
-        let asked = self.with_member(id, |step, record| {
+        let asked = self.with_agent(id, |step, record| {
             let command = Command {
                 origin: step.origin.clone(),
                 namespace: record.row.namespace.clone(),
@@ -144,7 +140,7 @@ impl Open<'_> {
                 reason,
                 request: Request::Want(wanted),
             };
-            command::command(step, record, command)
+            obey(step, record, command)
         });
         asked.unwrap_or(Err(Refusal::Gone(id)))
     }
@@ -273,5 +269,33 @@ impl Open<'_> {
         let batch = self.step.into_batch(reply);
         self.cell.position = batch.position();
         batch
+    }
+}
+
+/// Carries out a request about a known agent, unless a policy stands against what it would lead to: then nothing was changed.
+fn obey(step: &mut Step, record: &mut Record, command: Command) -> Result<Outcome, Refusal> {
+    if !step.policies.bind(record) {
+        return command::command(step, record, command);
+    }
+    let before = record.clone();
+    let mark = step.mark();
+    let (origin, reason) = (command.origin.clone(), command.reason.clone());
+    let outcome = command::command(step, record, command)?;
+    let led_to = step.since(&mark);
+    match step
+        .policies
+        .permit(&before, led_to, &origin, reason.as_deref(), step.now.moment)
+    {
+        Ok(()) => {
+            if !led_to.is_empty() && step.policies.count(&before) {
+                record.asked.note(step.now.moment);
+            }
+            Ok(outcome)
+        }
+        Err(refusal) => {
+            *record = before;
+            step.take_back(mark);
+            Err(refusal)
+        }
     }
 }

@@ -16,6 +16,7 @@ use stead_policy::{
 };
 
 use crate::depend::Standing;
+use crate::permit::Asked;
 use crate::plan::KILL_AGAIN;
 use crate::profiles::Profiles;
 
@@ -41,6 +42,8 @@ pub(crate) struct Record {
     pub(crate) watched: Option<(Incarnation, Arc<AgentSpec>)>,
     /// It said something that is not published yet.
     pub(crate) unpublished: bool,
+    /// Requests that moved it lately.
+    pub(crate) asked: Asked,
     /// Since when it is ready, as far as this node saw.
     pub(crate) ready_since: Option<Moment>,
     /// What the watchers were told last.
@@ -94,6 +97,7 @@ impl Record {
             strays: BTreeSet::new(),
             watched: None,
             unpublished: false,
+            asked: Asked::default(),
             ready_since: None,
             told: None,
         }
@@ -137,6 +141,7 @@ impl Record {
             streak,
             intensity,
             phase,
+            asked: Asked(row.asked.iter().map(|wait| boot.restore(now, *wait)).collect()),
             ready_since: row.ready.then_some(now),
             ..Self::new(row, spec, profile)
         };
@@ -156,6 +161,7 @@ impl Record {
         AgentRow {
             phase: self.phase_name(),
             deadline: at(Timer::Deadline),
+            asked: self.asked.0.iter().map(|due| boot.store(now, *due)).collect(),
             recovery: RecoveryRow {
                 attempt: streak.attempts,
                 recent: self

@@ -205,7 +205,7 @@ fn note_passes(open: &mut Open<'_>, group: &mut Group, seen: &[Seen], now: Momen
     let mut passed = 0;
     for seen in seen.iter().filter(|seen| seen.revision == group.row.target) {
         if !seen.passed && seen.available(now) {
-            open.with_member(seen.id, |step, record| {
+            open.with_agent(seen.id, |step, record| {
                 if let Some(member) = &mut record.row.member {
                     member.passed = true;
                 }
@@ -348,7 +348,7 @@ fn bring(open: &mut Open<'_>, group: &Group, seen: &Seen) {
     open.step.needs(Durability::Flushed);
     open.step.origin.correlation_id.clone_from(&group.row.correlation_id);
     let back = group.rolls() == Some(RolloutState::RollingBack);
-    open.with_member(seen.id, |step, record| {
+    open.with_agent(seen.id, |step, record| {
         record.row.correlation_id.clone_from(&step.origin.correlation_id);
         command::take_up(step, record, Arc::from(for_replica(&spec, seen.ordinal)));
         if let Some(member) = &mut record.row.member {

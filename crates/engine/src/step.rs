@@ -16,6 +16,7 @@ use stead_model::{
 use crate::batch::{Batch, Released, Reply};
 use crate::depend::{Message, Standing};
 use crate::group::Group;
+use crate::permit::Policies;
 use crate::profiles::Profiles;
 use crate::record::{Record, Timer};
 use crate::view;
@@ -29,6 +30,7 @@ pub(crate) struct Step {
     pub(crate) now: Now,
     pub(crate) boot: BootClock,
     pub(crate) profiles: Profiles,
+    pub(crate) policies: Policies,
     pub(crate) slot: Slot,
     pub(crate) epoch: Epoch,
     /// The position that this step takes, if it changes anything.
@@ -55,6 +57,17 @@ pub(crate) struct Step {
     /// Agents that this step has given a new revision already.
     revised: BTreeSet<AgentId>,
     /// The agent at hand differs from its stored row.
+    touched: bool,
+}
+
+/// A place in a step, before it is known whether what follows is permitted.
+#[derive(Debug)]
+pub(crate) struct Mark {
+    changes: usize,
+    transitions: usize,
+    events: usize,
+    orders: usize,
+    messages: usize,
     touched: bool,
 }
 
@@ -101,7 +114,7 @@ impl Step {
     pub(crate) fn new(
         now: Now,
         boot: BootClock,
-        profiles: Profiles,
+        (profiles, policies): (Profiles, Policies),
         slot: Slot,
         epoch: Epoch,
         last: Position,
@@ -113,6 +126,7 @@ impl Step {
             now,
             boot,
             profiles,
+            policies,
             slot,
             epoch,
             position,
@@ -134,6 +148,33 @@ impl Step {
             revised: BTreeSet::new(),
             touched: false,
         }
+    }
+
+    /// Where the step stands, to go back there.
+    pub(crate) const fn mark(&self) -> Mark {
+        Mark {
+            changes: self.changes.len(),
+            transitions: self.transitions.len(),
+            events: self.events.len(),
+            orders: self.orders.len(),
+            messages: self.messages.len(),
+            touched: self.touched,
+        }
+    }
+
+    /// The rows of history since then.
+    pub(crate) fn since(&self, mark: &Mark) -> &[Transition] {
+        self.transitions.get(mark.transitions..).unwrap_or_default()
+    }
+
+    /// Takes back what was decided about the agent at hand since then.
+    pub(crate) fn take_back(&mut self, mark: Mark) {
+        self.changes.truncate(mark.changes);
+        self.transitions.truncate(mark.transitions);
+        self.events.truncate(mark.events);
+        self.orders.truncate(mark.orders);
+        self.messages.truncate(mark.messages);
+        self.touched = mark.touched;
     }
 
     /// Says that the agent at hand differs from its stored row.

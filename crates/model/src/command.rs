@@ -225,6 +225,28 @@ pub enum Refusal {
     /// It would never start.
     #[error("`depends_on.{0}`: an agent cannot wait for itself; remove this")]
     SelfDependency(AgentName),
+    /// A transition policy stands against it.
+    #[error("policy `{policy}` forbids {edge}: {why}")]
+    Policy {
+        /// Its name.
+        policy: String,
+        /// The edge that was to be taken.
+        edge: String,
+        /// What it asks for.
+        why: String,
+    },
+    /// Requests have moved the agent as often as a policy permits.
+    #[error("policy `{policy}` permits {max} transitions per {per} by request; ask again in {retry_after}")]
+    RateLimited {
+        /// Its name.
+        policy: String,
+        /// How many.
+        max: u32,
+        /// Within how long.
+        per: crate::Span,
+        /// When the next one is permitted.
+        retry_after: crate::Span,
+    },
     /// No such group.
     #[error("there is no group `{0}`")]
     UnknownGroup(String),

@@ -318,6 +318,9 @@ pub struct AgentRow {
     pub tasks: Vec<String>,
     /// The request or cause that its present way began with.
     pub correlation_id: String,
+    /// When each transition that a request caused stops to count for a rate limit.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub asked: Vec<StoredWait>,
     /// The group that it is a replica of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub member: Option<MemberRow>,

@@ -30,6 +30,7 @@ pub use id::{
 };
 pub use instance::{Exit, InstanceId, ProcessIdentity, SpawnFailure, SpawnFailureKind};
 pub use problem::{Problem, ProblemCode};
+pub use profile::policy::AccessRole;
 pub use profile::{Class, PhaseId, Profile, Role};
 pub use reason::{Reason, UnknownReason};
 pub use selector::{InvalidSelector, Selector};

@@ -54,6 +54,8 @@ codes! {
     DuplicateName = "duplicate-name", 409, "The name is taken";
     NotPossible = "not-possible", 409, "The agent's phase does not permit it";
     IdempotencyKeyReused = "idempotency-key-reused", 422, "The idempotency key was used for another request";
+    PolicyRefused = "policy-refused", 409, "A transition policy stands against it";
+    RateLimited = "rate-limited", 429, "The agent was moved too often";
     PartOfGroup = "part-of-group", 409, "The agent is a replica of a group";
     NotScalable = "not-scalable", 409, "The agent cannot be scaled";
     NoRevision = "no-revision", 409, "There is no such revision to go back to";
@@ -94,6 +96,9 @@ pub struct Problem {
     /// What can be asked of the agent instead, as verbs of `lifecycle/{verb}`, and `delete`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub verbs: Vec<String>,
+    /// In how many seconds to ask again, where that is known; also in `Retry-After`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after: Option<u32>,
     /// Each single fault, where there are several.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<String>,
@@ -114,6 +119,7 @@ impl Problem {
             detail: detail.into(),
             possible: Vec::new(),
             verbs: Vec::new(),
+            retry_after: None,
             errors: Vec::new(),
             correlation_id: None,
         }
@@ -142,6 +148,8 @@ impl From<crate::Refusal> for Problem {
             | Refusal::ProfileChange
             | Refusal::DriverChange
             | Refusal::SelfDependency(_) => ProblemCode::InvalidSpec,
+            Refusal::Policy { .. } => ProblemCode::PolicyRefused,
+            Refusal::RateLimited { .. } => ProblemCode::RateLimited,
             Refusal::UnknownGroup(_) => ProblemCode::UnknownGroup,
             Refusal::Replica { .. } => ProblemCode::PartOfGroup,
             Refusal::NotScalable(_) => ProblemCode::NotScalable,
@@ -151,6 +159,9 @@ impl From<crate::Refusal> for Problem {
             }
         };
         let mut problem = Self::new(code, alloc::format!("{refusal}"));
+        if let Refusal::RateLimited { retry_after, .. } = &refusal {
+            problem.retry_after = u32::try_from(retry_after.0.as_secs().saturating_add(1)).ok();
+        }
         if let Refusal::NotPossible { possible, verbs, .. } = refusal {
             problem.possible = possible;
             problem.verbs = verbs.into_iter().map(String::from).collect();

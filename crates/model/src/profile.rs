@@ -6,7 +6,9 @@
 
 mod agent;
 mod component;
+pub mod policy;
 mod runtime;
+pub mod spec;
 
 use alloc::borrow::Cow;
 use alloc::string::String;
@@ -16,7 +18,7 @@ use core::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use agent::agent;
+pub use agent::{agent, agent_original};
 pub use component::component;
 pub use runtime::runtime;
 
@@ -102,6 +104,33 @@ impl Role {
         Self::Retired,
         Self::Gone,
     ];
+
+    /// The word that it is written as.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Initial => "initial",
+            Self::Preparing => "preparing",
+            Self::Prepared => "prepared",
+            Self::Starting => "starting",
+            Self::Restarting => "restarting",
+            Self::Ready => "ready",
+            Self::Busy => "busy",
+            Self::Idle => "idle",
+            Self::Impaired => "impaired",
+            Self::Stopping => "stopping",
+            Self::Updating => "updating",
+            Self::Scaling => "scaling",
+            Self::Error => "error",
+            Self::Failed => "failed",
+            Self::TimedOut => "timed_out",
+            Self::Maintenance => "maintenance",
+            Self::Suspended => "suspended",
+            Self::Offline => "offline",
+            Self::Retired => "retired",
+            Self::Gone => "gone",
+        }
+    }
 
     /// Whether it serves in this state.
     #[must_use]
@@ -375,7 +404,8 @@ impl Profile {
         self.states.get(phase.index())
     }
 
-    /// A state that no way leads to from the initial one, if there is one.
+    /// A state that no way leads to from the initial one, if there is one. One of scaling may be there unused: the original table of
+    /// agents has no way into it.
     fn unreachable(&self) -> Option<PhaseId> {
         let mut reached = 1_u32 << self.initial.0;
         loop {
@@ -384,7 +414,9 @@ impl Profile {
                 .filter(|phase| reached & (1 << phase.0) != 0)
                 .fold(reached, |set, phase| set | self.edges[phase.index()]);
             if next == reached {
-                return self.phases().find(|phase| reached & (1 << phase.0) == 0);
+                return self
+                    .phases()
+                    .find(|phase| reached & (1 << phase.0) == 0 && self.role(*phase) != Role::Scaling);
             }
             reached = next;
         }
@@ -415,6 +447,29 @@ pub enum InvalidProfile {
     /// A state that nothing leads to.
     #[error("no way leads to `{0}`")]
     Unreachable(String),
+    /// It begins with a profile that is not known.
+    #[error("there is no profile `{0}` to begin with; use agent, agent-original or component")]
+    UnknownBase(String),
+    /// Nothing says where a life begins.
+    #[error("`initial` must name the state in which a life begins, since there is no `base`")]
+    NoInitial,
+    /// A name that cannot stand in a table.
+    #[error("`{0}` is no name for a state: it must not be empty or have spaces in it")]
+    Unnameable(String),
+    /// An edge was forbidden that is not there.
+    #[error("the edge `{0}` is not there, so it cannot be forbidden")]
+    NoEdge(String),
+    /// A deadline was set for a state that has none.
+    #[error("`{0}` may last for ever, so it has no deadline to change")]
+    EndlessState(String),
+    /// What happens to an agent there could not be written down.
+    #[error("`{state}` needs an edge to a state of role {wanted}: an agent may break or be ended there")]
+    NoWay {
+        /// The state.
+        state: String,
+        /// The roles, one of which must follow.
+        wanted: String,
+    },
 }
 
 /// A table of ours that its tests have made before.

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Wall;
+use crate::profile::policy::AccessRole;
 
 /// Declares an enum whose variants are written in snake case.
 macro_rules! words {
@@ -34,6 +35,8 @@ macro_rules! words {
         }
     };
 }
+
+pub(crate) use words;
 
 words! {
     /// How well an agent is doing, from observation.
@@ -142,6 +145,9 @@ pub struct Evidence {
 pub struct Origin {
     /// Who asked.
     pub actor: String,
+    /// What they may do.
+    #[serde(default = "everything")]
+    pub role: AccessRole,
     /// Binds together all that one request led to.
     pub correlation_id: String,
     /// W3C trace id of the request, where it had one.
@@ -154,8 +160,13 @@ impl Origin {
     pub fn engine(correlation_id: String) -> Self {
         Self {
             actor: "stead".into(),
+            role: AccessRole::Admin,
             correlation_id,
             trace_id: None,
         }
     }
+}
+
+const fn everything() -> AccessRole {
+    AccessRole::Admin
 }

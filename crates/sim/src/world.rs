@@ -259,6 +259,7 @@ impl World {
         let command = Command {
             origin: Origin {
                 actor: "ann".into(),
+                role: stead_model::AccessRole::Admin,
                 correlation_id: format!("r-{id}"),
                 trace_id: None,
             },
@@ -282,6 +283,7 @@ impl World {
         let command = GroupCommand {
             origin: Origin {
                 actor: "ann".into(),
+                role: stead_model::AccessRole::Admin,
                 correlation_id: format!("r-{id}"),
                 trace_id: None,
             },

@@ -249,6 +249,7 @@ fn row(id: AgentId, position: u64) -> AgentRow {
         deadline: None,
         tasks: Vec::new(),
         correlation_id: "0-1-1".into(),
+        asked: Vec::new(),
         member: None,
         draining: false,
         removed: false,

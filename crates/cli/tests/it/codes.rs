@@ -17,6 +17,7 @@ fn every_problem_of_the_daemon_ends_with_the_exit_code_of_the_guide() {
             ProblemCode::DuplicateName
             | ProblemCode::NotPossible
             | ProblemCode::PartOfGroup
+            | ProblemCode::PolicyRefused
             | ProblemCode::NotScalable
             | ProblemCode::NoRevision
             | ProblemCode::StaleRevision
@@ -25,6 +26,7 @@ fn every_problem_of_the_daemon_ends_with_the_exit_code_of_the_guide() {
             | ProblemCode::IdempotencyKeyReused
             | ProblemCode::LimitReached => 5,
             ProblemCode::Busy
+            | ProblemCode::RateLimited
             | ProblemCode::StoreUnavailable
             | ProblemCode::OutcomeUnknown
             | ProblemCode::ShuttingDown => 7,

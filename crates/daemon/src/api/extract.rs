@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, HeaderName};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use stead_model::{AgentRef, IdempotencyKey, Origin, ProblemCode, Revision};
+use stead_model::{AccessRole, AgentRef, IdempotencyKey, Origin, ProblemCode, Revision};
 
 use super::Api;
 use super::door::Correlation;
@@ -256,9 +256,23 @@ fn origin(parts: &Parts, api: &Api) -> Result<Origin, Failure> {
         .and_then(|given| trace_id(given.to_str().ok()?));
     Ok(Origin {
         actor,
+        role: role(parts)?,
         correlation_id,
         trace_id,
     })
+}
+
+/// What the request may do: everything that its token may, or less where it says so itself.
+fn role(parts: &Parts) -> Result<AccessRole, Failure> {
+    let Some(given) = parts.headers.get(&ROLE) else {
+        return Ok(AccessRole::Admin);
+    };
+    let known = AccessRole::ALL
+        .iter()
+        .find(|role| role.as_str().as_bytes() == given.as_bytes());
+    known
+        .copied()
+        .ok_or_else(|| Failure::invalid("Stead-Role must be one of viewer, agent, operator, admin"))
 }
 
 /// Reads the trace id of a W3C `traceparent`; one that is invalid counts as none, as the standard has it.
@@ -336,6 +350,7 @@ fn unread(rejected: BytesRejection) -> Failure {
     }
 }
 
+const ROLE: HeaderName = HeaderName::from_static("stead-role");
 const ACTOR: HeaderName = HeaderName::from_static("stead-actor");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");

@@ -82,6 +82,7 @@ impl Rig {
         let command = Command {
             origin: Origin {
                 actor: "test".into(),
+                role: stead_model::AccessRole::Admin,
                 correlation_id: "c-1".into(),
                 trace_id: None,
             },

@@ -90,6 +90,7 @@ pub(crate) fn register(
         deadline: None,
         tasks: Vec::new(),
         correlation_id: step.origin.correlation_id.clone(),
+        asked: Vec::new(),
         member: None,
         draining: false,
         removed: false,

@@ -4,6 +4,7 @@
 mod explains;
 mod generated;
 mod outside;
+mod policies;
 mod random;
 mod refusals;
 mod rig;

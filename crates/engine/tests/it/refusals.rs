@@ -12,6 +12,7 @@ use crate::rig::{BOOT, Rig, at, name};
 fn command(agent: AgentRef, request: Request) -> Input {
     let origin = Origin {
         actor: "ann".into(),
+        role: stead_model::AccessRole::Admin,
         correlation_id: "r".into(),
         trace_id: None,
     };

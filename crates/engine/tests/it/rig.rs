@@ -96,6 +96,7 @@ impl Rig {
     pub(crate) fn ask(&mut self, request: Request) -> Vec<Action> {
         let origin = Origin {
             actor: "ann".into(),
+            role: stead_model::AccessRole::Admin,
             correlation_id: "r".into(),
             trace_id: None,
         };

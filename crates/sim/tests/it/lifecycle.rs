@@ -103,6 +103,7 @@ impl Bench {
             deadline,
             tasks: vec![],
             correlation_id: "r-0".into(),
+            asked: Vec::new(),
             member: None,
             draining: false,
             removed: false,
@@ -231,6 +232,7 @@ impl Bench {
         let command = Command {
             origin: Origin {
                 actor: "ann".into(),
+                role: stead_model::AccessRole::Admin,
                 correlation_id: "r-1".into(),
                 trace_id: None,
             },

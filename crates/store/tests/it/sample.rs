@@ -124,6 +124,7 @@ pub(crate) fn row(id: AgentId, name: &str) -> AgentRow {
         deadline: None,
         tasks: Vec::new(),
         correlation_id: "c-1".into(),
+        asked: Vec::new(),
         member: None,
         draining: false,
         removed: false,

@@ -378,6 +378,7 @@ fn order(agents: AgentsLeft) -> ShutdownOrder {
 fn origin(actor: &str) -> Origin {
     Origin {
         actor: actor.to_owned(),
+        role: stead_model::AccessRole::Admin,
         correlation_id: uuid::Uuid::now_v7().to_string(),
         trace_id: None,
     }
