@@ -127,9 +127,10 @@ pub(crate) async fn run(global: &Global, run: &Run, out: &mut Out) -> Result<Exi
     let (ended, code) = tokio::sync::oneshot::channel();
     let (listening, listened) = tokio::sync::oneshot::channel();
     let handle = daemon.handle().clone();
+    let signalled = stop_on_signals();
     let leave = async move {
         tokio::select! {
-            order = stop_on_signals() => order,
+            order = signalled => order,
             code = end_of(&handle, &name) => {
                 // A stream of its output that is open drains to the end; one that is not open yet would find nobody.
                 let _open = tokio::time::timeout(OPENING, listened).await;
@@ -323,27 +324,33 @@ async fn show_output(
 }
 
 /// Ctrl-C stops the fleet; SIGTERM leaves it at work, so that the daemon can be replaced. A second Ctrl-C ends the daemon at once.
-async fn leave_or_stop() -> ShutdownOrder {
-    let left = tokio::select! {
-        () = heard(SignalKind::interrupt()) => AgentsLeft::Stop,
-        () = heard(SignalKind::terminate()) => AgentsLeft::Leave,
-    };
-    match left {
-        AgentsLeft::Stop => tracing::info!("going down with all agents; Ctrl-C again leaves them at work"),
-        AgentsLeft::Leave => tracing::info!("going down; agents live on, and the next daemon here adopts them"),
+fn leave_or_stop() -> impl Future<Output = ShutdownOrder> {
+    let (stop, leave) = (heard(SignalKind::interrupt()), heard(SignalKind::terminate()));
+    async {
+        let left = tokio::select! {
+            () = stop => AgentsLeft::Stop,
+            () = leave => AgentsLeft::Leave,
+        };
+        match left {
+            AgentsLeft::Stop => tracing::info!("going down with all agents; Ctrl-C again leaves them at work"),
+            AgentsLeft::Leave => tracing::info!("going down; agents live on, and the next daemon here adopts them"),
+        }
+        force_on_second();
+        order(left)
     }
-    force_on_second();
-    order(left)
 }
 
 /// Either signal stops the one command.
-async fn stop_on_signals() -> ShutdownOrder {
-    tokio::select! {
-        () = heard(SignalKind::interrupt()) => {}
-        () = heard(SignalKind::terminate()) => {}
+fn stop_on_signals() -> impl Future<Output = ShutdownOrder> {
+    let (interrupt, terminate) = (heard(SignalKind::interrupt()), heard(SignalKind::terminate()));
+    async {
+        tokio::select! {
+            () = interrupt => {}
+            () = terminate => {}
+        }
+        force_on_second();
+        order(AgentsLeft::Stop)
     }
-    force_on_second();
-    order(AgentsLeft::Stop)
 }
 
 fn force_on_second() {
@@ -357,13 +364,17 @@ fn force_on_second() {
     });
 }
 
-async fn heard(kind: SignalKind) {
-    match signal(kind) {
-        Ok(mut signal) => {
-            signal.recv().await;
+/// Listens from now on, not from when it is first waited for: whoever sees the daemon ready may send one at once.
+fn heard(kind: SignalKind) -> impl Future<Output = ()> {
+    let listening = signal(kind);
+    async {
+        match listening {
+            Ok(mut signal) => {
+                signal.recv().await;
+            }
+            // Without a handler the signal does what it always does.
+            Err(_unheard) => std::future::pending().await,
         }
-        // Without a handler the signal does what it always does.
-        Err(_unheard) => std::future::pending().await,
     }
 }
 
