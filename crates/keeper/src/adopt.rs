@@ -72,9 +72,10 @@ pub(crate) fn find(dir: &StateDir, here: &Here, cgroups: Option<&cgroup::Root>) 
     Ok(found)
 }
 
-/// Removes notify sockets that were made for runs that never began.
+/// Removes notify sockets that are nobody's, such as those made for runs that never began.
 fn remove_sockets(dir: &StateDir, found: &[Instance]) -> io::Result<()> {
-    let kept: BTreeSet<_> = found.iter().map(|instance| &instance.ordered.socket).collect();
+    let live = found.iter().filter(|instance| instance.live().is_some());
+    let kept: BTreeSet<_> = live.map(|instance| &instance.ordered.socket).collect();
     for entry in fs::read_dir(dir.path().join("n"))? {
         let path = entry?.path();
         if !kept.contains(&path) {

@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, recvmsg, sockopt};
 
 use crate::dir::fnv;
@@ -67,6 +68,12 @@ pub(crate) fn bind_at(path: &Path, uid: Option<u32>) -> io::Result<UnixDatagram>
     sockopt::set_socket_passcred(&socket, true)?;
     socket.set_nonblocking(true)?;
     Ok(socket)
+}
+
+/// Whether nothing waits to be read that was said to it.
+pub(crate) fn is_silent(socket: impl AsFd) -> bool {
+    let mut ready = [PollFd::new(&socket, PollFlags::IN)];
+    poll(&mut ready, Some(&rustix::time::Timespec::default())) == Ok(0)
 }
 
 /// Reads the next datagram; none if there is none.

@@ -31,6 +31,8 @@ pub(crate) struct Spawner {
     pub(crate) spares: Spares,
     /// For runs that are likely to be ordered soon.
     foreseen: BTreeMap<InstanceId, Makings>,
+    /// Their notify sockets, of those for whom nothing else is made ahead.
+    inherited: BTreeMap<InstanceId, Socket>,
     null: OwnedFd,
     doors: Option<Doors>,
     stack: Stack,
@@ -44,6 +46,9 @@ pub(crate) struct Running {
     pub(crate) fifos: [OwnedFd; 2],
     pub(crate) notify: UnixDatagram,
 }
+
+/// A notify socket and where it lies.
+pub(crate) type Socket = (UnixDatagram, PathBuf);
 
 /// What each run has of its own, before anything is known of what it will run.
 #[derive(Debug)]
@@ -68,6 +73,7 @@ impl Spawner {
             base,
             cgroups,
             foreseen: BTreeMap::new(),
+            inherited: BTreeMap::new(),
             doors: Doors::open(&null)?,
             null,
             stack: Stack::new(),
@@ -90,7 +96,10 @@ impl Spawner {
             mut debris,
         } = match self.foreseen.remove(&order.instance) {
             Some(makings) => makings,
-            None => self.make(dir, order.instance)?,
+            None => {
+                let socket = self.inherited.remove(&order.instance);
+                self.make(dir, order.instance, socket)?
+            }
         };
         if let Some(uid) = uid {
             hand_over(&theirs, &socket, uid).map_err(|error| shortage("hand over its pipes and socket", &error))?;
@@ -126,16 +135,19 @@ impl Spawner {
     }
 
     /// Makes all that a run needs whatever is ordered exactly.
-    fn make(&mut self, dir: &StateDir, instance: InstanceId) -> Result<Makings, SpawnFailure> {
+    fn make(&mut self, dir: &StateDir, instance: InstanceId, socket: Option<Socket>) -> Result<Makings, SpawnFailure> {
         // First, so that the next keeper knows by it what else may be there.
         let mut debris = Debris {
             files: vec![dir.record(instance)],
             cgroup: None,
         };
         let record = self.spares.record(&dir.record(instance));
-        let (notify, socket) = notify::free_path(dir.path(), &dir.mark_of(instance))
-            .and_then(|path| Ok((self.spares.socket(&path)?, path)))
-            .map_err(|error| shortage("make its notify socket", &error))?;
+        let (notify, socket) = match socket {
+            Some(inherited) => inherited,
+            None => notify::free_path(dir.path(), &dir.mark_of(instance))
+                .and_then(|path| Ok((self.spares.socket(&path)?, path)))
+                .map_err(|error| shortage("make its notify socket", &error))?,
+        };
         debris.files.push(socket.clone());
         let agent = dir.agent(instance.agent);
         let mut open = |stream| {
@@ -157,17 +169,24 @@ impl Spawner {
         })
     }
 
-    /// Makes what a run needs that is likely to be ordered soon.
-    pub(crate) fn foresee(&mut self, dir: &StateDir, instance: InstanceId) {
-        if self.foreseen.len() < MOST_FORESEEN
-            && let Ok(makings) = self.make(dir, instance)
-        {
-            self.foreseen.insert(instance, makings);
+    /// Makes what a run needs that is likely to be ordered soon. It may inherit the notify socket of the run before it, if nobody is left
+    /// of that one who could still speak there.
+    pub(crate) fn foresee(&mut self, dir: &StateDir, instance: InstanceId, socket: Option<Socket>) {
+        if self.foreseen.len() < MOST_FORESEEN {
+            if let Ok(makings) = self.make(dir, instance, socket) {
+                self.foreseen.insert(instance, makings);
+            }
+        } else if let Some(socket) = socket {
+            self.inherited.insert(instance, socket);
         }
     }
 
     /// Gives back what was made for a run that was not ordered.
     pub(crate) fn foresee_no_more(&mut self, dir: &StateDir, instance: InstanceId) {
+        if let Some((_closed, path)) = self.inherited.remove(&instance) {
+            // Somebody may have removed it.
+            let _absent = fs::remove_file(path);
+        }
         let Some(Makings {
             ours, theirs, debris, ..
         }) = self.foreseen.remove(&instance)
@@ -186,6 +205,10 @@ impl Spawner {
     /// Removes what was made for all runs that were not ordered.
     pub(crate) fn foresee_nothing(&mut self) {
         self.foreseen.clear();
+        for (_closed, path) in std::mem::take(&mut self.inherited).into_values() {
+            // Somebody may have removed it.
+            let _absent = fs::remove_file(path);
+        }
     }
 
     fn cgroup(&self, instance: InstanceId) -> Option<PathBuf> {

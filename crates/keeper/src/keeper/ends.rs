@@ -10,8 +10,9 @@ use super::{FIRST_WAIT, Keeper};
 use crate::instance::{Fate, Instance, Phase, peek, reap};
 use crate::logs::{AgentLog, Pumped, Stream, fifo_path};
 use crate::record::Line;
+use crate::spawn::Socket;
 use crate::wire::{End, Event};
-use crate::{cgroup, clock, sys};
+use crate::{cgroup, clock, notify, sys};
 
 /// How long the kernel is given to tell how another's child ended: until its parent has reaped it.
 const UNDETERMINED: Duration = Duration::from_millis(200);
@@ -83,6 +84,8 @@ impl Keeper {
             swept: false,
         };
         let socket = known.ordered.socket.clone();
+        // Only a cgroup tells for sure that nobody is left who could still speak.
+        let silent = known.tree.cgroup.is_some() && end.swept == 0;
         let before = std::mem::replace(&mut known.phase, ended);
         // First of all: whoever starts the next one has work to do meanwhile.
         self.happened(Event::Exited { instance, end });
@@ -93,11 +96,16 @@ impl Keeper {
             self.mains.remove(&live.identity.pid);
             self.poller.remove(&live.pidfd);
             self.poller.remove(&live.notify);
+            let inherited = if silent && notify::is_silent(&live.notify) {
+                Some((live.notify, socket))
+            } else {
+                // Somebody may have removed it.
+                let _absent = std::fs::remove_file(socket);
+                None
+            };
+            self.foresee(instance, inherited);
         }
-        self.foresee(instance);
         self.write_down(instance, &Line::Ended(end));
-        // Somebody may have removed it.
-        let _absent = std::fs::remove_file(socket);
         if !self.closing.contains(&place) {
             self.closing.push(place);
         }
@@ -106,12 +114,14 @@ impl Keeper {
 
     /// An end is often followed by the order to start the next run: what that needs is made while the daemon writes the end down, and the
     /// keeper stays awake for it, a moment only.
-    fn foresee(&mut self, ended: InstanceId) {
-        if self.session.is_none() {
-            return;
+    fn foresee(&mut self, ended: InstanceId, inherited: Option<Socket>) {
+        if self.session.is_some() {
+            self.expects = Some(clock::now() + EXPECTING);
+            self.spawner.foresee(&self.dir, next_of(ended), inherited);
+        } else if let Some((_closed, path)) = inherited {
+            // Somebody may have removed it.
+            let _absent = std::fs::remove_file(path);
         }
-        self.expects = Some(clock::now() + EXPECTING);
-        self.spawner.foresee(&self.dir, next_of(ended));
     }
 
     /// Reaps every child that ended: main processes with their instance, orphans that came to us without.

@@ -2,14 +2,16 @@
 
 use std::collections::btree_map::Entry;
 
-use rustix::process::{Signal as Sent, pidfd_send_signal};
+use rustix::process::{Pid, Signal as Sent, WaitId, WaitIdOptions, kill_process, pidfd_send_signal, waitid};
 use stead_model::{InstanceId, Signal, SpawnFailureKind};
 
 use super::Keeper;
 use super::ends::next_of;
+use crate::cgroup;
 use crate::instance::{Instance, Live, Phase};
+use crate::logs::{Stream, fifo_path};
 use crate::prepare::failure;
-use crate::record::{self, Line};
+use crate::record::{self, Line, Ordered};
 use crate::spawn::Running;
 use crate::tree::{Orphans, Tree};
 use crate::wire::{Event, Refusal, Reply, Request, Said, SpawnOrder, Target};
@@ -69,8 +71,11 @@ impl Keeper {
             Err(failure(SpawnFailureKind::Resources, detail))
         } else {
             self.spawner.spawn(&self.dir, self.epoch, order).and_then(|running| {
-                self.look_after(running)
-                    .map_err(|error| failure(SpawnFailureKind::Resources, format!("cannot watch it: {error}")))
+                let (pid, ordered) = (running.child.pid, running.ordered.clone());
+                self.look_after(running).map_err(|error| {
+                    self.end_unwatched(pid, &ordered);
+                    failure(SpawnFailureKind::Resources, format!("cannot watch it: {error}"))
+                })
             })
         };
         match spawned {
@@ -153,6 +158,29 @@ impl Keeper {
             said: Said::default(),
         })?;
         Ok(identity)
+    }
+
+    /// Ends a process that runs already and cannot be watched, so that what is told of it is true: it does not run.
+    fn end_unwatched(&mut self, pid: i32, ordered: &Ordered) {
+        self.mains.remove(&pid);
+        if let Some(pid) = Pid::from_raw(pid) {
+            // It is our child and not reaped, so the pid is surely still its own.
+            let _gone = kill_process(pid, Sent::KILL);
+            let _reaped = waitid(WaitId::Pid(pid), WaitIdOptions::EXITED);
+        }
+        if let Some(cgroup) = &ordered.cgroup {
+            // What it started meanwhile is in there; the next keeper removes what still dies.
+            let _empty = cgroup::kill(cgroup).is_ok() && cgroup::remove(cgroup);
+        }
+        let InstanceId { agent, incarnation } = ordered.instance;
+        let fifos = Stream::BOTH.map(|stream| fifo_path(&self.dir.agent(agent), incarnation, stream));
+        for file in fifos
+            .iter()
+            .chain([&ordered.socket, &self.dir.record(ordered.instance)])
+        {
+            // Somebody may have removed it.
+            let _absent = std::fs::remove_file(file);
+        }
     }
 
     fn list(&mut self, index: u32, id: u64) {
