@@ -56,6 +56,7 @@ pub(super) fn take(
 fn least_durability() -> Durability {
     match std::env::var("STEAD_DURABILITY") {
         Ok(asked) if asked == "flushed" => Durability::Flushed,
+        Ok(asked) if asked.is_empty() => Durability::Written,
         Ok(asked) => {
             warn!("STEAD_DURABILITY={asked} is not known; `flushed` is");
             Durability::Written
