@@ -105,7 +105,8 @@ fn problem_help(problem: &Problem) -> Option<String> {
     let help = match problem.code {
         Code::Unauthorized => "give the daemon's token with --token, STEAD_TOKEN or STEAD_TOKEN_FILE",
         Code::UnknownAgent => "`stead ps -A` lists every agent of every namespace",
-        Code::UnknownGroup => "`stead get groups` lists every group",
+        Code::NothingSelected => "`stead ps -o wide` shows labels",
+        Code::UnknownGroup => "`stead ps --groups -A` lists every group of every namespace",
         Code::NoRevision => "`stead rollout status GROUP` shows which revisions there are",
         Code::StaleRevision => "read it again and repeat the change on what it is now",
         Code::DuplicateName => "choose another name, or delete the agent that has it",

@@ -6,6 +6,7 @@
 
 mod agents;
 mod auth;
+mod batch;
 mod config;
 mod daemon;
 mod docs;
@@ -13,6 +14,7 @@ mod door;
 mod events;
 mod extract;
 mod find;
+mod groups;
 mod health;
 mod history;
 mod lifecycle;
@@ -90,9 +92,11 @@ fn table() -> Table {
     for kind in [agents::Kind::Agent, agents::Kind::Component] {
         agents::mount(&mut table, kind);
         lifecycle::mount(&mut table, kind);
+        batch::mount(&mut table, kind);
         history::mount_of(&mut table, kind);
         logs::mount(&mut table, kind);
     }
+    groups::mount(&mut table);
     history::mount(&mut table);
     events::mount(&mut table);
     config::mount(&mut table);
@@ -103,3 +107,6 @@ fn table() -> Table {
 
 /// Where the API starts.
 const BASE: &str = "/api/v1";
+
+#[cfg(test)]
+mod tests;

@@ -203,6 +203,10 @@ impl Bystander {
                         .map_err(|_unread| self.refusal()),
                 );
             }
+            Ask::Rollout(namespace, group, back) => {
+                let status = self.engine.rollout(&namespace, &group);
+                answer(back, status.map_err(|_unread| self.refusal()));
+            }
             Ask::Report(_, _, _, back) => answer(back, Err(self.refusal())),
             Ask::Explain(namespace, agent, back) => {
                 let shown = self.views.get(&namespace, &agent);

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use stead_model::group::{GroupAnswer, GroupCommand, GroupSpec};
+use serde::de::DeserializeOwned;
+use stead_model::group::{GroupAnswer, GroupCommand, GroupSpec, RolloutStatus};
 use stead_model::{
     AgentId, AgentRef, AgentSpec, Answer, Command, Driver, Explanation, IdempotencyKey, LifecycleView, Namespace,
     Problem, ProblemCode, Refusal, Report, Request,
@@ -33,6 +34,8 @@ pub enum Ask {
     Group(Box<GroupCommand>, oneshot::Sender<Result<GroupAnswer, Problem>>),
     /// What a group is told to be.
     GroupSpec(Namespace, AgentRef, oneshot::Sender<Result<KnownGroupSpec, Problem>>),
+    /// How updates of a group stand.
+    Rollout(Namespace, AgentRef, oneshot::Sender<Result<RolloutStatus, Problem>>),
     /// A report of an agent about itself; answered once it was taken.
     Report(Namespace, AgentRef, Report, oneshot::Sender<Result<(), Problem>>),
     /// Why an agent is as it is.
@@ -84,7 +87,7 @@ impl Handle {
     /// The refusal as a problem; `limit-reached` for one process more than the system permits; `busy` when the queue is full; `outcome-unknown` when the write failed.
     /// Cancel safe: a request that was sent is carried out even if nobody waits for its answer.
     pub async fn command(&self, command: Command) -> Result<Answer, Problem> {
-        if let Some(repeated) = self.repeated(&command).await {
+        if let Some(repeated) = self.repeated(&command.namespace, command.idempotency.as_ref()).await {
             return repeated;
         }
         if let Request::Register { spec, .. } = &command.request
@@ -102,7 +105,18 @@ impl Handle {
     /// # Errors
     /// As [`Handle::command`]. Cancel safe in the same way.
     pub async fn group(&self, command: GroupCommand) -> Result<GroupAnswer, Problem> {
+        if let Some(repeated) = self.repeated(&command.namespace, command.idempotency.as_ref()).await {
+            return repeated;
+        }
         self.ask(|back| Ask::Group(Box::new(command), back)).await
+    }
+
+    /// Tells how updates of a group stand, and what it can go back to.
+    ///
+    /// # Errors
+    /// `unknown-group`; `busy` when the queue is full.
+    pub async fn rollout(&self, namespace: Namespace, group: AgentRef) -> Result<RolloutStatus, Problem> {
+        self.ask(|back| Ask::Rollout(namespace, group, back)).await
     }
 
     /// Reads what a group is told to be, secrets included; redact it before showing it.
@@ -171,9 +185,13 @@ impl Handle {
 
     /// What the same request with the same idempotency key was answered before, if that is stored. What was asked just now may not
     /// be: the engine knows it.
-    async fn repeated(&self, command: &Command) -> Option<Result<Answer, Problem>> {
-        let IdempotencyKey { key, fingerprint } = command.idempotency.clone()?;
-        let (store, namespace) = (self.store(), command.namespace.clone());
+    async fn repeated<T: DeserializeOwned>(
+        &self,
+        namespace: &Namespace,
+        key: Option<&IdempotencyKey>,
+    ) -> Option<Result<T, Problem>> {
+        let IdempotencyKey { key, fingerprint } = key.cloned()?;
+        let (store, namespace) = (self.store(), namespace.clone());
         let (asked, read) = (key.clone(), move || store.answer(&namespace, &key));
         let row = match tokio::task::spawn_blocking(read).await {
             Ok(Ok(row)) => row?,

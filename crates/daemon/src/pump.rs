@@ -272,6 +272,9 @@ impl Pump {
             Ask::GroupSpec(namespace, group, back) => {
                 answer(back, self.engine.group_spec(&namespace, &group).map_err(Problem::from));
             }
+            Ask::Rollout(namespace, group, back) => {
+                answer(back, self.engine.rollout(&namespace, &group).map_err(Problem::from));
+            }
             Ask::Report(namespace, agent, report, back) => answer(back, self.report(&namespace, &agent, report)),
             Ask::Explain(namespace, agent, back) => answer(
                 back,

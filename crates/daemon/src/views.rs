@@ -69,6 +69,17 @@ impl Views {
         tables.groups.values().cloned().collect()
     }
 
+    /// Collects up to `limit` groups that `fits` takes, as [`Views::page`] does agents.
+    pub fn page_of_groups(
+        &self,
+        after: Option<&(Namespace, AgentName)>,
+        limit: usize,
+        fits: impl FnMut(&GroupView) -> bool,
+    ) -> (Vec<Arc<GroupView>>, bool) {
+        let tables = self.tables.read().unwrap_or_else(PoisonError::into_inner);
+        page(&tables.groups, after, limit, fits)
+    }
+
     /// Finds an agent; reading an unknown one creates nothing.
     #[must_use]
     pub fn get(&self, namespace: &Namespace, agent: &AgentRef) -> Option<Arc<AgentView>> {
@@ -87,18 +98,10 @@ impl Views {
         &self,
         after: Option<&(Namespace, AgentName)>,
         limit: usize,
-        mut fits: impl FnMut(&AgentView) -> bool,
+        fits: impl FnMut(&AgentView) -> bool,
     ) -> (Vec<Arc<AgentView>>, bool) {
         let tables = self.tables.read().unwrap_or_else(PoisonError::into_inner);
-        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let mut fitting = tables
-            .by_name
-            .range((start, Bound::Unbounded))
-            .filter(|(_, view)| fits(view))
-            .map(|(_, view)| view);
-        let page: Vec<_> = fitting.by_ref().take(limit).map(Arc::clone).collect();
-        let more = fitting.next().is_some();
-        (page, more)
+        page(&tables.by_name, after, limit, fits)
     }
 
     /// Calls `visit` with every agent, by namespace and name.
@@ -112,4 +115,21 @@ impl Views {
     pub fn count(&self) -> usize {
         self.tables.read().unwrap_or_else(PoisonError::into_inner).by_name.len()
     }
+}
+
+/// Up to `limit` of those that fit, beyond `after`, and whether there are more.
+fn page<T>(
+    views: &BTreeMap<(Namespace, AgentName), Arc<T>>,
+    after: Option<&(Namespace, AgentName)>,
+    limit: usize,
+    mut fits: impl FnMut(&T) -> bool,
+) -> (Vec<Arc<T>>, bool) {
+    let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+    let mut fitting = views
+        .range((start, Bound::Unbounded))
+        .filter(|(_, view)| fits(view))
+        .map(|(_, view)| view);
+    let page: Vec<_> = fitting.by_ref().take(limit).map(Arc::clone).collect();
+    let more = fitting.next().is_some();
+    (page, more)
 }

@@ -1,5 +1,6 @@
 //! Requests of people and clients: refused, already so, or written down.
 
+mod drain;
 mod group;
 mod register;
 mod task;
@@ -51,6 +52,7 @@ pub(crate) fn command(step: &mut Step, record: &mut Record, command: Command) ->
         Request::Update { spec } => update::update(step, record, spec, verb, command.reason),
         Request::Scale { replicas } => scale(step, record, replicas, verb),
         Request::Want(wanted) => want(step, record, wanted, verb, command.reason),
+        Request::Drain { within } => drain::drain(step, record, within, verb, command.reason),
         Request::Resume => match record.row.intent.wanted {
             Wanted::Paused | Wanted::Maintenance | Wanted::Running => {
                 want(step, record, Wanted::Running, verb, command.reason)
@@ -142,9 +144,11 @@ fn want(
     let from = record.row.intent.wanted;
     let blocked = wanted == Wanted::Running && record.row.recovery.block.is_some();
     let waits = wanted == Wanted::Running && record.timer(crate::record::Timer::Restart).is_some();
-    if from == wanted && !blocked && !waits && !record.row.restart_wanted && !record.row.halted {
+    let drains = record.timer(crate::record::Timer::Drain).is_some();
+    if from == wanted && !blocked && !waits && !drains && !record.row.restart_wanted && !record.row.halted {
         return Ok(Outcome::Already);
     }
+    drain::end(step, record, wanted);
     if wanted == Wanted::Running {
         forgive(step, record);
     } else {
@@ -276,6 +280,7 @@ fn restart(
     {
         return Err(not_possible(record, verb));
     }
+    drain::end(step, record, Wanted::Stopped);
     forgive(step, record);
     intend(step, record, Wanted::Running, reason);
     record.row.halted = false;
@@ -287,6 +292,12 @@ fn restart(
 
 /// Has it down with its fleet. What is wanted of it stays as it is, and so does what was held against it.
 fn halt(step: &mut Step, record: &mut Record, reason: Option<String>) -> Outcome {
+    if record.timer(crate::record::Timer::Drain).is_some() {
+        // There is no time left for its tasks.
+        drain::end(step, record, Wanted::Stopped);
+        plan(step, record);
+        return Outcome::Accepted;
+    }
     match record.row.intent.wanted {
         Wanted::Running | Wanted::Paused | Wanted::Maintenance if !record.row.halted => {}
         // It is halted, or down by a person's word.

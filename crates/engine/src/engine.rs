@@ -6,7 +6,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use stead_model::group::{GroupCommand, GroupSpec};
+use stead_model::group::{GroupCommand, GroupSpec, RolloutStatus};
 use stead_model::journal::{AgentRow, Durability, SlotState};
 use stead_model::profile::policy::TransitionPolicy;
 use stead_model::{
@@ -349,6 +349,20 @@ impl Engine {
             template: AgentSpec::clone(&template),
         };
         Ok((group.row.id, group.row.target, spec))
+    }
+
+    /// How updates of a group stand, and what it can go back to.
+    ///
+    /// # Errors
+    /// [`Refusal::UnknownGroup`].
+    pub fn rollout(&self, namespace: &Namespace, group: &AgentRef) -> Result<RolloutStatus, Refusal> {
+        let unknown = || Refusal::UnknownGroup(alloc::format!("{group}"));
+        let cell = self.cell(home(namespace, group)).ok_or_else(unknown)?;
+        let group = cell
+            .groups
+            .get(&cell.find_group(namespace, group)?)
+            .ok_or_else(unknown)?;
+        group.status().ok_or_else(unknown)
     }
 
     /// Opens a step of a slot.

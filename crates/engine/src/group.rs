@@ -7,7 +7,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use stead_model::group::{GroupPhase, GroupView, RolloutState, RolloutView};
+use stead_model::group::{GroupPhase, GroupView, RevisionView, RolloutState, RolloutStatus, RolloutView};
 use stead_model::journal::{GroupRow, SpecRow};
 use stead_model::{AgentId, AgentName, AgentSpec, BootClock, Health, Moment, Namespace, Now, Slot, Wall, Wanted};
 
@@ -290,6 +290,21 @@ impl Group {
         view.phase = self.phase(&view);
         view.summary = summary(&view);
         view
+    }
+
+    /// What it showed last, with the revisions that it can go back to.
+    pub(crate) fn status(&self) -> Option<RolloutStatus> {
+        let revisions = self.row.revisions.iter().map(|row| RevisionView {
+            number: row.number,
+            actor: row.actor.clone(),
+            at: row.at,
+            reason: row.reason.clone(),
+            failed: row.failed,
+        });
+        Some(RolloutStatus {
+            group: GroupView::clone(self.shown.as_deref()?),
+            revisions: revisions.collect(),
+        })
     }
 
     fn phase(&self, view: &GroupView) -> GroupPhase {

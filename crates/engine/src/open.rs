@@ -123,11 +123,11 @@ impl Open<'_> {
         Some(result)
     }
 
-    /// Wants something else of one replica, on behalf of whoever asked it of the group.
+    /// Asks something of one replica, on behalf of whoever asked it of the group.
     pub(crate) fn ask_member(
         &mut self,
         id: AgentId,
-        wanted: Wanted,
+        request: Request,
         reason: Option<String>,
     ) -> Result<Outcome, Refusal> {
         let asked = self.with_agent(id, |step, record| {
@@ -138,7 +138,7 @@ impl Open<'_> {
                 expected: None,
                 idempotency: None,
                 reason,
-                request: Request::Want(wanted),
+                request,
             };
             obey(step, record, command)
         });

@@ -63,6 +63,10 @@ pub(crate) const fn wanted(record: &Record) -> Wanted {
 /// What the table says to what is wanted right now.
 pub(crate) fn outlook(record: &Record) -> Wish {
     let wanted = wanted(record);
+    if record.timer(Timer::Drain).is_some() {
+        // Its tasks go first.
+        return Wish::Wait;
+    }
     // Fresh reports show that something lives; there is nothing in them that could be ended.
     let instance = record.has_instance() || wanted == Wanted::Running && record.reports();
     match wish(wanted, record.role(), instance) {

@@ -65,9 +65,11 @@ pub(crate) enum Timer {
     Silence,
     /// What it says of itself may be published again.
     Word,
+    /// Its tasks have had their time; it is stopped.
+    Drain,
 }
 
-const TIMERS: usize = 6;
+const TIMERS: usize = 7;
 
 impl Timer {
     pub(crate) const ALL: [Self; TIMERS] = [
@@ -77,6 +79,7 @@ impl Timer {
         Self::Settle,
         Self::Silence,
         Self::Word,
+        Self::Drain,
     ];
 }
 
@@ -131,6 +134,7 @@ impl Record {
         let mut timers = [None; TIMERS];
         timers[Timer::Deadline as usize] = row.deadline.map(|wait| boot.restore(now, wait));
         timers[Timer::Restart as usize] = recovery.due.map(|wait| boot.restore(now, wait));
+        timers[Timer::Drain as usize] = row.drain.map(|wait| boot.restore(now, wait));
         let mut row = row;
         if row.boot != boot.boot {
             // A power cut may have taken rows of starts with it.
@@ -162,6 +166,7 @@ impl Record {
             phase: self.phase_name(),
             deadline: at(Timer::Deadline),
             asked: self.asked.0.iter().map(|due| boot.store(now, *due)).collect(),
+            drain: at(Timer::Drain),
             recovery: RecoveryRow {
                 attempt: streak.attempts,
                 recent: self

@@ -13,7 +13,7 @@ use alloc::vec::Vec;
 use stead_model::group::RolloutState;
 use stead_model::journal::{Durability, MemberRow};
 use stead_model::spec::EnvValue;
-use stead_model::{AgentId, AgentSpec, Driver, Happening, Moment, Origin, Wanted};
+use stead_model::{AgentId, AgentSpec, Driver, Happening, Moment, Origin, Request, Wanted};
 
 use crate::command;
 use crate::group::{Group, Seen, ended};
@@ -103,7 +103,7 @@ fn dismiss(open: &mut Open<'_>, group: &Group, beyond: u32, reason: &str) {
         if stays {
             open.step.needs(Durability::Flushed);
             // Every agent may be deleted at any time.
-            let _never_refused = open.ask_member(id, Wanted::Deleted, Some(reason.to_string()));
+            let _never_refused = open.ask_member(id, Request::Want(Wanted::Deleted), Some(reason.to_string()));
         }
     }
 }

@@ -312,6 +312,7 @@ impl Step {
         }
         if !record.role().serves() {
             record.row.draining = false;
+            record.set_timer(Timer::Drain, None);
             record.set_timer(Timer::Settle, None);
             self.ready(record, false, "it does not serve");
         }

@@ -68,7 +68,13 @@ fn next_published(record: &Record, now: Now) -> Option<NextStep> {
     steps(
         record,
         now,
-        &[Timer::Deadline, Timer::Restart, Timer::Kill, Timer::Settle],
+        &[
+            Timer::Deadline,
+            Timer::Restart,
+            Timer::Kill,
+            Timer::Drain,
+            Timer::Settle,
+        ],
     )
     .into_iter()
     .next()
@@ -80,10 +86,11 @@ pub(crate) fn next(record: &Record, now: Now) -> Vec<NextStep> {
 }
 
 /// The waits that people care for.
-const SHOWN: [Timer; 5] = [
+const SHOWN: [Timer; 6] = [
     Timer::Deadline,
     Timer::Restart,
     Timer::Kill,
+    Timer::Drain,
     Timer::Settle,
     Timer::Silence,
 ];
@@ -91,6 +98,8 @@ const SHOWN: [Timer; 5] = [
 fn steps(record: &Record, now: Now, timers: &[Timer]) -> Vec<NextStep> {
     let mut timed: Vec<(Moment, String)> = timers
         .iter()
+        // Where its tasks are waited for, nobody cares when it would count as healthy.
+        .filter(|timer| **timer != Timer::Settle || !record.row.draining)
         .filter_map(|timer| record.timer(*timer).map(|due| (due, says(record, *timer))))
         .collect();
     timed.sort_by_key(|(due, _)| *due);
@@ -101,6 +110,7 @@ fn steps(record: &Record, now: Now, timers: &[Timer]) -> Vec<NextStep> {
             at: Some(wall(now, due)),
         })
         .collect();
+    next.extend(after_its_tasks(record));
     next.extend(after_its_end(record));
     next.extend(depend_on(record));
     next
@@ -119,6 +129,22 @@ fn after_its_end(record: &Record) -> Option<NextStep> {
         },
         at: None,
     })
+}
+
+/// What follows on the end of its last task, if that waits for nothing else.
+fn after_its_tasks(record: &Record) -> Option<NextStep> {
+    let waits = record.row.draining && record.timer(Timer::Drain).is_none();
+    waits.then(|| NextStep {
+        what: alloc::format!("draining, {}: updated once none is left", in_flight(record)),
+        at: None,
+    })
+}
+
+fn in_flight(record: &Record) -> String {
+    match record.row.tasks.len() {
+        1 => "1 task in flight".into(),
+        tasks => alloc::format!("{tasks} tasks in flight"),
+    }
 }
 
 fn depend_on(record: &Record) -> Option<NextStep> {
@@ -178,6 +204,10 @@ fn says(record: &Record, timer: Timer) -> String {
         Timer::Settle => "counted as healthy, if it lives until then".into(),
         Timer::Silence => "taken for hung, unless it gives a sign of life by then".into(),
         Timer::Word => "shown anew".into(),
+        Timer::Drain => alloc::format!(
+            "draining, {}: stopped once none is left, and then at the latest",
+            in_flight(record)
+        ),
     }
 }
 

@@ -93,6 +93,11 @@ pub enum Request {
     },
     /// Want something else of it.
     Want(Wanted),
+    /// Have it down once its tasks are done: it takes no new ones, and is stopped with those that it still has when the time is over.
+    Drain {
+        /// How long its tasks may take.
+        within: crate::Span,
+    },
     /// Let it go on from a pause or maintenance.
     Resume,
     /// The whole fleet goes down: have it down, whatever is wanted of it.
@@ -137,6 +142,7 @@ impl Request {
             Self::Want(Wanted::Stopped) => "stop",
             Self::Want(Wanted::Terminated) => "terminate",
             Self::Want(Wanted::Deleted) => "delete",
+            Self::Drain { .. } => "drain",
             Self::Resume => "resume",
             Self::Halt => "halt",
             Self::Lift => "lift",

@@ -167,6 +167,15 @@ pub enum GroupRequest {
     Restart,
     /// Want something else of every replica.
     Want(Wanted),
+    /// Have every replica down once its tasks are done.
+    Drain {
+        /// How long their tasks may take.
+        within: Span,
+    },
+    /// Let every replica go on from a pause or maintenance.
+    Resume,
+    /// Forget the failures of every replica.
+    Reset,
 }
 
 impl GroupRequest {
@@ -180,6 +189,9 @@ impl GroupRequest {
             Self::Undo { .. } => "rollout undo",
             Self::Restart => "restart",
             Self::Want(wanted) => crate::Request::Want(*wanted).verb(),
+            Self::Drain { .. } => "drain",
+            Self::Resume => "resume",
+            Self::Reset => "reset",
         }
     }
 }
@@ -234,6 +246,31 @@ pub struct GroupView {
     pub rollout: Option<RolloutView>,
     /// Names of its replicas.
     pub members: Vec<AgentName>,
+}
+
+/// How updates of a group stand: the group, and the revisions of its template that it can go back to.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct RolloutStatus {
+    /// The group as it is, with the update under way or how the last one ended.
+    pub group: GroupView,
+    /// Kept revisions of the template, the oldest first.
+    pub revisions: Vec<RevisionView>,
+}
+
+/// One kept revision of a group's template.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct RevisionView {
+    /// Its number.
+    pub number: u32,
+    /// Who gave it.
+    pub actor: String,
+    /// When.
+    pub at: Wall,
+    /// Why, in their words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// An update to it failed.
+    pub failed: bool,
 }
 
 /// How a group stands, in one word.

@@ -327,6 +327,9 @@ pub struct AgentRow {
     /// Its process is to be replaced once its tasks are done; until then it takes no new ones.
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub draining: bool,
+    /// It is to stop once its tasks are done, and at the latest then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drain: Option<StoredWait>,
     /// It is gone; the row is a tombstone.
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub removed: bool,

@@ -56,6 +56,7 @@ codes! {
     IdempotencyKeyReused = "idempotency-key-reused", 422, "The idempotency key was used for another request";
     PolicyRefused = "policy-refused", 409, "A transition policy stands against it";
     RateLimited = "rate-limited", 429, "The agent was moved too often";
+    NothingSelected = "nothing-selected", 404, "The selector matches nothing";
     PartOfGroup = "part-of-group", 409, "The agent is a replica of a group";
     NotScalable = "not-scalable", 409, "The agent cannot be scaled";
     NoRevision = "no-revision", 409, "There is no such revision to go back to";

@@ -252,6 +252,7 @@ fn row(id: AgentId, position: u64) -> AgentRow {
         asked: Vec::new(),
         member: None,
         draining: false,
+        drain: None,
         removed: false,
     }
 }

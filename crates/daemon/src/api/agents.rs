@@ -17,7 +17,7 @@ use super::extract::{Change, Json, Limit, MergePatch, Read, Text, Ticket, sugges
 use super::find::views;
 use super::operation::{About, Table};
 use super::problem::Failure;
-use super::reply::{Accepted, Agent, Created, Done, List, Shown};
+use super::reply::{Accepted, Created, Done, List, Shown, Version};
 use super::{Api, BASE};
 
 /// Which of the two collections a route belongs to. Each agent is in one of their lists, and is found by name in both.
@@ -28,6 +28,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
+    /// The heading that it stands under, which is also the first word of its paths.
     pub(super) const fn tag(self) -> &'static str {
         match self {
             Self::Agent => "agents",
@@ -55,7 +56,7 @@ impl Kind {
         }
     }
 
-    fn lists(self, view: &AgentView) -> bool {
+    pub(super) fn lists(self, view: &AgentView) -> bool {
         (self == Self::Component) == (view.profile == "component")
     }
 }
@@ -85,10 +86,7 @@ pub(super) fn mount(table: &mut Table, kind: Kind) {
     });
     let show = about("getAgent", "Shows one with its evidence and what happens next")
         .may(&[UnknownAgent, AgentGone])
-        .headers(&[(
-            "If-None-Match",
-            "The `ETag` that the asker has: 304 if it still is that.",
-        )]);
+        .headers(IF_NONE_MATCH_DOC);
     table.add(Method::GET, kind.path("/{agent}"), show, show_one);
     let changes: &[ProblemCode] = &[
         UnknownAgent,
@@ -142,12 +140,21 @@ struct NewAgent {
 
 #[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-enum FirstIntent {
+pub(super) enum FirstIntent {
     /// It is started at once.
     Running,
     /// It is started when somebody asks for it.
     #[default]
     Stopped,
+}
+
+impl From<FirstIntent> for Wanted {
+    fn from(first: FirstIntent) -> Self {
+        match first {
+            FirstIntent::Running => Self::Running,
+            FirstIntent::Stopped => Self::Stopped,
+        }
+    }
 }
 
 /// Another spec.
@@ -180,11 +187,11 @@ pub(super) struct InNamespace {
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct DeleteQuery {
+pub(super) struct DeleteQuery {
     /// The agent's namespace. Default: `default`, or that of the agent where it is named by its id.
-    namespace: Option<Namespace>,
+    pub(super) namespace: Option<Namespace>,
     /// Why, for its history.
-    reason: Option<Text<1024>>,
+    pub(super) reason: Option<Text<1024>>,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -205,6 +212,8 @@ struct ListQuery {
     profile: Option<String>,
     /// Those of whom this is wanted.
     intent: Option<Wanted>,
+    /// The replicas of this group.
+    group: Option<AgentName>,
     /// How many at most.
     #[serde(default)]
     limit: Limit,
@@ -242,7 +251,11 @@ impl Ticket {
     }
 }
 
-async fn create_one(kind: Kind, api: Api, change: Change<(), InNamespace, Json<NewAgent>>) -> Result<Created, Failure> {
+async fn create_one(
+    kind: Kind,
+    api: Api,
+    change: Change<(), InNamespace, Json<NewAgent>>,
+) -> Result<Created<Answer>, Failure> {
     let Json(NewAgent {
         name,
         spec,
@@ -253,13 +266,9 @@ async fn create_one(kind: Kind, api: Api, change: Change<(), InNamespace, Json<N
         Some(form) => checked(kind, form)?,
         None => AgentSpec::reporting(kind.profile()),
     };
-    let wanted = match intent {
-        FirstIntent::Running => Wanted::Running,
-        FirstIntent::Stopped => Wanted::Stopped,
-    };
     let request = Request::Register {
         spec: Box::new(spec),
-        wanted,
+        wanted: intent.into(),
     };
     let namespace = change.query.namespace.unwrap_or_default();
     change
@@ -283,31 +292,35 @@ async fn list_page(kind: Kind, api: Api, read: Read<(), ListQuery>) -> Result<Sh
             && asked.health.is_none_or(|health| health == view.health)
             && asked.profile.as_ref().is_none_or(|profile| *profile == view.profile)
             && asked.intent.is_none_or(|wanted| wanted == view.intent)
+            && (asked.group.is_none() || asked.group == view.group)
             && asked.class.is_none_or(|class| api.is(view, class))
             && asked.selector.matches(&view.labels)
     };
     let after = asked.cursor.as_ref().map(|AgentCursor(place)| place);
     let (page, more) = views(&api).page(after, asked.limit.0, fits);
-    let next_cursor = page.last().filter(|_| more).map(|last| AgentCursor::text(last));
+    let next_cursor = page
+        .last()
+        .filter(|_| more)
+        .map(|last| AgentCursor::text(&last.namespace, &last.name));
     Ok(Shown(List {
         items: page,
         next_cursor,
     }))
 }
 
-async fn show_one(api: Api, read: Read<AgentRef, InNamespace>) -> Result<Agent, Failure> {
+async fn show_one(api: Api, read: Read<AgentRef, InNamespace>) -> Result<Version<AgentView>, Failure> {
     let view = api.view(read.query.namespace, &read.path).await?;
     if has(&read.headers, view.revision) {
-        return Ok(Agent::NotModified(view.revision));
+        return Ok(Version::NotModified(view.revision));
     }
-    Ok(Agent::Shown(view))
+    Ok(Version::Shown(view))
 }
 
 async fn replace_spec(
     kind: Kind,
     api: Api,
     change: Change<AgentRef, InNamespace, Json<NewSpec>>,
-) -> Result<Done, Failure> {
+) -> Result<Done<Answer>, Failure> {
     let Json(NewSpec { spec, reason }) = change.body;
     let spec = Box::new(checked(kind, spec)?);
     let namespace = api.namespace(change.query.namespace, &change.path);
@@ -319,7 +332,7 @@ async fn replace_spec(
 }
 
 /// Changes the spec as it is now: where the asker names no revision, it is read and changed anew if it was changed meanwhile.
-async fn patch_spec(api: Api, change: Change<AgentRef, InNamespace, MergePatch>) -> Result<Done, Failure> {
+async fn patch_spec(api: Api, change: Change<AgentRef, InNamespace, MergePatch>) -> Result<Done<Answer>, Failure> {
     let MergePatch(patch) = change.body;
     let mut tries = 0;
     loop {
@@ -341,7 +354,7 @@ async fn patch_spec(api: Api, change: Change<AgentRef, InNamespace, MergePatch>)
     }
 }
 
-async fn delete_one(api: Api, change: Change<AgentRef, DeleteQuery, ()>) -> Result<Accepted, Failure> {
+async fn delete_one(api: Api, change: Change<AgentRef, DeleteQuery, ()>) -> Result<Accepted<Answer>, Failure> {
     let namespace = api.namespace(change.query.namespace, &change.path);
     let request = Request::Want(Wanted::Deleted);
     change
@@ -361,7 +374,7 @@ async fn show_spec(api: Api, read: Read<AgentRef, InNamespace>) -> Result<Shown<
 }
 
 /// Makes a spec of a form, with the profile that the collection stands for.
-fn checked(kind: Kind, mut form: SpecForm) -> Result<AgentSpec, Failure> {
+pub(super) fn checked(kind: Kind, mut form: SpecForm) -> Result<AgentSpec, Failure> {
     if form.profile == Kind::Agent.profile() {
         kind.profile().clone_into(&mut form.profile);
     }
@@ -396,7 +409,7 @@ fn patched(before: &AgentSpec, patch: &serde_json::Value) -> Result<AgentSpec, F
 }
 
 /// Applies a JSON merge patch (RFC 7396).
-fn merge(target: &mut serde_json::Value, patch: &serde_json::Value) {
+pub(super) fn merge(target: &mut serde_json::Value, patch: &serde_json::Value) {
     let serde_json::Value::Object(patch) = patch else {
         target.clone_from(patch);
         return;
@@ -416,7 +429,7 @@ fn merge(target: &mut serde_json::Value, patch: &serde_json::Value) {
 }
 
 /// Whether `If-None-Match` names the revision. Weak comparison, as RFC 9110 has it.
-fn has(headers: &HeaderMap, revision: Revision) -> bool {
+pub(super) fn has(headers: &HeaderMap, revision: Revision) -> bool {
     let etag = format!("\"{revision}\"");
     headers
         .get_all(IF_NONE_MATCH)
@@ -431,11 +444,11 @@ fn has(headers: &HeaderMap, revision: Revision) -> bool {
 
 /// The last agent of a page. Opaque to clients.
 #[derive(Debug)]
-struct AgentCursor((Namespace, AgentName));
+pub(super) struct AgentCursor(pub(super) (Namespace, AgentName));
 
 impl AgentCursor {
-    fn text(view: &AgentView) -> String {
-        format!("{}/{}", view.namespace, view.name)
+    pub(super) fn text(namespace: &Namespace, name: &AgentName) -> String {
+        format!("{namespace}/{name}")
             .bytes()
             .map(|byte| format!("{byte:02x}"))
             .collect()
@@ -465,5 +478,11 @@ impl<'de> Deserialize<'de> for AgentCursor {
     }
 }
 
+/// What is said of asking for what has changed alone.
+pub(super) const IF_NONE_MATCH_DOC: &[(&str, &str)] = &[(
+    "If-None-Match",
+    "The `ETag` that the asker has: 304 if it still is that.",
+)];
+
 /// How often a patch is applied anew to an agent that changes all the while.
-const TRIES: u32 = 5;
+pub(super) const TRIES: u32 = 5;

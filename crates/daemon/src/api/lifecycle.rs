@@ -3,10 +3,13 @@
 use axum::http::Method;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use stead_model::{AgentRef, Health, Incarnation, LifecycleView, ProblemCode, Report, Request, Wanted};
+use stead_model::spec::SpecForm;
+use stead_model::{
+    AgentRef, AgentSpec, Answer, Health, Incarnation, LifecycleView, ProblemCode, Report, Request, Span, Wanted,
+};
 
 use super::Api;
-use super::agents::{InNamespace, Kind};
+use super::agents::{InNamespace, Kind, checked};
 use super::extract::{Change, Json, JsonOr, Place, Post, Read, Text, part, suggest};
 use super::openapi::Sketch;
 use super::operation::{About, Table};
@@ -15,8 +18,8 @@ use super::reply::{Accepted, Done, Shown, Taken};
 
 pub(super) fn mount(table: &mut Table, kind: Kind) {
     use ProblemCode::{
-        AgentGone, Busy, IdempotencyKeyReused, LimitReached, NotFound, NotPossible, OutcomeUnknown, ShuttingDown,
-        StaleRevision, StoreUnavailable, UnknownAgent,
+        AgentGone, Busy, IdempotencyKeyReused, InvalidSpec, LimitReached, NotFound, NotPossible, NotScalable,
+        OutcomeUnknown, PartOfGroup, ShuttingDown, StaleRevision, StoreUnavailable, UnknownAgent,
     };
     let about = |id: &str, summary| About::new(kind.id(id), "lifecycle", summary);
     let reads: &[ProblemCode] = &[UnknownAgent, AgentGone, Busy, ShuttingDown];
@@ -25,6 +28,9 @@ pub(super) fn mount(table: &mut Table, kind: Kind) {
         AgentGone,
         NotFound,
         NotPossible,
+        NotScalable,
+        PartOfGroup,
+        InvalidSpec,
         StaleRevision,
         IdempotencyKeyReused,
         LimitReached,
@@ -40,8 +46,15 @@ pub(super) fn mount(table: &mut Table, kind: Kind) {
     .more(FRESH)
     .may(reads);
     table.add(Method::GET, kind.path("/{agent}/lifecycle"), show, lifecycle);
-    let verb = about("changeAgentLifecycle", "Wants something else of it").may(changes);
-    table.add(Method::POST, kind.path("/{agent}/lifecycle/{verb}"), verb, want);
+    let verb = about("changeAgentLifecycle", "Wants something else of it")
+        .more(VERBS_DOC)
+        .may(changes);
+    table.add(
+        Method::POST,
+        kind.path("/{agent}/lifecycle/{verb}"),
+        verb,
+        move |api, change| want(kind, api, change),
+    );
     let error = about(
         "reportAgentError",
         "Hands in an error that somebody saw of it: an observation",
@@ -60,49 +73,85 @@ pub(super) fn mount(table: &mut Table, kind: Kind) {
 pub(super) const FRESH: &str =
     "Answered from what is decided, which may be ahead by a moment of what is written down and listed.";
 
+/// What is said of the verbs that take something.
+const VERBS_DOC: &str = "`update` puts `spec` in force at once, or starts it anew as it is: its process is replaced, once its \
+tasks are done. `scale` needs `replicas`, and is for what nothing here runs. `drain` stops it once its tasks are done, with those \
+that it still has after `timeout`.";
+
 /// What is wanted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Verb {
+pub(super) enum Verb {
     Deploy,
     Start,
     Stop,
+    Drain,
     Pause,
     Resume,
     Restart,
+    Update,
+    Scale,
     Maintenance,
     Suspend,
     Terminate,
     Reset,
 }
 
-const VERBS: &[(&str, Verb)] = &[
+pub(super) const VERBS: &[(&str, Verb)] = &[
     ("deploy", Verb::Deploy),
     ("start", Verb::Start),
     ("stop", Verb::Stop),
+    ("drain", Verb::Drain),
     ("pause", Verb::Pause),
     ("resume", Verb::Resume),
     ("restart", Verb::Restart),
+    ("update", Verb::Update),
+    ("scale", Verb::Scale),
     ("maintenance", Verb::Maintenance),
     ("suspend", Verb::Suspend),
     ("terminate", Verb::Terminate),
     ("reset", Verb::Reset),
 ];
 
-impl From<Verb> for Request {
-    fn from(verb: Verb) -> Self {
-        match verb {
-            Verb::Deploy => Self::Deploy,
-            Verb::Start => Self::Want(Wanted::Running),
-            Verb::Stop => Self::Want(Wanted::Stopped),
-            Verb::Pause | Verb::Suspend => Self::Want(Wanted::Paused),
-            Verb::Resume => Self::Resume,
-            Verb::Restart => Self::Restart,
-            Verb::Maintenance => Self::Want(Wanted::Maintenance),
-            Verb::Terminate => Self::Want(Wanted::Terminated),
-            Verb::Reset => Self::Reset,
-        }
+/// What is asked by a verb; what goes with another one is refused.
+pub(super) fn request(
+    verb: Verb,
+    spec: Option<AgentSpec>,
+    replicas: Option<u32>,
+    timeout: Option<Span>,
+) -> Result<Request, Failure> {
+    let stray = [
+        ("spec", spec.is_some(), Verb::Update, "update"),
+        ("replicas", replicas.is_some(), Verb::Scale, "scale"),
+        ("timeout", timeout.is_some(), Verb::Drain, "drain"),
+    ];
+    if let Some((field, _, _, word)) = stray.into_iter().find(|(_, given, of, _)| *given && *of != verb) {
+        return Err(Failure::invalid(format!("`{field}` goes with `{word}` alone")));
     }
+    Ok(match verb {
+        Verb::Deploy => Request::Deploy,
+        Verb::Start => Request::Want(Wanted::Running),
+        Verb::Stop => Request::Want(Wanted::Stopped),
+        Verb::Drain => Request::Drain {
+            within: timeout.unwrap_or(DRAIN),
+        },
+        Verb::Pause | Verb::Suspend => Request::Want(Wanted::Paused),
+        Verb::Resume => Request::Resume,
+        Verb::Restart => Request::Restart,
+        Verb::Update => Request::Update {
+            spec: spec.map(Box::new),
+        },
+        Verb::Scale => match replicas {
+            Some(replicas) => Request::Scale { replicas },
+            None => return Err(Failure::invalid("`replicas` is missing: how many are wanted")),
+        },
+        Verb::Maintenance => Request::Want(Wanted::Maintenance),
+        Verb::Terminate => Request::Want(Wanted::Terminated),
+        Verb::Reset => Request::Reset,
+    })
 }
+
+/// How long tasks in flight may take where a drain does not say it.
+pub(super) const DRAIN: Span = Span(std::time::Duration::from_secs(120));
 
 /// A step in a task's life.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -135,11 +184,11 @@ impl Place for (AgentRef, Step) {
     }
 }
 
-fn words<T>(known: &[(&'static str, T)]) -> serde_json::Value {
+pub(super) fn words<T>(known: &[(&'static str, T)]) -> serde_json::Value {
     serde_json::json!({ "type": "string", "enum": known.iter().map(|(word, _)| *word).collect::<Vec<_>>() })
 }
 
-fn word<T: Copy>(known: &[(&'static str, T)], given: &str) -> Result<T, Failure> {
+pub(super) fn word<T: Copy>(known: &[(&'static str, T)], given: &str) -> Result<T, Failure> {
     match known.iter().find(|(word, _)| *word == given) {
         Some((_, meant)) => Ok(*meant),
         None => {
@@ -153,11 +202,20 @@ fn word<T: Copy>(known: &[(&'static str, T)], given: &str) -> Result<T, Failure>
     }
 }
 
-/// Why something is asked.
+/// What goes with a verb.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Why {
-    /// For its history.
+struct VerbBody {
+    /// What it is told to be: for `update` alone. Default: as it is, started anew.
+    #[serde(default)]
+    spec: Option<SpecForm>,
+    /// How many of itself it is to be: for `scale` alone.
+    #[serde(default)]
+    replicas: Option<u32>,
+    /// How long its tasks may take: for `drain` alone. Default 2 min.
+    #[serde(default)]
+    timeout: Option<Span>,
+    /// Why, for its history.
     #[serde(default)]
     reason: Option<Text<1024>>,
 }
@@ -198,18 +256,27 @@ async fn lifecycle(api: Api, read: Read<AgentRef, InNamespace>) -> Result<Shown<
     Ok(Shown(api.state.handle.lifecycle(namespace, read.path).await?))
 }
 
-async fn want(api: Api, change: Change<(AgentRef, Verb), InNamespace, JsonOr<Why>>) -> Result<Accepted, Failure> {
+async fn want(
+    kind: Kind,
+    api: Api,
+    change: Change<(AgentRef, Verb), InNamespace, JsonOr<VerbBody>>,
+) -> Result<Accepted<Answer>, Failure> {
     let (agent, verb) = change.path;
     let namespace = api.namespace(change.query.namespace, &agent);
-    let JsonOr(Why { reason }) = change.body;
+    let JsonOr(body) = change.body;
+    let spec = body.spec.map(|form| checked(kind, form)).transpose()?;
+    let request = request(verb, spec, body.replicas, body.timeout)?;
     change
         .ticket
-        .send(&api, namespace, agent, reason, verb.into())
+        .send(&api, namespace, agent, body.reason, request)
         .await
         .map(Accepted)
 }
 
-async fn report_error(api: Api, change: Change<AgentRef, InNamespace, Json<SeenError>>) -> Result<Accepted, Failure> {
+async fn report_error(
+    api: Api,
+    change: Change<AgentRef, InNamespace, Json<SeenError>>,
+) -> Result<Accepted<Answer>, Failure> {
     let Json(SeenError { detail: Text(detail) }) = change.body;
     let namespace = api.namespace(change.query.namespace, &change.path);
     change
@@ -235,7 +302,10 @@ async fn heartbeat(api: Api, post: Post<AgentRef, InNamespace, JsonOr<Beat>>) ->
     Ok(Taken)
 }
 
-async fn change_task(api: Api, change: Change<(AgentRef, Step), InNamespace, Json<Task>>) -> Result<Done, Failure> {
+async fn change_task(
+    api: Api,
+    change: Change<(AgentRef, Step), InNamespace, Json<Task>>,
+) -> Result<Done<Answer>, Failure> {
     let ((agent, step), Json(Task { task: Text(task) })) = (change.path, change.body);
     let request = match step {
         Step::Assign => Request::Assign { task },

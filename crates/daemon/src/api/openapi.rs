@@ -264,6 +264,10 @@ const TAGS: &[(&str, &str)] = &[
         "components",
         "What agents depend on; the same shape with a lifecycle of its own.",
     ),
+    (
+        "groups",
+        "One spec with several replicas, each an agent; updates reach them one after the other.",
+    ),
     ("lifecycle", "What is wanted of an agent, and where it may go."),
     ("history", "What happened, and why it is as it is."),
     ("config", "The fleet file in force."),

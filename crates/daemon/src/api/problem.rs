@@ -21,6 +21,11 @@ impl Failure {
         self.0.code == code
     }
 
+    /// What is wrong, as one part of an answer.
+    pub(super) fn into_problem(self) -> Problem {
+        *self.0
+    }
+
     /// A request that cannot be understood.
     pub(super) fn invalid(detail: impl Into<String>) -> Self {
         Self::new(ProblemCode::InvalidRequest, detail)

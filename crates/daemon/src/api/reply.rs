@@ -9,6 +9,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
 use serde::Serialize;
+use stead_model::group::{GroupAnswer, GroupView};
 use stead_model::{AgentId, AgentView, Answer, Outcome, Revision};
 
 use super::BASE;
@@ -21,20 +22,75 @@ pub(super) struct Shown<T>(pub(super) T);
 /// 202 with nothing to say yet.
 pub(super) struct Taken;
 
-/// 200 with an agent and its ETag, or 304.
-pub(super) enum Agent {
-    Shown(Arc<AgentView>),
+/// 200 with something that has versions and its ETag, or 304.
+pub(super) enum Version<T> {
+    Shown(Arc<T>),
     NotModified(Revision),
 }
 
-/// 201: an agent that is known from now on.
-pub(super) struct Created(pub(super) Answer);
+/// What became of a request for a change.
+pub(super) trait Answered {
+    /// What was changed, as it is shown.
+    type View: Serialize + JsonSchema;
+    /// Where such things are found.
+    const PLACE: &'static str;
 
-/// 202: an agent on its way.
-pub(super) struct Accepted(pub(super) Answer);
+    fn outcome(&self) -> Outcome;
+    fn id(&self) -> AgentId;
+    fn revision(&self) -> Revision;
+    fn view(self) -> Self::View;
+}
 
-/// 200: an agent that is as was asked.
-pub(super) struct Done(pub(super) Answer);
+impl Answered for Answer {
+    type View = AgentView;
+    const PLACE: &'static str = "agents";
+
+    fn outcome(&self) -> Outcome {
+        self.outcome
+    }
+
+    fn id(&self) -> AgentId {
+        self.agent.id
+    }
+
+    fn revision(&self) -> Revision {
+        self.agent.revision
+    }
+
+    fn view(self) -> AgentView {
+        self.agent
+    }
+}
+
+impl Answered for GroupAnswer {
+    type View = GroupView;
+    const PLACE: &'static str = "groups";
+
+    fn outcome(&self) -> Outcome {
+        self.outcome
+    }
+
+    fn id(&self) -> AgentId {
+        self.group.id
+    }
+
+    fn revision(&self) -> Revision {
+        self.group.revision
+    }
+
+    fn view(self) -> GroupView {
+        self.group
+    }
+}
+
+/// 201: something that is known from now on.
+pub(super) struct Created<A>(pub(super) A);
+
+/// 202: something on its way.
+pub(super) struct Accepted<A>(pub(super) A);
+
+/// 200: something that is as was asked.
+pub(super) struct Done<A>(pub(super) A);
 
 /// Lines of JSON as they come.
 pub(super) struct Lines(pub(super) Body);
@@ -82,50 +138,67 @@ impl Gives for Taken {
     }
 }
 
-impl IntoResponse for Agent {
+impl<T: Serialize + Versioned> IntoResponse for Version<T> {
     fn into_response(self) -> Response {
         match self {
-            Self::Shown(view) => ([(ETAG, etag(view.revision))], Json(view)).into_response(),
+            Self::Shown(view) => ([(ETAG, etag(view.revision()))], Json(view)).into_response(),
             Self::NotModified(revision) => (StatusCode::NOT_MODIFIED, [(ETAG, etag(revision))]).into_response(),
         }
     }
 }
 
-impl Gives for Agent {
+impl<T: Serialize + JsonSchema + Versioned> Gives for Version<T> {
     fn describe(sketch: &mut Sketch) {
-        let schema = sketch.schema::<AgentView>();
-        sketch.response(200, "The agent as it is.", &[(JSON, schema)], &[ETAG_DOC]);
+        let schema = sketch.schema::<T>();
+        sketch.response(200, "As it is.", &[(JSON, schema)], &[ETAG_DOC]);
         sketch.response(304, "It is at the revision that the asker has.", &[], &[ETAG_DOC]);
     }
 }
 
-impl IntoResponse for Created {
+/// What has a revision.
+pub(super) trait Versioned {
+    fn revision(&self) -> Revision;
+}
+
+impl Versioned for AgentView {
+    fn revision(&self) -> Revision {
+        self.revision
+    }
+}
+
+impl Versioned for GroupView {
+    fn revision(&self) -> Revision {
+        self.revision
+    }
+}
+
+impl<A: Answered> IntoResponse for Created<A> {
     fn into_response(self) -> Response {
-        let location = location(self.0.agent.id);
-        match self.0.outcome {
+        let location = [(LOCATION, format!("{BASE}/{}/{}", A::PLACE, self.0.id()))];
+        match self.0.outcome() {
             Outcome::Created => (StatusCode::CREATED, location, answered(self.0)).into_response(),
             Outcome::Accepted | Outcome::Already => (location, answered(self.0)).into_response(),
         }
     }
 }
 
-impl Gives for Created {
+impl<A: Answered> Gives for Created<A> {
     fn describe(sketch: &mut Sketch) {
-        let schema = sketch.schema::<AgentView>();
-        let headers = [ETAG_DOC, OUTCOME_DOC, ("Location", "Where the agent is found.")];
+        let schema = sketch.schema::<A::View>();
+        let headers = [ETAG_DOC, OUTCOME_DOC, ("Location", "Where it is found.")];
         sketch.response(201, "It is known from now on.", &[(JSON, schema)], &headers);
     }
 }
 
-impl IntoResponse for Accepted {
+impl<A: Answered> IntoResponse for Accepted<A> {
     fn into_response(self) -> Response {
         (StatusCode::ACCEPTED, answered(self.0)).into_response()
     }
 }
 
-impl Gives for Accepted {
+impl<A: Answered> Gives for Accepted<A> {
     fn describe(sketch: &mut Sketch) {
-        let schema = sketch.schema::<AgentView>();
+        let schema = sketch.schema::<A::View>();
         sketch.response(
             202,
             "It is written down; what takes time is under way.",
@@ -135,15 +208,15 @@ impl Gives for Accepted {
     }
 }
 
-impl IntoResponse for Done {
+impl<A: Answered> IntoResponse for Done<A> {
     fn into_response(self) -> Response {
         answered(self.0).into_response()
     }
 }
 
-impl Gives for Done {
+impl<A: Answered> Gives for Done<A> {
     fn describe(sketch: &mut Sketch) {
-        let schema = sketch.schema::<AgentView>();
+        let schema = sketch.schema::<A::View>();
         sketch.response(
             200,
             "It is so, and written down.",
@@ -180,18 +253,18 @@ impl Gives for Events {
     }
 }
 
-/// An agent with its ETag and what its request led to.
-fn answered(answer: Answer) -> impl IntoResponse {
-    let outcome = match answer.outcome {
+/// What was changed with its ETag and what its request led to.
+fn answered<A: Answered>(answer: A) -> impl IntoResponse + use<A> {
+    let outcome = match answer.outcome() {
         Outcome::Created => "created",
         Outcome::Accepted => "accepted",
         Outcome::Already => "already",
     };
     let headers = [
-        (ETAG, etag(answer.agent.revision)),
+        (ETAG, etag(answer.revision())),
         (OUTCOME, HeaderValue::from_static(outcome)),
     ];
-    (headers, Json(answer.agent))
+    (headers, Json(answer.view()))
 }
 
 pub(super) fn etag(revision: Revision) -> HeaderValue {
@@ -199,15 +272,11 @@ pub(super) fn etag(revision: Revision) -> HeaderValue {
     HeaderValue::from_str(&format!("\"{revision}\"")).unwrap_or(HeaderValue::from_static("\"\""))
 }
 
-fn location(agent: AgentId) -> [(HeaderName, String); 1] {
-    [(LOCATION, format!("{BASE}/agents/{agent}"))]
-}
-
 const OUTCOME: HeaderName = HeaderName::from_static("stead-outcome");
 const JSON: &str = "application/json";
 const NDJSON: &str = "application/x-ndjson";
 const EVENT_STREAM: &str = "text/event-stream";
-const ETAG_DOC: (&str, &str) = ("ETag", "The agent's revision in quotes.");
+const ETAG_DOC: (&str, &str) = ("ETag", "Its revision in quotes.");
 const OUTCOME_DOC: (&str, &str) = (
     "Stead-Outcome",
     "`created`, `accepted`, or `already` when it was so before.",

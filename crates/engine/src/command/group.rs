@@ -1,13 +1,17 @@
 //! Requests about groups.
 
 use alloc::boxed::Box;
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use stead_model::group::{GroupCommand, GroupRequest, GroupSpec, KEPT_REVISIONS, MOST_REPLICAS, RolloutState};
+use stead_model::group::{
+    GroupCommand, GroupPhase, GroupRequest, GroupSpec, KEPT_REVISIONS, MOST_REPLICAS, RolloutState,
+};
 use stead_model::journal::{Change, GroupRow, RevisionRow, RolloutRow, SpecRow};
-use stead_model::{AgentId, AgentName, AgentSpec, Driver, Happening, Intent, Outcome, Refusal, Revision, Wanted};
+use stead_model::{
+    AgentId, AgentName, AgentSpec, Driver, Happening, Intent, Outcome, Refusal, Request, Revision, Span, Wanted,
+};
 
 use super::{MAX_REASON, bounded};
 use crate::group::{Group, ended};
@@ -98,6 +102,9 @@ pub(crate) fn command(open: &mut Open<'_>, group: &mut Group, command: GroupComm
             Ok(Outcome::Accepted)
         }
         GroupRequest::Want(wanted) => want(open, group, wanted, command.reason),
+        GroupRequest::Drain { within } => drain(open, group, within, command.reason),
+        GroupRequest::Resume => resume(open, group, command.reason),
+        GroupRequest::Reset => ask_all(open, group, &Request::Reset, command.reason.as_ref()),
     }
 }
 
@@ -227,29 +234,80 @@ fn keep(open: &mut Open<'_>, group: &mut Group, spec: Arc<AgentSpec>, reason: Op
     number
 }
 
-/// Wants something else of every replica; refused only where no replica can have it.
+/// Wants something else of every replica.
 fn want(open: &mut Open<'_>, group: &mut Group, wanted: Wanted, reason: Option<String>) -> Result<Outcome, Refusal> {
-    let ids: Vec<AgentId> = group.members.values().copied().collect();
-    let mut refused = None;
-    let mut accepted = ids.is_empty();
-    let mut already = group.row.intent.wanted == wanted;
-    if wanted != Wanted::Deleted {
-        for id in ids {
-            match open.ask_member(id, wanted, reason.clone()) {
-                Ok(outcome) => {
-                    accepted = true;
-                    already &= outcome == Outcome::Already;
-                }
-                Err(refusal) => refused = Some(refusal),
-            }
-        }
-        if let (false, Some(refusal)) = (accepted, refused) {
-            return Err(refusal);
-        }
-    }
-    if already {
+    let known = group.row.intent.wanted == wanted;
+    // Replicas of a group that is deleted are dismissed one by one as it is driven.
+    let asked = if wanted == Wanted::Deleted {
+        Outcome::Already
+    } else {
+        ask_all(open, group, &Request::Want(wanted), reason.as_ref())?
+    };
+    if known && asked == Outcome::Already {
         return Ok(Outcome::Already);
     }
+    intend(open, group, wanted, reason);
+    Ok(Outcome::Accepted)
+}
+
+/// Has every replica down once its tasks are done.
+fn drain(open: &mut Open<'_>, group: &mut Group, within: Span, reason: Option<String>) -> Result<Outcome, Refusal> {
+    let known = group.row.intent.wanted == Wanted::Stopped;
+    let asked = ask_all(open, group, &Request::Drain { within }, reason.as_ref())?;
+    if known && asked == Outcome::Already {
+        return Ok(Outcome::Already);
+    }
+    intend(open, group, Wanted::Stopped, reason);
+    Ok(Outcome::Accepted)
+}
+
+/// Lets every replica go on; one that a person has down stays so.
+fn resume(open: &mut Open<'_>, group: &mut Group, reason: Option<String>) -> Result<Outcome, Refusal> {
+    match group.row.intent.wanted {
+        Wanted::Running | Wanted::Paused | Wanted::Maintenance => {}
+        Wanted::Stopped | Wanted::Terminated | Wanted::Deleted => {
+            return Err(Refusal::NotPossible {
+                verb: Request::Resume.verb(),
+                phase: group
+                    .shown
+                    .as_ref()
+                    .map_or(GroupPhase::Resting, |view| view.phase)
+                    .to_string(),
+                possible: Vec::new(),
+                verbs: alloc::vec!["start", "delete"],
+            });
+        }
+    }
+    let known = group.row.intent.wanted == Wanted::Running;
+    let asked = ask_all(open, group, &Request::Resume, reason.as_ref())?;
+    if known && asked == Outcome::Already {
+        return Ok(Outcome::Already);
+    }
+    intend(open, group, Wanted::Running, reason);
+    Ok(Outcome::Accepted)
+}
+
+/// Asks the same of every replica; refused only where no replica can have it.
+fn ask_all(open: &mut Open<'_>, group: &Group, request: &Request, reason: Option<&String>) -> Result<Outcome, Refusal> {
+    let mut refused = None;
+    let mut outcome = None;
+    for id in group.members.values() {
+        match open.ask_member(*id, request.clone(), reason.cloned()) {
+            Ok(Outcome::Already) => {
+                outcome.get_or_insert(Outcome::Already);
+            }
+            Ok(accepted @ (Outcome::Accepted | Outcome::Created)) => outcome = Some(accepted),
+            Err(refusal) => refused = Some(refusal),
+        }
+    }
+    match (outcome, refused) {
+        (None, Some(refusal)) => Err(refusal),
+        (outcome, _) => Ok(outcome.unwrap_or(Outcome::Already)),
+    }
+}
+
+/// Notes what is wanted of the group, by whom and why.
+fn intend(open: &mut Open<'_>, group: &mut Group, wanted: Wanted, reason: Option<String>) {
     let from = group.row.intent.wanted;
     group.row.intent = Intent {
         wanted,
@@ -267,5 +325,4 @@ fn want(open: &mut Open<'_>, group: &mut Group, wanted: Wanted, reason: Option<S
             reason,
         },
     );
-    Ok(Outcome::Accepted)
 }

@@ -93,6 +93,7 @@ pub(crate) fn register(
         asked: Vec::new(),
         member: None,
         draining: false,
+        drain: None,
         removed: false,
     };
     step.put(Change::Spec(Box::new(SpecRow {

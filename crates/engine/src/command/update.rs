@@ -10,7 +10,7 @@ use stead_model::{AgentSpec, Driver, Happening, Outcome, Reason, Refusal, Role, 
 use super::{forgive, not_possible};
 use crate::depend;
 use crate::plan::{self, plan};
-use crate::record::Record;
+use crate::record::{Record, Timer};
 use crate::step::{Step, Why};
 
 /// Tells an agent to be something else, from its next start on.
@@ -118,7 +118,11 @@ pub(crate) fn put_in_force(step: &mut Step, record: &mut Record, why: String) {
 
 /// Its last task is done: what waited for that goes on.
 pub(crate) fn drained(step: &mut Step, record: &mut Record) {
-    if core::mem::take(&mut record.row.draining) {
+    if record.timer(Timer::Drain).is_some() {
+        // What is wanted of it holds from now on.
+        record.set_timer(Timer::Drain, None);
+        step.touch();
+    } else if core::mem::take(&mut record.row.draining) {
         replace(step, record, "its tasks are done and its update goes on".into());
     }
 }

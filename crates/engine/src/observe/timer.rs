@@ -30,6 +30,11 @@ fn fire(step: &mut Step, record: &mut Record, timer: Timer) {
         Timer::Kill => plan::kill_again(step, record),
         Timer::Settle => settled(step, record),
         Timer::Silence => silent(step, record),
+        Timer::Drain => {
+            record.row.correlation_id.clone_from(&record.row.intent.correlation_id);
+            step.touch();
+            plan(step, record);
+        }
         Timer::Word => {
             if core::mem::take(&mut record.unpublished) {
                 step.touch();

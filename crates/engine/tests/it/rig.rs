@@ -180,6 +180,7 @@ pub(crate) fn event(profile: &'static str) -> impl Strategy<Value = Event> {
         1 => Just(Request::Reset),
         1 => Just(Request::Halt),
         1 => Just(Request::Lift),
+        2 => (0..20_u64).prop_map(|s| Request::Drain { within: stead_model::Span(Duration::from_secs(s)) }),
         1 => task().prop_map(|task| Request::Assign { task }),
         1 => task().prop_map(|task| Request::Complete { task }),
         1 => Just(Request::ReportError { detail: "500".into() }),

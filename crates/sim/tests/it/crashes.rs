@@ -113,6 +113,9 @@ impl Life {
             },
             16 if self.dice.one_in(2) => Request::Halt,
             16 => Request::Resume,
+            17 => Request::Drain {
+                within: stead_model::Span(Duration::from_secs(*self.dice.pick(&[0, 5, 20]))),
+            },
             _ => Request::Want(*self.dice.pick(Wanted::ALL)),
         };
         self.world.request(name, request);

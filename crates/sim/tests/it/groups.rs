@@ -156,6 +156,71 @@ stories! {
         at 9s expect far phase=online
     "#;
 
+    one_that_is_drained_takes_no_task_and_stops_after_its_last: r#"
+        at 0s register web {"command":["serve"]}
+        at 1s assign web t1
+        at 2s drain web 30s
+        at 3s expect web phase=busy ready=false intent=stopped
+        at 4s assign web t2
+        at 5s drain web 5s
+        at 6s why web
+        at 7s complete web t1
+        at 8s expect web phase=offline
+        at 9s drain web 30s
+        at 10s start web
+        at 11s drain web 30s
+        at 12s expect web phase=offline
+    "#;
+
+    a_drain_ends_with_its_time_by_another_word_and_with_its_fleet: r#"
+        at 0s register web {"command":["serve"]}
+        at 1s assign web t1
+        at 2s drain web 10s
+        at 11s expect web phase=busy
+        at 13s expect web phase=offline
+        at 14s start web
+        at 15s expect web phase=online
+        at 16s assign web t2
+        at 17s drain web 60s
+        at 18s start web
+        at 19s expect web phase=busy ready=true intent=running
+        at 20s drain web 60s
+        at 21s stop web
+        at 22s expect web phase=offline
+        at 23s start web
+        at 24s assign web t3
+        at 25s drain web 60s
+        at 26s halt web
+        at 27s expect web phase=offline intent=stopped
+    "#;
+
+    a_drain_goes_on_where_it_was_when_the_daemon_is_back: r#"
+        at 0s register web {"command":["serve"]}
+        at 1s assign web t1
+        at 2s drain web 20s
+        at 5s crash daemon
+        at 6s up
+        at 7s expect web phase=busy ready=false
+        at 23s expect web phase=offline
+    "#;
+
+    a_group_is_drained_resumed_and_forgiven_with_all_its_replicas: r#"
+        at 0s create-group web {"replicas":2,"template":{"command":["serve"]}}
+        at 20s assign web-1 t1
+        at 21s drain-group web 30s
+        at 22s expect web-1 phase=busy ready=false
+        at 22s expect web-2 phase=offline
+        at 23s resume-group web
+        at 24s complete web-1 t1
+        at 25s expect-group web phase=resting ready=0 intent=stopped
+        at 26s start-group web
+        at 40s pause-group web
+        at 41s resume-group web
+        at 42s expect-group web intent=running ready=2
+        at 43s resume-group web
+        at 44s reset-group web
+    "#;
+
     a_fleet_that_goes_down_in_the_middle_of_an_update_goes_on_with_it_when_it_is_back: r#"
         at 0s create-group web {"replicas":3,"template":{"command":["serve"]}}
         at 20s update-group web {"replicas":3,"template":{"command":["serve","2"]}}

@@ -106,6 +106,7 @@ impl Bench {
             asked: Vec::new(),
             member: None,
             draining: false,
+            drain: None,
             removed: false,
         };
         let at = stead_model::Wall::default();

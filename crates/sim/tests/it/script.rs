@@ -91,7 +91,9 @@ impl<'a> Line<'a> {
                 },
             ),
             "create-group" | "update-group" | "scale-group" | "undo-group" | "restart-group" | "stop-group"
-            | "start-group" | "pause-group" | "delete-group" => world.request_of_group(name, group_request(verb, rest)),
+            | "start-group" | "pause-group" | "resume-group" | "reset-group" | "drain-group" | "delete-group" => {
+                world.request_of_group(name, group_request(verb, rest));
+            }
             "expect-group" => self.expect_group(world),
             "crash" => {
                 world.crash(match rest_or(self.name, rest) {
@@ -275,6 +277,11 @@ fn group_request(verb: &str, rest: &str) -> GroupRequest {
         "restart-group" => GroupRequest::Restart,
         "stop-group" => GroupRequest::Want(Wanted::Stopped),
         "start-group" => GroupRequest::Want(Wanted::Running),
+        "drain-group" => GroupRequest::Drain {
+            within: rest.parse().unwrap(),
+        },
+        "resume-group" => GroupRequest::Resume,
+        "reset-group" => GroupRequest::Reset,
         "pause-group" => GroupRequest::Want(Wanted::Paused),
         _ => GroupRequest::Want(Wanted::Deleted),
     }
@@ -289,6 +296,9 @@ fn request(verb: &str, rest: &str) -> Request {
         "maintenance" => Request::Want(Wanted::Maintenance),
         "terminate" => Request::Want(Wanted::Terminated),
         "delete" => Request::Want(Wanted::Deleted),
+        "drain" => Request::Drain {
+            within: rest.parse().unwrap(),
+        },
         "resume" => Request::Resume,
         "halt" => Request::Halt,
         "lift" => Request::Lift,

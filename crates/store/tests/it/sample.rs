@@ -127,6 +127,7 @@ pub(crate) fn row(id: AgentId, name: &str) -> AgentRow {
         asked: Vec::new(),
         member: None,
         draining: false,
+        drain: None,
         removed: false,
     }
 }

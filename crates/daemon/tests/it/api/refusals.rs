@@ -25,7 +25,10 @@ const REFUSED: &[Refused] = &[
     ("GET", "/api/v1/agents/agt_nonsense", "", 400, "invalid-request", "agt_"),
     ("GET", "/api/v1/agents/%ff", "", 400, "invalid-request", "path"),
     ("POST", "/api/v1/agents/web/lifecycle/strat", "", 404, "not-found", "did you mean `start`"),
-    ("POST", "/api/v1/agents/web/lifecycle/scale", "", 404, "not-found", "`terminate`"),
+    ("POST", "/api/v1/agents/web/lifecycle/explode", "", 404, "not-found", "`terminate`"),
+    ("POST", "/api/v1/agents/web/lifecycle/scale", "", 400, "invalid-request", "`replicas` is missing"),
+    ("POST", "/api/v1/agents/web/lifecycle/stop", r#"{"timeout":"5s"}"#, 400, "invalid-request", "`drain` alone"),
+    ("POST", "/api/v1/agents:batch", r#"{"verb":"scale","selector":"a"}"#, 400, "invalid-request", "unknown variant"),
     ("POST", "/api/v1/agents/web/tasks/steal", r#"{"task":"t"}"#, 404, "not-found", "`assign`"),
     // The query.
     ("GET", "/api/v1/agents?limt=5", "", 400, "invalid-request", "did you mean `limit`"),

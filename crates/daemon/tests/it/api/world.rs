@@ -271,6 +271,9 @@ async fn pump(mut asked: mpsc::Receiver<Ask>, views: Arc<Views>, seen: Arc<Mutex
             Ask::GroupSpec(_, group, back) => {
                 let _left = back.send(Err(Refusal::UnknownGroup(group.to_string()).into()));
             }
+            Ask::Rollout(_, group, back) => {
+                let _left = back.send(Err(Refusal::UnknownGroup(group.to_string()).into()));
+            }
             Ask::Report(namespace, agent, report, back) => {
                 let found = find(&namespace, &agent).map(drop).map_err(Problem::from);
                 seen.lock().unwrap().reports.push((agent, report));
@@ -358,6 +361,7 @@ fn carry_out(
         }
         Asked::Want(wanted) => *wanted,
         Asked::Resume | Asked::Restart => Wanted::Running,
+        Asked::Drain { .. } => Wanted::Stopped,
         Asked::Halt | Asked::Lift | Asked::Deploy | Asked::Reset | Asked::ReportError { .. } => agent.intent,
         Asked::Assign { .. } | Asked::Complete { .. } => {
             agent.tasks += 1;

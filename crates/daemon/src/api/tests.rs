@@ -1,0 +1,6 @@
+//! The API before the engine itself: a real pump, the store in memory, processes that are played.
+
+mod batch;
+mod groups;
+mod lifecycle;
+mod world;

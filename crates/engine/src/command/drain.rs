@@ -1,0 +1,51 @@
+//! Down without losing work: no new tasks, those in flight to their end within a time, then stopped.
+
+use alloc::string::String;
+
+use stead_model::spec::ProbeKind;
+use stead_model::{Outcome, Refusal, Role, Span, Wanted};
+
+use super::{intend, not_possible, reachable, want};
+use crate::plan::plan;
+use crate::record::{Record, Timer};
+use crate::step::Step;
+
+/// Wants it stopped once its tasks are done. One without tasks is stopped at once.
+pub(crate) fn drain(
+    step: &mut Step,
+    record: &mut Record,
+    within: Span,
+    verb: &'static str,
+    reason: Option<String>,
+) -> Result<Outcome, Refusal> {
+    if record.timer(Timer::Drain).is_some() {
+        return Ok(Outcome::Already);
+    }
+    if record.role() != Role::Busy || within.0.is_zero() {
+        return want(step, record, Wanted::Stopped, verb, reason);
+    }
+    if !reachable(record, Wanted::Stopped) {
+        return Err(not_possible(record, verb));
+    }
+    record.set_timer(Timer::Restart, None);
+    record.set_timer(Timer::Drain, Some(step.now.moment.after(within.0)));
+    record.row.restart_wanted = false;
+    record.row.draining = true;
+    step.ready(record, false, "it finishes its tasks and is stopped then");
+    intend(step, record, Wanted::Stopped, reason);
+    plan(step, record);
+    Ok(Outcome::Accepted)
+}
+
+/// Waits for its tasks no longer: something else is wanted of it.
+pub(super) fn end(step: &mut Step, record: &mut Record, wanted: Wanted) {
+    if record.timer(Timer::Drain).is_some() {
+        record.set_timer(Timer::Drain, None);
+        record.row.draining = false;
+        if wanted == Wanted::Running && record.role().serves() {
+            let ready = record.probes[ProbeKind::Readiness as usize] >= 0;
+            step.ready(record, ready, "it is no longer drained");
+        }
+        step.touch();
+    }
+}
