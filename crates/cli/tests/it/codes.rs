@@ -12,7 +12,6 @@ fn every_problem_of_the_daemon_ends_with_the_exit_code_of_the_guide() {
             ProblemCode::UnknownAgent
             | ProblemCode::UnknownGroup
             | ProblemCode::NothingSelected
-            | ProblemCode::NothingSelected
             | ProblemCode::NotFound
             | ProblemCode::AgentGone
             | ProblemCode::CursorGone => 4,
