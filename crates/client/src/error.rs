@@ -124,6 +124,7 @@ fn problem_help(problem: &Problem) -> Option<String> {
         | Code::ForeignOrigin
         | Code::NotFound
         | Code::PartOfGroup
+        | Code::NotOffered
         | Code::PolicyRefused
         | Code::RateLimited
         | Code::NotScalable

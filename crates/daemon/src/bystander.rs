@@ -276,6 +276,7 @@ fn unread(id: AgentId, namespace: Namespace, name: AgentName, now: Wall) -> Agen
         health: Health::Unknown,
         ready: false,
         intent: Wanted::Running,
+        pause: None,
         incarnation: Incarnation(0),
         pid: None,
         restarts: 0,

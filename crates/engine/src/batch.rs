@@ -111,6 +111,7 @@ impl Batch {
             Order::Spawn { instance, .. }
             | Order::Signal { instance, .. }
             | Order::Kill { instance }
+            | Order::Freeze { instance, .. }
             | Order::Acknowledge { instance }
             | Order::Probe { instance, .. } => instance.agent,
         });

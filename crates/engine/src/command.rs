@@ -2,6 +2,7 @@
 
 mod drain;
 mod group;
+mod pause;
 mod register;
 mod task;
 mod update;
@@ -10,7 +11,7 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use stead_model::{Command, Happening, Outcome, Reason, Refusal, Request, Role, Wanted};
+use stead_model::{Command, Happening, Outcome, PauseMode, Reason, Refusal, Request, Role, Wanted};
 
 use crate::observe;
 use crate::plan::plan;
@@ -19,6 +20,7 @@ use crate::step::{Step, Why};
 use crate::wish::{Wish, wish};
 
 pub(crate) use group::{command as group_command, create as create_group};
+pub(crate) use pause::{chill, expired, freeze};
 pub(crate) use register::register;
 pub(crate) use update::{put_in_force, take_up};
 
@@ -51,8 +53,10 @@ pub(crate) fn command(step: &mut Step, record: &mut Record, command: Command) ->
         Request::Respec { spec } => update::respec(step, record, spec),
         Request::Update { spec } => update::update(step, record, spec, verb, command.reason),
         Request::Scale { replicas } => scale(step, record, replicas, verb),
+        Request::Want(Wanted::Paused) => pause::pause(step, record, (PauseMode::Soft, None), verb, command.reason),
         Request::Want(wanted) => want(step, record, wanted, verb, command.reason),
         Request::Drain { within } => drain::drain(step, record, within, verb, command.reason),
+        Request::Pause { mode, lasts } => pause::pause(step, record, (mode, lasts), verb, command.reason),
         Request::Resume => match record.row.intent.wanted {
             Wanted::Paused | Wanted::Maintenance | Wanted::Running => {
                 want(step, record, Wanted::Running, verb, command.reason)
@@ -172,7 +176,9 @@ fn intend(step: &mut Step, record: &mut Record, wanted: Wanted, reason: Option<S
         at: step.now.wall,
         reason: reason.clone(),
         correlation_id: step.origin.correlation_id.clone(),
+        pause: None,
     };
+    record.set_timer(crate::record::Timer::Expiry, None);
     step.event(
         record,
         Happening::IntentChanged {

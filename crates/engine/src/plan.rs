@@ -9,6 +9,7 @@ use alloc::string::String;
 use stead_model::spec::ProbeKind;
 use stead_model::{Health, InstanceId, Order, Reason, Role, Wanted};
 
+use crate::command;
 use crate::depend;
 use crate::record::{Record, Timer};
 use crate::step::{Step, Why};
@@ -24,6 +25,11 @@ pub(crate) const KILL_AGAIN: core::time::Duration = core::time::Duration::from_s
 
 /// Goes as far towards what is wanted as can be gone now.
 pub(crate) fn plan(step: &mut Step, record: &mut Record) {
+    walk(step, record);
+    command::chill(step, record);
+}
+
+fn walk(step: &mut Step, record: &mut Record) {
     advance(step, record);
     outside::look(step, record);
 }
@@ -316,6 +322,10 @@ pub(crate) fn end(step: &mut Step, record: &mut Record) {
         return;
     }
     mark_ending(step, record);
+    if record.row.frozen {
+        // It could not answer.
+        command::freeze(step, record, false);
+    }
     step.order(Order::Signal {
         instance,
         signal: stop.signal,

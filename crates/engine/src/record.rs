@@ -67,9 +67,11 @@ pub(crate) enum Timer {
     Word,
     /// Its tasks have had their time; it is stopped.
     Drain,
+    /// Its pause is over by itself.
+    Expiry,
 }
 
-const TIMERS: usize = 7;
+const TIMERS: usize = 8;
 
 impl Timer {
     pub(crate) const ALL: [Self; TIMERS] = [
@@ -80,6 +82,7 @@ impl Timer {
         Self::Silence,
         Self::Word,
         Self::Drain,
+        Self::Expiry,
     ];
 }
 
@@ -133,6 +136,7 @@ impl Record {
         );
         let mut timers = [None; TIMERS];
         timers[Timer::Deadline as usize] = row.deadline.map(|wait| boot.restore(now, wait));
+        timers[Timer::Expiry as usize] = row.expiry.map(|wait| boot.restore(now, wait));
         timers[Timer::Restart as usize] = recovery.due.map(|wait| boot.restore(now, wait));
         timers[Timer::Drain as usize] = row.drain.map(|wait| boot.restore(now, wait));
         let mut row = row;
@@ -165,6 +169,7 @@ impl Record {
         AgentRow {
             phase: self.phase_name(),
             deadline: at(Timer::Deadline),
+            expiry: at(Timer::Expiry),
             asked: self.asked.0.iter().map(|due| boot.store(now, *due)).collect(),
             drain: at(Timer::Drain),
             recovery: RecoveryRow {

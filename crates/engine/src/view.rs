@@ -24,6 +24,7 @@ pub(crate) fn agent(record: &Record, now: Now) -> AgentView {
         health: record.health(),
         ready: row.ready,
         intent: row.intent.wanted,
+        pause: row.intent.pause.clone(),
         incarnation: row.incarnation,
         pid: row
             .instance
@@ -208,6 +209,7 @@ fn says(record: &Record, timer: Timer) -> String {
             "draining, {}: stopped once none is left, and then at the latest",
             in_flight(record)
         ),
+        Timer::Expiry => "resumed: its pause is over then".into(),
     }
 }
 

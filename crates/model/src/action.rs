@@ -46,6 +46,13 @@ pub enum Order {
         /// Which signal.
         signal: Signal,
     },
+    /// Have the whole tree stand still, or go on.
+    Freeze {
+        /// Which run.
+        instance: InstanceId,
+        /// Whether it is to stand still.
+        frozen: bool,
+    },
     /// End the whole tree at once, by SIGKILL.
     Kill {
         /// Which run.

@@ -98,6 +98,13 @@ pub enum Request {
         /// How long its tasks may take.
         within: crate::Span,
     },
+    /// Have it pause, in a mode other than soft or for some time alone.
+    Pause {
+        /// What the pause does to it.
+        mode: crate::PauseMode,
+        /// How long it lasts; absent: until somebody ends it. At most 366 days.
+        lasts: Option<crate::Span>,
+    },
     /// Let it go on from a pause or maintenance.
     Resume,
     /// The whole fleet goes down: have it down, whatever is wanted of it.
@@ -137,7 +144,7 @@ impl Request {
             Self::Update { .. } => "update",
             Self::Scale { .. } => "scale",
             Self::Want(Wanted::Running) => "start",
-            Self::Want(Wanted::Paused) => "pause",
+            Self::Want(Wanted::Paused) | Self::Pause { .. } => "pause",
             Self::Want(Wanted::Maintenance) => "maintenance",
             Self::Want(Wanted::Stopped) => "stop",
             Self::Want(Wanted::Terminated) => "terminate",
@@ -253,6 +260,17 @@ pub enum Refusal {
         /// When the next one is permitted.
         retry_after: crate::Span,
     },
+    /// The agent does not offer such a pause.
+    #[error("agent {name} offers no pause of mode {mode}; use soft, or freeze where Stead runs its process")]
+    NotOffered {
+        /// The agent.
+        name: AgentName,
+        /// What was asked for.
+        mode: crate::PauseMode,
+    },
+    /// No time, or too long.
+    #[error("a pause lasts longer than nothing and at most 366 days; leave its end out to have somebody end it")]
+    PauseSpan,
     /// No such group.
     #[error("there is no group `{0}`")]
     UnknownGroup(String),

@@ -318,6 +318,12 @@ pub struct AgentRow {
     pub tasks: Vec<String>,
     /// The request or cause that its present way began with.
     pub correlation_id: String,
+    /// When its pause ends by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expiry: Option<StoredWait>,
+    /// The order to freeze its process is in force.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub frozen: bool,
     /// When each transition that a request caused stops to count for a rate limit.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub asked: Vec<StoredWait>,

@@ -35,7 +35,7 @@ pub use profile::{Class, PhaseId, Profile, Role};
 pub use reason::{Reason, UnknownReason};
 pub use selector::{InvalidSelector, Selector};
 pub use spec::{AgentSpec, Driver};
-pub use state::{Condition, ConditionView, Evidence, Health, Intent, Origin, Wanted};
+pub use state::{Condition, ConditionView, Evidence, Health, Intent, Origin, Pause, PauseMode, Wanted};
 pub use time::{BootClock, InvalidTime, Moment, Now, Span, StoredWait, Wall};
 pub use unit::{Bytes, Factor, OutOfRange, Ratio, Seconds, Signal};
 pub use view::{AgentView, Explanation, LastExit, LifecycleView, NextStep, RestartBudget, Summary};

@@ -57,6 +57,7 @@ codes! {
     PolicyRefused = "policy-refused", 409, "A transition policy stands against it";
     RateLimited = "rate-limited", 429, "The agent was moved too often";
     NothingSelected = "nothing-selected", 404, "The selector matches nothing";
+    NotOffered = "not-offered", 409, "The agent does not offer this";
     PartOfGroup = "part-of-group", 409, "The agent is a replica of a group";
     NotScalable = "not-scalable", 409, "The agent cannot be scaled";
     NoRevision = "no-revision", 409, "There is no such revision to go back to";
@@ -149,6 +150,8 @@ impl From<crate::Refusal> for Problem {
             | Refusal::ProfileChange
             | Refusal::DriverChange
             | Refusal::SelfDependency(_) => ProblemCode::InvalidSpec,
+            Refusal::NotOffered { .. } => ProblemCode::NotOffered,
+            Refusal::PauseSpan => ProblemCode::InvalidRequest,
             Refusal::Policy { .. } => ProblemCode::PolicyRefused,
             Refusal::RateLimited { .. } => ProblemCode::RateLimited,
             Refusal::UnknownGroup(_) => ProblemCode::UnknownGroup,

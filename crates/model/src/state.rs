@@ -111,6 +111,30 @@ pub struct ConditionView {
     pub detail: String,
 }
 
+words! {
+    /// What a pause does to an agent.
+    PauseMode {
+        /// It gets no new work; it lives on.
+        Soft = "soft",
+        /// It is asked to write down where it is, then paused. For agents that offer it.
+        Checkpoint = "checkpoint",
+        /// Its whole tree of processes stands still: the cgroup freezer, or SIGSTOP where there is none.
+        Freeze = "freeze",
+        /// It is asked to write down where it is, then stopped until it is woken. For agents that offer it.
+        Hibernate = "hibernate",
+    }
+}
+
+/// A pause: of which kind, and until when. Who asked for it and why is in the intent around it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Pause {
+    /// What it does to the agent.
+    pub mode: PauseMode,
+    /// When it ends by itself; absent: when somebody ends it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Wall>,
+}
+
 /// What is wanted, by whom, when and why. Persisted; survives every restart.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Intent {
@@ -125,6 +149,9 @@ pub struct Intent {
     pub reason: Option<String>,
     /// The request that it came with.
     pub correlation_id: String,
+    /// More of a pause, where `wanted` is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pause: Option<Pause>,
 }
 
 /// One observation: which, how old, by whom.

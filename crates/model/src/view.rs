@@ -37,6 +37,9 @@ pub struct AgentView {
     pub ready: bool,
     /// What is wanted of it.
     pub intent: Wanted,
+    /// More of a pause, where `intent` is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pause: Option<crate::Pause>,
     /// Its run; 0 before the first.
     pub incarnation: Incarnation,
     /// Its process, where there is one.

@@ -78,7 +78,8 @@ impl Ledger {
                     ));
                 }
                 let by_group = row.member.is_some() && row.intent.wanted == Wanted::Deleted;
-                if before.intent != row.intent && !by_command && !by_group {
+                let over = before.intent.pause.as_ref().is_some_and(|pause| pause.until.is_some());
+                if before.intent != row.intent && !by_command && !by_group && !over {
                     return Err(format!("the intent of {} was changed by nobody", row.name));
                 }
                 if row.incarnation < before.incarnation {

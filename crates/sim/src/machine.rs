@@ -83,6 +83,7 @@ struct Process {
     identity: ProcessIdentity,
     behaviour: Behaviour,
     ready: bool,
+    frozen: bool,
     /// When and how it will end by itself.
     ends: Option<(Duration, Exit)>,
 }
@@ -129,9 +130,15 @@ impl Machine {
             })),
             Order::Spawn { instance, process, .. } => self.spawn(now, instance, &process),
             Order::Signal { instance, signal } => {
-                if let Some(process) = self.live.get_mut(&instance) {
+                if let Some(process) = self.live.get_mut(&instance).filter(|process| !process.frozen) {
                     let answer = process.behaviour.answers(signal, now);
                     process.ends = answer.or(process.ends);
+                }
+                Ok(None)
+            }
+            Order::Freeze { instance, frozen } => {
+                if let Some(process) = self.live.get_mut(&instance) {
+                    process.frozen = frozen;
                 }
                 Ok(None)
             }
@@ -214,6 +221,7 @@ impl Machine {
             identity: identity.clone(),
             behaviour,
             ready: false,
+            frozen: false,
             ends: behaviour.ends_by_itself(now),
         };
         self.live.insert(instance, process);
@@ -322,6 +330,7 @@ impl Machine {
             identity,
             behaviour: Behaviour::Serve,
             ready: false,
+            frozen: false,
             ends: None,
         };
         self.live.insert(instance, process);

@@ -49,6 +49,11 @@ pub(crate) fn order(order: &Order) -> Option<String> {
         Order::Prepare { .. } => Some("prepare".to_owned()),
         Order::Spawn { instance, .. } => Some(format!("spawn run {}", instance.incarnation)),
         Order::Signal { instance, signal } => Some(format!("{signal} to run {}", instance.incarnation)),
+        Order::Freeze { instance, frozen: true } => Some(format!("freeze run {}", instance.incarnation)),
+        Order::Freeze {
+            instance,
+            frozen: false,
+        } => Some(format!("thaw run {}", instance.incarnation)),
         Order::Kill { instance } => Some(format!("kill run {}", instance.incarnation)),
         Order::Acknowledge { .. } | Order::Probe { .. } => None,
     }

@@ -554,7 +554,11 @@ impl World {
         let permitted = match &action.order {
             Order::Acknowledge { instance } => self.ledger.may_forget(*instance),
             Order::Spawn { instance, .. } => self.ledger.may_begin(*instance),
-            Order::Prepare { .. } | Order::Signal { .. } | Order::Kill { .. } | Order::Probe { .. } => Ok(()),
+            Order::Prepare { .. }
+            | Order::Signal { .. }
+            | Order::Freeze { .. }
+            | Order::Kill { .. }
+            | Order::Probe { .. } => Ok(()),
         };
         self.hold(permitted);
         self.tell_order(&action);
@@ -709,6 +713,7 @@ impl World {
             Order::Spawn { instance, .. }
             | Order::Signal { instance, .. }
             | Order::Kill { instance }
+            | Order::Freeze { instance, .. }
             | Order::Acknowledge { instance }
             | Order::Probe { instance, .. } => instance.agent,
         };

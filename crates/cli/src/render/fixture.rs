@@ -23,6 +23,7 @@ pub(crate) fn agent(name: &str) -> AgentView {
         health: Health::Healthy,
         ready: true,
         intent: Wanted::Running,
+        pause: None,
         incarnation: Incarnation(3),
         pid: Some(4711),
         restarts: 2,

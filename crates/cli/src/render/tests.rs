@@ -100,6 +100,7 @@ fn explanation() -> Explanation {
             at: ago(4000),
             reason: Some("launch day".into()),
             correlation_id: "c".into(),
+            pause: None,
         },
         verdict: "running is wanted; it failed and waits to be started again".into(),
         waiting_for: vec!["db (healthy)".into()],

@@ -18,6 +18,7 @@ fn every_problem_of_the_daemon_ends_with_the_exit_code_of_the_guide() {
             ProblemCode::DuplicateName
             | ProblemCode::NotPossible
             | ProblemCode::PartOfGroup
+            | ProblemCode::NotOffered
             | ProblemCode::PolicyRefused
             | ProblemCode::NotScalable
             | ProblemCode::NoRevision

@@ -159,6 +159,13 @@ impl Driver for ProcessDriver {
                 };
                 self.order(About::Ending(instance), request);
             }
+            Order::Freeze { instance, frozen } => {
+                self.ask(if frozen {
+                    Request::Freeze { instance }
+                } else {
+                    Request::Thaw { instance }
+                });
+            }
             Order::Kill { instance } => {
                 self.prober.unwatch(instance);
                 self.order(About::Ending(instance), Request::KillTree { instance });

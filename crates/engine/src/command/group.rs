@@ -52,6 +52,7 @@ pub(crate) fn create(
             at: step.now.wall,
             reason: command.reason.clone(),
             correlation_id: step.origin.correlation_id.clone(),
+            pause: None,
         },
         replicas: spec.replicas,
         update: spec.update.clone(),
@@ -315,6 +316,7 @@ fn intend(open: &mut Open<'_>, group: &mut Group, wanted: Wanted, reason: Option
         at: open.step.now.wall,
         reason: reason.clone(),
         correlation_id: open.step.origin.correlation_id.clone(),
+        pause: None,
     };
     group.row.correlation_id.clone_from(&open.step.origin.correlation_id);
     open.step.group_event(

@@ -17,6 +17,7 @@ pub(crate) fn exited(step: &mut Step, record: &mut Record, exit: Exit, swept: u3
         return;
     };
     step.touch();
+    record.row.frozen = false;
     record.row.last_exit = Some(ExitRow {
         incarnation: instance.incarnation,
         exit,

@@ -35,6 +35,7 @@ fn fire(step: &mut Step, record: &mut Record, timer: Timer) {
             step.touch();
             plan(step, record);
         }
+        Timer::Expiry => crate::command::expired(step, record),
         Timer::Word => {
             if core::mem::take(&mut record.unpublished) {
                 step.touch();

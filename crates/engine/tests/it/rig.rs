@@ -308,6 +308,6 @@ fn obey(action: Action, well: bool) -> Option<Observation> {
             exit: Exit::Unknown,
             swept: 0,
         }),
-        Order::Acknowledge { .. } | Order::Probe { .. } => None,
+        Order::Acknowledge { .. } | Order::Freeze { .. } | Order::Probe { .. } => None,
     }
 }

@@ -53,6 +53,7 @@ impl Bench {
             at: stead_model::Wall::default(),
             reason: None,
             correlation_id: "r-0".into(),
+            pause: None,
         };
         let spec = ProcessSpec {
             command: vec!["web".into()],
@@ -103,6 +104,8 @@ impl Bench {
             deadline,
             tasks: vec![],
             correlation_id: "r-0".into(),
+            expiry: None,
+            frozen: false,
             asked: Vec::new(),
             member: None,
             draining: false,
@@ -225,7 +228,7 @@ impl Bench {
                     .into_iter()
                     .collect()
             }
-            Order::Acknowledge { .. } | Order::Probe { .. } => vec![],
+            Order::Acknowledge { .. } | Order::Freeze { .. } | Order::Probe { .. } => vec![],
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use stead_model::group::GroupRequest;
 use stead_model::spec::ProbeKind;
 use stead_model::{
-    AgentSpec, Exit, IdempotencyKey, Notice, Observation, Report, Request, Revision, Signal, Span, Wanted,
+    AgentSpec, Exit, IdempotencyKey, Notice, Observation, PauseMode, Report, Request, Revision, Signal, Span, Wanted,
 };
 use stead_sim::{Crash, World};
 
@@ -293,6 +293,18 @@ fn request(verb: &str, rest: &str) -> Request {
         "start" => Request::Want(Wanted::Running),
         "stop" => Request::Want(Wanted::Stopped),
         "pause" => Request::Want(Wanted::Paused),
+        "pause-for" | "freeze" => Request::Pause {
+            mode: if verb == "freeze" {
+                PauseMode::Freeze
+            } else {
+                PauseMode::Soft
+            },
+            lasts: first.parse().ok(),
+        },
+        "checkpoint" => Request::Pause {
+            mode: PauseMode::Checkpoint,
+            lasts: None,
+        },
         "maintenance" => Request::Want(Wanted::Maintenance),
         "terminate" => Request::Want(Wanted::Terminated),
         "delete" => Request::Want(Wanted::Deleted),

@@ -13,6 +13,44 @@ macro_rules! stories {
 }
 
 stories! {
+    one_that_is_frozen_stands_still_until_it_is_resumed_whatever_dies_meanwhile: r#"
+        at 0s register web {"command":["serve"]}
+        at 1s freeze web
+        at 2s expect web phase=suspended incarnation=1
+        at 3s freeze web
+        at 4s crash daemon
+        at 5s up
+        at 6s resume web
+        at 7s expect web phase=online incarnation=1
+        at 8s freeze web
+        at 9s stop web
+        at 20s expect web phase=offline
+        at 21s checkpoint web
+    "#;
+
+    a_pause_with_an_end_is_over_by_itself_however_often_the_daemon_dies: r#"
+        at 0s register web {"command":["serve"]}
+        at 1s pause-for web 1m
+        at 2s why web
+        at 30s crash daemon
+        at 31s up
+        at 50s expect web phase=suspended
+        at 62s expect web phase=online
+        at 63s freeze web 10s
+        at 64s pause web
+        at 80s expect web phase=suspended
+        at 81s pause-for web 0s
+    "#;
+
+    a_paused_agent_that_ends_stays_down_until_somebody_wants_it: r#"
+        at 0s register web {"command":["serve"]}
+        at 1s freeze web
+        at 2s exit web code=1
+        at 60s expect web phase=offline intent=paused
+        at 61s start web
+        at 62s expect web phase=online
+    "#;
+
     an_agent_is_deployed_started_and_in_time_counted_as_healthy: r#"
         at 0s register web {"command":["serve"]}
         at 1s expect web phase=online health=unknown ready=true incarnation=1

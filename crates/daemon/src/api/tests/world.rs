@@ -240,7 +240,7 @@ impl Driver for Player {
                 let (signal, core) = (Signal::KILL, false);
                 self.exit(instance, Exit::Signal { signal, core });
             }
-            Order::Acknowledge { .. } | Order::Probe { .. } => {}
+            Order::Acknowledge { .. } | Order::Freeze { .. } | Order::Probe { .. } => {}
         }
     }
 

@@ -237,6 +237,7 @@ pub(crate) fn view(id: AgentId, command: &Command, name: &str, spec: &AgentSpec,
         health: Health::Unknown,
         ready: false,
         intent: wanted,
+        pause: None,
         incarnation: Incarnation(0),
         pid: None,
         restarts: 0,
@@ -350,6 +351,7 @@ fn carry_out(
             agent.intent
         }
         Asked::Update { .. } | Asked::Scale { .. } => agent.intent,
+        Asked::Pause { .. } => Wanted::Paused,
         Asked::Want(Wanted::Maintenance) => {
             let possible = vec!["deploying".into(), "deleted".into()];
             return Err(Refusal::NotPossible {
@@ -387,6 +389,7 @@ fn explanation(view: &AgentView) -> Explanation {
             at: NOON.parse().unwrap(),
             reason: None,
             correlation_id: "c-1".into(),
+            pause: None,
         },
         verdict: "satisfied".into(),
         waiting_for: vec![],
