@@ -19,7 +19,7 @@ use crate::record::Record;
 use crate::step::{Step, Why};
 use crate::wish::{Wish, wish};
 
-pub(crate) use group::{command as group_command, create as create_group};
+pub(crate) use group::{command as group_command, create as create_group, pause_over as group_pause_over};
 pub(crate) use pause::{chill, expired, freeze};
 pub(crate) use register::register;
 pub(crate) use update::{put_in_force, take_up};

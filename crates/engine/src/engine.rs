@@ -236,7 +236,7 @@ impl Engine {
             let view = group.view(&seen, now);
             group.shown = Some(Box::new(view.clone()));
             content.groups.push(view);
-            group.alarm = group.deadline;
+            group.alarm = [group.deadline, group.expiry(now)].into_iter().flatten().min();
             self.alarms.extend(group.alarm.map(|due| (due, group.row.id)));
         }
         self.slots[place] = Some(cell);

@@ -158,7 +158,11 @@ impl Group {
             .filter_map(|seen| seen.available_from)
             .filter(|from| *from > now.moment)
             .min();
-        self.alarm = [self.deadline, gate].into_iter().flatten().min();
+        let mut expiry = self.expiry(now);
+        if !step.surveyed {
+            expiry = expiry.map(|due| due.max(now.moment.after(UNSURVEYED)));
+        }
+        self.alarm = [self.deadline, gate, expiry].into_iter().flatten().min();
         let view = self.view(seen, now);
         let standing = (!self.row.removed).then(|| self.standing(seen, &view));
         if standing != self.told {
@@ -184,6 +188,13 @@ impl Group {
             healthy: view.available >= least,
             completed: view.replicas > 0 && seen.iter().all(|seen| seen.completed),
         }
+    }
+
+    /// When its pause is over by itself.
+    pub(crate) fn expiry(&self, now: Now) -> Option<Moment> {
+        let pause = (self.row.intent.wanted == Wanted::Paused).then_some(self.row.intent.pause.as_ref());
+        let until = pause.flatten()?.until?;
+        Some(now.moment.after(until.since(now.wall)))
     }
 
     /// What it sees of a replica.
@@ -258,6 +269,7 @@ impl Group {
             phase: GroupPhase::Online,
             summary: String::new(),
             intent: row.intent.wanted,
+            pause: row.intent.shown_pause(),
             replicas: row.replicas,
             present: count(&|_| true),
             ready: count(&|seen| seen.ready),

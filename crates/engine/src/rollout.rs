@@ -30,6 +30,12 @@ pub(crate) fn drive(open: &mut Open<'_>, group: &mut Group) {
         leave(open, group);
         return;
     }
+    if group
+        .expiry(open.step.now)
+        .is_some_and(|due| due <= open.step.now.moment)
+    {
+        command::group_pause_over(open, group);
+    }
     resize(open, group);
     if group.rolls().is_some() {
         roll(open, group);

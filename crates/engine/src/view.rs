@@ -24,7 +24,7 @@ pub(crate) fn agent(record: &Record, now: Now) -> AgentView {
         health: record.health(),
         ready: row.ready,
         intent: row.intent.wanted,
-        pause: row.intent.pause.clone(),
+        pause: row.intent.shown_pause(),
         incarnation: row.incarnation,
         pid: row
             .instance
@@ -75,6 +75,7 @@ fn next_published(record: &Record, now: Now) -> Option<NextStep> {
             Timer::Kill,
             Timer::Drain,
             Timer::Settle,
+            Timer::Expiry,
         ],
     )
     .into_iter()
@@ -87,28 +88,38 @@ pub(crate) fn next(record: &Record, now: Now) -> Vec<NextStep> {
 }
 
 /// The waits that people care for.
-const SHOWN: [Timer; 6] = [
+const SHOWN: [Timer; 7] = [
     Timer::Deadline,
     Timer::Restart,
     Timer::Kill,
     Timer::Drain,
     Timer::Settle,
     Timer::Silence,
+    Timer::Expiry,
 ];
 
 fn steps(record: &Record, now: Now, timers: &[Timer]) -> Vec<NextStep> {
-    let mut timed: Vec<(Moment, String)> = timers
+    // The end of a pause is shown as it was promised, whatever the clocks did since.
+    let promised = |timer: Timer| {
+        let pause = record.row.intent.pause.as_ref().filter(|_| timer == Timer::Expiry);
+        pause.and_then(|pause| pause.until)
+    };
+    let mut timed: Vec<(Moment, Option<Wall>, String)> = timers
         .iter()
         // Where its tasks are waited for, nobody cares when it would count as healthy.
         .filter(|timer| **timer != Timer::Settle || !record.row.draining)
-        .filter_map(|timer| record.timer(*timer).map(|due| (due, says(record, *timer))))
+        .filter_map(|timer| {
+            record
+                .timer(*timer)
+                .map(|due| (due, promised(*timer), says(record, *timer)))
+        })
         .collect();
-    timed.sort_by_key(|(due, _)| *due);
+    timed.sort_by_key(|(due, ..)| *due);
     let mut next: Vec<NextStep> = timed
         .into_iter()
-        .map(|(due, what)| NextStep {
+        .map(|(due, promised, what)| NextStep {
             what,
-            at: Some(wall(now, due)),
+            at: promised.or_else(|| Some(wall(now, due))),
         })
         .collect();
     next.extend(after_its_tasks(record));

@@ -167,6 +167,13 @@ pub enum GroupRequest {
     Restart,
     /// Want something else of every replica.
     Want(Wanted),
+    /// Want every replica paused, in a mode and until when; `Want` of a pause is a soft one without an end.
+    Pause {
+        /// What it does to the replicas.
+        mode: crate::PauseMode,
+        /// After how long it ends by itself.
+        lasts: Option<Span>,
+    },
     /// Have every replica down once its tasks are done.
     Drain {
         /// How long their tasks may take.
@@ -189,6 +196,7 @@ impl GroupRequest {
             Self::Undo { .. } => "rollout undo",
             Self::Restart => "restart",
             Self::Want(wanted) => crate::Request::Want(*wanted).verb(),
+            Self::Pause { .. } => "pause",
             Self::Drain { .. } => "drain",
             Self::Resume => "resume",
             Self::Reset => "reset",
@@ -222,6 +230,9 @@ pub struct GroupView {
     pub summary: String,
     /// What is wanted of its replicas.
     pub intent: Wanted,
+    /// More of a pause, where `intent` is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pause: Option<Box<crate::PauseView>>,
     /// How many replicas are wanted.
     pub replicas: u32,
     /// How many there are, those beyond the wanted ones and those on their way out included.

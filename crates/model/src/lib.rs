@@ -38,4 +38,4 @@ pub use spec::{AgentSpec, Driver};
 pub use state::{Condition, ConditionView, Evidence, Health, Intent, Origin, Pause, PauseMode, Wanted};
 pub use time::{BootClock, InvalidTime, Moment, Now, Span, StoredWait, Wall};
 pub use unit::{Bytes, Factor, OutOfRange, Ratio, Seconds, Signal};
-pub use view::{AgentView, Explanation, LastExit, LifecycleView, NextStep, RestartBudget, Summary};
+pub use view::{AgentView, Explanation, LastExit, LifecycleView, NextStep, PauseView, RestartBudget, Summary};

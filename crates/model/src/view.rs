@@ -1,6 +1,7 @@
 //! What readers see of an agent.
 
 use alloc::borrow::Cow;
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -9,8 +10,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AgentId, AgentName, ConditionView, Evidence, Exit, Health, Incarnation, Intent, Namespace, Revision, Transition,
-    Wall, Wanted,
+    AgentId, AgentName, ConditionView, Evidence, Exit, Health, Incarnation, Intent, Namespace, PauseMode, Revision,
+    Transition, Wall, Wanted,
 };
 
 /// An agent as the API shows it: every state with its evidence, and what happens next.
@@ -39,7 +40,7 @@ pub struct AgentView {
     pub intent: Wanted,
     /// More of a pause, where `intent` is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pause: Option<crate::Pause>,
+    pub pause: Option<Box<PauseView>>,
     /// Its run; 0 before the first.
     pub incarnation: Incarnation,
     /// Its process, where there is one.
@@ -67,6 +68,40 @@ pub struct AgentView {
     pub evidence: Vec<Evidence>,
     /// What happens next by itself; absent when nothing will.
     pub next: Option<NextStep>,
+}
+
+/// A pause as it is shown: of which kind, by whom, why, until when.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct PauseView {
+    /// What it does to the agent.
+    pub mode: PauseMode,
+    /// Who asked for it.
+    pub by: String,
+    /// When.
+    pub at: Wall,
+    /// Why, in their words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// When it ends by itself; absent: when somebody ends it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Wall>,
+}
+
+impl Intent {
+    /// The pause that is wanted, if one is.
+    #[must_use]
+    pub fn shown_pause(&self) -> Option<Box<PauseView>> {
+        let pause = (self.wanted == Wanted::Paused)
+            .then_some(self.pause.as_ref())
+            .flatten()?;
+        Some(Box::new(PauseView {
+            mode: pause.mode,
+            by: self.actor.clone(),
+            at: self.at,
+            note: self.reason.clone(),
+            until: pause.until,
+        }))
+    }
 }
 
 /// Something that will happen by itself.

@@ -5,14 +5,14 @@ use futures_util::{StreamExt, stream};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use stead_model::{
-    AgentId, AgentName, AgentRef, Answer, IdempotencyKey, Namespace, Outcome, Problem, ProblemCode, Request, Selector,
-    Span,
+    AgentId, AgentName, AgentRef, Answer, IdempotencyKey, Namespace, Outcome, PauseMode, Problem, ProblemCode, Request,
+    Selector, Span,
 };
 
 use super::agents::Kind;
 use super::extract::{Change, Json, Text, Ticket};
 use super::find::views;
-use super::lifecycle::{Verb, request};
+use super::lifecycle::{Pausing, Verb, With, request};
 use super::operation::{About, Table};
 use super::problem::Failure;
 use super::reply::Shown;
@@ -51,6 +51,15 @@ struct Batch {
     /// How long tasks in flight may take: for `drain` alone. Default 2 min.
     #[serde(default)]
     timeout: Option<Span>,
+    /// What a pause does to them: for `pause` alone. Default `soft`.
+    #[serde(default)]
+    mode: Option<PauseMode>,
+    /// After how long a pause ends by itself: for `pause` alone. Default: when somebody ends it.
+    #[serde(default, rename = "for")]
+    lasts: Option<Span>,
+    /// Why they are paused, for their history and all who look at them: for `pause` alone.
+    #[serde(default)]
+    note: Option<Text<1024>>,
     /// Why, for their history.
     #[serde(default)]
     reason: Option<Text<1024>>,
@@ -84,7 +93,7 @@ enum BatchVerb {
 }
 
 impl BatchVerb {
-    fn request(self, timeout: Option<Span>) -> Result<Request, Failure> {
+    fn request(self, timeout: Option<Span>, pausing: Pausing) -> Result<Request, Failure> {
         let verb = match self {
             Self::Deploy => Verb::Deploy,
             Self::Start => Verb::Start,
@@ -100,7 +109,12 @@ impl BatchVerb {
             Self::Reset => Verb::Reset,
             Self::Delete => return Ok(Request::Want(stead_model::Wanted::Deleted)),
         };
-        request(verb, None, None, timeout)
+        let with = With {
+            timeout,
+            pausing,
+            ..With::default()
+        };
+        request(verb, with)
     }
 }
 
@@ -146,7 +160,13 @@ async fn batch(
             "the selector is empty, which would take everything; name a label",
         ));
     }
-    let request = asked.verb.request(asked.timeout)?;
+    let pausing = Pausing {
+        mode: asked.mode,
+        lasts: asked.lasts,
+        note: asked.note,
+    };
+    let reason = pausing.why(asked.reason)?;
+    let request = asked.verb.request(asked.timeout, pausing)?;
     let mut taken = Vec::new();
     views(&api).each(|view| {
         if kind.lists(view) && view.namespace == namespace && asked.selector.matches(&view.labels) {
@@ -160,7 +180,7 @@ async fn batch(
     }
     let ask = |(id, name): (AgentId, AgentName)| {
         let ticket = ticket.clone().of_one(id);
-        let (namespace, reason, request) = (namespace.clone(), asked.reason.clone(), request.clone());
+        let (namespace, reason, request) = (namespace.clone(), reason.clone(), request.clone());
         let api = &api;
         async move {
             let answer = ticket.send(api, namespace, AgentRef::Id(id), reason, request).await;

@@ -7,12 +7,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use stead_model::group::{GroupAnswer, GroupCommand, GroupRequest, GroupSpec, GroupView, RolloutStatus, UpdateSpec};
 use stead_model::spec::SpecForm;
-use stead_model::{AgentName, AgentRef, Namespace, ProblemCode, Refusal, Selector, Span, Wanted};
+use stead_model::{AgentName, AgentRef, Namespace, PauseMode, ProblemCode, Refusal, Selector, Span, Wanted};
 
 use super::agents::{AgentCursor, FirstIntent, InNamespace, TRIES, checked, has, merge};
 use super::extract::{Change, Json, JsonOr, Limit, MergePatch, Place, Read, Text, Ticket, part, suggest};
 use super::find::views;
-use super::lifecycle::{DRAIN, FRESH, word, words};
+use super::lifecycle::{DRAIN, FRESH, PAUSE_FIELDS, Pausing, word, words};
 use super::openapi::Sketch;
 use super::operation::{About, Table};
 use super::problem::Failure;
@@ -21,8 +21,8 @@ use super::{Api, BASE, Shared, agents};
 
 pub(super) fn mount(table: &mut Table) {
     use ProblemCode::{
-        Busy, DuplicateName, IdempotencyKeyReused, InvalidSpec, LimitReached, NoRevision, NotFound, NotPossible,
-        OutcomeUnknown, ShuttingDown, StaleRevision, StoreUnavailable, UnknownGroup,
+        Busy, DuplicateName, IdempotencyKeyReused, InvalidSpec, LimitReached, NoRevision, NotFound, NotOffered,
+        NotPossible, OutcomeUnknown, ShuttingDown, StaleRevision, StoreUnavailable, UnknownGroup,
     };
     let path = |rest: &str| format!("{BASE}/groups{rest}");
     let about = |id: &str, summary: &str| About::new(id, "groups", summary);
@@ -31,6 +31,7 @@ pub(super) fn mount(table: &mut Table) {
         UnknownGroup,
         NotFound,
         NotPossible,
+        NotOffered,
         NoRevision,
         InvalidSpec,
         StaleRevision,
@@ -222,6 +223,15 @@ struct GroupVerbBody {
     /// How long tasks in flight may take: for `drain` alone. Default 2 min.
     #[serde(default)]
     timeout: Option<Span>,
+    /// What a pause does to its replicas: for `pause` alone. Default `soft`.
+    #[serde(default)]
+    mode: Option<PauseMode>,
+    /// After how long a pause ends by itself: for `pause` alone. Default: when somebody ends it.
+    #[serde(default, rename = "for")]
+    lasts: Option<Span>,
+    /// Why they are paused, for their history and all who look at them: for `pause` alone.
+    #[serde(default)]
+    note: Option<Text<1024>>,
     /// Why, for its history.
     #[serde(default)]
     reason: Option<Text<1024>>,
@@ -410,6 +420,13 @@ async fn want(
     let ((GroupRef(group), verb), JsonOr(body)) = (change.path, change.body);
     let namespace = api.namespace_of_group(change.query.namespace, &group);
     fits(verb, &body)?;
+    let pausing = Pausing {
+        mode: body.mode,
+        lasts: body.lasts,
+        note: body.note,
+    };
+    let reason = pausing.why(body.reason)?;
+    let (mode, lasts) = pausing.wish();
     let request = match (verb, body.template, body.replicas) {
         (Verb::Scale, _, Some(replicas)) => GroupRequest::Scale { replicas },
         (Verb::Scale, _, None) => return Err(Failure::invalid("`replicas` is missing: how many are wanted")),
@@ -424,27 +441,31 @@ async fn want(
         (Verb::Drain, ..) => GroupRequest::Drain {
             within: body.timeout.unwrap_or(DRAIN),
         },
-        (Verb::Pause, ..) => GroupRequest::Want(Wanted::Paused),
+        (Verb::Pause, ..) => GroupRequest::Pause { mode, lasts },
         (Verb::Resume, ..) => GroupRequest::Resume,
         (Verb::Maintenance, ..) => GroupRequest::Want(Wanted::Maintenance),
         (Verb::Terminate, ..) => GroupRequest::Want(Wanted::Terminated),
         (Verb::Reset, ..) => GroupRequest::Reset,
     };
-    let asked = change
-        .ticket
-        .send_to_group(&api, namespace, group, body.reason, request);
+    let asked = change.ticket.send_to_group(&api, namespace, group, reason, request);
     asked.await.map(Accepted)
 }
 
 /// Refuses what goes with another verb.
 fn fits(verb: Verb, body: &GroupVerbBody) -> Result<(), Failure> {
     let stray = [
-        ("replicas", body.replicas.is_some(), Verb::Scale, "scale"),
-        ("template", body.template.is_some(), Verb::Update, "update"),
-        ("timeout", body.timeout.is_some(), Verb::Drain, "drain"),
+        ("`replicas` goes", body.replicas.is_some(), Verb::Scale, "scale"),
+        ("`template` goes", body.template.is_some(), Verb::Update, "update"),
+        ("`timeout` goes", body.timeout.is_some(), Verb::Drain, "drain"),
+        (
+            PAUSE_FIELDS,
+            body.mode.is_some() || body.lasts.is_some() || body.note.is_some(),
+            Verb::Pause,
+            "pause",
+        ),
     ];
     match stray.into_iter().find(|(_, given, of, _)| *given && *of != verb) {
-        Some((field, _, _, word)) => Err(Failure::invalid(format!("`{field}` goes with `{word}` alone"))),
+        Some((fields, _, _, word)) => Err(Failure::invalid(format!("{fields} with `{word}` alone"))),
         None => Ok(()),
     }
 }

@@ -5,7 +5,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use stead_model::spec::SpecForm;
 use stead_model::{
-    AgentRef, AgentSpec, Answer, Health, Incarnation, LifecycleView, ProblemCode, Report, Request, Span, Wanted,
+    AgentRef, AgentSpec, Answer, Health, Incarnation, LifecycleView, PauseMode, ProblemCode, Report, Request, Span,
+    Wanted,
 };
 
 use super::Api;
@@ -18,8 +19,8 @@ use super::reply::{Accepted, Done, Shown, Taken};
 
 pub(super) fn mount(table: &mut Table, kind: Kind) {
     use ProblemCode::{
-        AgentGone, Busy, IdempotencyKeyReused, InvalidSpec, LimitReached, NotFound, NotPossible, NotScalable,
-        OutcomeUnknown, PartOfGroup, ShuttingDown, StaleRevision, StoreUnavailable, UnknownAgent,
+        AgentGone, Busy, IdempotencyKeyReused, InvalidSpec, LimitReached, NotFound, NotOffered, NotPossible,
+        NotScalable, OutcomeUnknown, PartOfGroup, ShuttingDown, StaleRevision, StoreUnavailable, UnknownAgent,
     };
     let about = |id: &str, summary| About::new(kind.id(id), "lifecycle", summary);
     let reads: &[ProblemCode] = &[UnknownAgent, AgentGone, Busy, ShuttingDown];
@@ -28,6 +29,7 @@ pub(super) fn mount(table: &mut Table, kind: Kind) {
         AgentGone,
         NotFound,
         NotPossible,
+        NotOffered,
         NotScalable,
         PartOfGroup,
         InvalidSpec,
@@ -76,7 +78,8 @@ pub(super) const FRESH: &str =
 /// What is said of the verbs that take something.
 const VERBS_DOC: &str = "`update` puts `spec` in force at once, or starts it anew as it is: its process is replaced, once its \
 tasks are done. `scale` needs `replicas`, and is for what nothing here runs. `drain` stops it once its tasks are done, with those \
-that it still has after `timeout`.";
+that it still has after `timeout`. `pause` takes a `mode` (`soft`: no new work; `freeze`: its whole tree of processes stands still) \
+and, with `for`, ends by itself; a further one replaces it.";
 
 /// What is wanted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -112,21 +115,63 @@ pub(super) const VERBS: &[(&str, Verb)] = &[
     ("reset", Verb::Reset),
 ];
 
-/// What is asked by a verb; what goes with another one is refused.
-pub(super) fn request(
-    verb: Verb,
-    spec: Option<AgentSpec>,
-    replicas: Option<u32>,
-    timeout: Option<Span>,
-) -> Result<Request, Failure> {
-    let stray = [
-        ("spec", spec.is_some(), Verb::Update, "update"),
-        ("replicas", replicas.is_some(), Verb::Scale, "scale"),
-        ("timeout", timeout.is_some(), Verb::Drain, "drain"),
-    ];
-    if let Some((field, _, _, word)) = stray.into_iter().find(|(_, given, of, _)| *given && *of != verb) {
-        return Err(Failure::invalid(format!("`{field}` goes with `{word}` alone")));
+/// What is given with a verb.
+#[derive(Default)]
+pub(super) struct With {
+    pub(super) spec: Option<AgentSpec>,
+    pub(super) replicas: Option<u32>,
+    pub(super) timeout: Option<Span>,
+    pub(super) pausing: Pausing,
+}
+
+/// What is given with a pause.
+#[derive(Clone, Default, Debug)]
+pub(super) struct Pausing {
+    pub(super) mode: Option<PauseMode>,
+    pub(super) lasts: Option<Span>,
+    pub(super) note: Option<Text<1024>>,
+}
+
+impl Pausing {
+    pub(super) const fn is_given(&self) -> bool {
+        self.mode.is_some() || self.lasts.is_some() || self.note.is_some()
     }
+
+    /// The mode, where none is given the mildest, and after how long it ends.
+    pub(super) fn wish(&self) -> (PauseMode, Option<Span>) {
+        (self.mode.unwrap_or(PauseMode::Soft), self.lasts)
+    }
+
+    /// Why: the note is the reason of a pause.
+    pub(super) fn why(&self, reason: Option<Text<1024>>) -> Result<Option<Text<1024>>, Failure> {
+        match (&self.note, reason) {
+            (Some(_), Some(_)) => Err(Failure::invalid(
+                "`note` and `reason` are the same here; give one of them",
+            )),
+            (Some(note), None) => Ok(Some(note.clone())),
+            (None, reason) => Ok(reason),
+        }
+    }
+}
+
+/// What is asked by a verb; what goes with another one is refused.
+pub(super) fn request(verb: Verb, with: With) -> Result<Request, Failure> {
+    let With {
+        spec,
+        replicas,
+        timeout,
+        pausing,
+    } = with;
+    let stray = [
+        ("`spec` goes", spec.is_some(), Verb::Update, "update"),
+        ("`replicas` goes", replicas.is_some(), Verb::Scale, "scale"),
+        ("`timeout` goes", timeout.is_some(), Verb::Drain, "drain"),
+        (PAUSE_FIELDS, pausing.is_given(), Verb::Pause, "pause"),
+    ];
+    if let Some((fields, _, _, word)) = stray.into_iter().find(|(_, given, of, _)| *given && *of != verb) {
+        return Err(Failure::invalid(format!("{fields} with `{word}` alone")));
+    }
+    let (mode, lasts) = pausing.wish();
     Ok(match verb {
         Verb::Deploy => Request::Deploy,
         Verb::Start => Request::Want(Wanted::Running),
@@ -134,7 +179,8 @@ pub(super) fn request(
         Verb::Drain => Request::Drain {
             within: timeout.unwrap_or(DRAIN),
         },
-        Verb::Pause | Verb::Suspend => Request::Want(Wanted::Paused),
+        Verb::Pause => Request::Pause { mode, lasts },
+        Verb::Suspend => Request::Want(Wanted::Paused),
         Verb::Resume => Request::Resume,
         Verb::Restart => Request::Restart,
         Verb::Update => Request::Update {
@@ -149,6 +195,9 @@ pub(super) fn request(
         Verb::Reset => Request::Reset,
     })
 }
+
+/// How it is said that these are of a pause.
+pub(super) const PAUSE_FIELDS: &str = "`mode`, `for` and `note` go";
 
 /// How long tasks in flight may take where a drain does not say it.
 pub(super) const DRAIN: Span = Span(std::time::Duration::from_secs(120));
@@ -215,6 +264,15 @@ struct VerbBody {
     /// How long its tasks may take: for `drain` alone. Default 2 min.
     #[serde(default)]
     timeout: Option<Span>,
+    /// What a pause does to it: for `pause` alone. Default `soft`.
+    #[serde(default)]
+    mode: Option<PauseMode>,
+    /// After how long a pause ends by itself: for `pause` alone. Default: when somebody ends it.
+    #[serde(default, rename = "for")]
+    lasts: Option<Span>,
+    /// Why it is paused, for its history and all who look at it: for `pause` alone.
+    #[serde(default)]
+    note: Option<Text<1024>>,
     /// Why, for its history.
     #[serde(default)]
     reason: Option<Text<1024>>,
@@ -265,10 +323,22 @@ async fn want(
     let namespace = api.namespace(change.query.namespace, &agent);
     let JsonOr(body) = change.body;
     let spec = body.spec.map(|form| checked(kind, form)).transpose()?;
-    let request = request(verb, spec, body.replicas, body.timeout)?;
+    let pausing = Pausing {
+        mode: body.mode,
+        lasts: body.lasts,
+        note: body.note,
+    };
+    let reason = pausing.why(body.reason)?;
+    let with = With {
+        spec,
+        replicas: body.replicas,
+        timeout: body.timeout,
+        pausing,
+    };
+    let request = request(verb, with)?;
     change
         .ticket
-        .send(&api, namespace, agent, body.reason, request)
+        .send(&api, namespace, agent, reason, request)
         .await
         .map(Accepted)
 }

@@ -3,4 +3,5 @@
 mod batch;
 mod groups;
 mod lifecycle;
+mod pause;
 mod world;

@@ -10,7 +10,8 @@ use stead_model::group::{
 };
 use stead_model::journal::{Change, GroupRow, RevisionRow, RolloutRow, SpecRow};
 use stead_model::{
-    AgentId, AgentName, AgentSpec, Driver, Happening, Intent, Outcome, Refusal, Request, Revision, Span, Wanted,
+    AgentId, AgentName, AgentSpec, Driver, Happening, Intent, Outcome, Pause, PauseMode, Refusal, Request, Revision,
+    Span, Wanted,
 };
 
 use super::{MAX_REASON, bounded};
@@ -102,7 +103,9 @@ pub(crate) fn command(open: &mut Open<'_>, group: &mut Group, command: GroupComm
             begin(open, group, spec, command.reason);
             Ok(Outcome::Accepted)
         }
+        GroupRequest::Want(Wanted::Paused) => pause(open, group, PauseMode::Soft, None, command.reason),
         GroupRequest::Want(wanted) => want(open, group, wanted, command.reason),
+        GroupRequest::Pause { mode, lasts } => pause(open, group, mode, lasts, command.reason),
         GroupRequest::Drain { within } => drain(open, group, within, command.reason),
         GroupRequest::Resume => resume(open, group, command.reason),
         GroupRequest::Reset => ask_all(open, group, &Request::Reset, command.reason.as_ref()),
@@ -249,6 +252,34 @@ fn want(open: &mut Open<'_>, group: &mut Group, wanted: Wanted, reason: Option<S
     }
     intend(open, group, wanted, reason);
     Ok(Outcome::Accepted)
+}
+
+/// Has every replica pause.
+fn pause(
+    open: &mut Open<'_>,
+    group: &mut Group,
+    mode: PauseMode,
+    lasts: Option<Span>,
+    reason: Option<String>,
+) -> Result<Outcome, Refusal> {
+    let pause = Some(Pause {
+        mode,
+        until: lasts.map(|lasts| open.step.now.wall.after(lasts.0)),
+    });
+    let intent = &group.row.intent;
+    let known = intent.wanted == Wanted::Paused && intent.pause == pause;
+    let asked = ask_all(open, group, &Request::Pause { mode, lasts }, reason.as_ref())?;
+    if known && asked == Outcome::Already {
+        return Ok(Outcome::Already);
+    }
+    intend(open, group, Wanted::Paused, reason);
+    group.row.intent.pause = pause;
+    Ok(Outcome::Accepted)
+}
+
+/// The pause of a group is over by itself; each of its replicas knows that of its own.
+pub(crate) fn pause_over(open: &mut Open<'_>, group: &mut Group) {
+    intend(open, group, Wanted::Running, Some("its pause is over".into()));
 }
 
 /// Has every replica down once its tasks are done.

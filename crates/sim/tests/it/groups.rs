@@ -92,6 +92,23 @@ stories! {
         at 71s expect web-1 nobody
     "#;
 
+    a_group_is_frozen_until_its_pause_is_over_or_somebody_ends_it: r#"
+        at 0s create-group web {"replicas":2,"template":{"command":["serve"]}}
+        at 20s freeze-group web 30s
+        at 21s expect web-1 phase=suspended
+        at 21s expect-group web phase=resting ready=0
+        at 30s crash daemon
+        at 31s up
+        at 49s expect-group web phase=resting ready=0
+        at 70s expect-group web phase=online available=2
+        at 71s freeze-group web
+        at 72s resume-group web
+        at 90s expect-group web phase=online available=2
+        at 91s freeze-group web 10s
+        at 92s freeze-group web
+        at 120s expect-group web phase=resting ready=0
+    "#;
+
     a_name_that_somebody_has_is_waited_for_and_a_claimed_one_is_refused: r#"
         at 0s register web-2 {"command":["serve"]}
         at 1s create-group web {"replicas":2,"template":{"command":["serve"]}}

@@ -91,7 +91,8 @@ impl<'a> Line<'a> {
                 },
             ),
             "create-group" | "update-group" | "scale-group" | "undo-group" | "restart-group" | "stop-group"
-            | "start-group" | "pause-group" | "resume-group" | "reset-group" | "drain-group" | "delete-group" => {
+            | "start-group" | "pause-group" | "freeze-group" | "resume-group" | "reset-group" | "drain-group"
+            | "delete-group" => {
                 world.request_of_group(name, group_request(verb, rest));
             }
             "expect-group" => self.expect_group(world),
@@ -283,6 +284,10 @@ fn group_request(verb: &str, rest: &str) -> GroupRequest {
         "resume-group" => GroupRequest::Resume,
         "reset-group" => GroupRequest::Reset,
         "pause-group" => GroupRequest::Want(Wanted::Paused),
+        "freeze-group" => GroupRequest::Pause {
+            mode: PauseMode::Freeze,
+            lasts: rest.parse().ok(),
+        },
         _ => GroupRequest::Want(Wanted::Deleted),
     }
 }

@@ -1,6 +1,6 @@
 use axum::body::Body;
 use insta::assert_json_snapshot;
-use stead_model::{AgentRef, Driver, Request, Revision, Wanted};
+use stead_model::{AgentRef, Driver, PauseMode, Request, Revision, Wanted};
 
 use super::world::{World, get, json};
 
@@ -124,7 +124,13 @@ async fn every_verb_asks_for_what_it_is_called() {
         ("deploy", Request::Deploy),
         ("start", Request::Want(Wanted::Running)),
         ("stop", Request::Want(Wanted::Stopped)),
-        ("pause", Request::Want(Wanted::Paused)),
+        (
+            "pause",
+            Request::Pause {
+                mode: PauseMode::Soft,
+                lasts: None,
+            },
+        ),
         ("suspend", Request::Want(Wanted::Paused)),
         ("resume", Request::Resume),
         ("restart", Request::Restart),
