@@ -3,7 +3,9 @@
 pub(crate) mod adopt;
 pub(crate) mod idle;
 pub(crate) mod mass;
+pub(crate) mod million;
 pub(crate) mod respawn;
+pub(crate) mod transitions;
 
 use std::path::PathBuf;
 use std::time::Duration;

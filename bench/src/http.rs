@@ -1,6 +1,7 @@
 //! Just enough of an HTTP client to ask a daemon on loopback.
 
-use std::io::{Read, Write};
+use std::fmt::Write as _;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -41,4 +42,66 @@ pub(crate) fn items(address: SocketAddr, path: &str) -> Result<Vec<Value>> {
     }
 }
 
-const PATIENCE: Duration = Duration::from_secs(5);
+/// A connection that is kept for one request after the other.
+pub(crate) struct Line {
+    stream: BufReader<TcpStream>,
+    address: SocketAddr,
+    head: String,
+    body: Vec<u8>,
+}
+
+impl Line {
+    pub(crate) fn open(address: SocketAddr) -> Result<Self> {
+        let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_nodelay(true)?;
+        Ok(Self {
+            stream: BufReader::with_capacity(64 * 1024, stream),
+            address,
+            head: String::new(),
+            body: Vec::new(),
+        })
+    }
+
+    /// Asks and reads the whole answer; gives its status.
+    pub(crate) fn ask(&mut self, method: &str, path: &str, body: &str) -> Result<u16> {
+        self.head.clear();
+        let (address, length) = (self.address, body.len());
+        write!(
+            self.head,
+            "{method} {path} HTTP/1.1\r\nHost: {address}\r\nContent-Length: {length}\r\n"
+        )?;
+        if !body.is_empty() {
+            self.head.push_str("Content-Type: application/json\r\n");
+        }
+        self.head.push_str("\r\n");
+        self.head.push_str(body);
+        self.stream.get_mut().write_all(self.head.as_bytes())?;
+        let (mut status, mut length) = (None, 0);
+        loop {
+            self.head.clear();
+            ensure!(self.stream.read_line(&mut self.head)? > 0, "the connection was closed");
+            let line = self.head.trim_end();
+            if line.is_empty() {
+                break;
+            }
+            if status.is_none() {
+                status = line.split(' ').nth(1).and_then(|status| status.parse().ok());
+            } else if let Some((name, value)) = line.split_once(':')
+                && name.eq_ignore_ascii_case("content-length")
+            {
+                length = value.trim().parse()?;
+            }
+        }
+        self.body.resize(length, 0);
+        self.stream.read_exact(&mut self.body)?;
+        status.context("the answer has no status")
+    }
+
+    /// The body of the last answer.
+    pub(crate) fn body(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+}
+
+const PATIENCE: Duration = Duration::from_secs(30);

@@ -61,6 +61,10 @@ enum Case {
     Idle,
     /// kill -9 of Stead's daemon, from exec of the next to ready with all agents adopted.
     Adopt,
+    /// Transitions by HTTP that are on the disk when they are answered.
+    Transitions,
+    /// A million agents: memory, start, reads. Takes some minutes, and is no part of `all`.
+    Million,
     /// All of them.
     All,
 }
@@ -106,6 +110,12 @@ fn measure(args: &Args, setup: &Setup, peers: &mut [Box<dyn Peer>], report: &mut
     }
     if wanted(Case::Adopt) {
         report.add(cases::adopt::measure(setup, peers)?);
+    }
+    if wanted(Case::Transitions) {
+        report.add(cases::transitions::measure(setup, peers)?);
+    }
+    if args.case == Case::Million {
+        report.add(cases::million::measure(setup, peers)?);
     }
     Ok(())
 }

@@ -12,6 +12,17 @@ impl Samples {
         self.0.insert(place, sample);
     }
 
+    /// Of samples in any order.
+    pub(crate) fn of(mut samples: Vec<Duration>) -> Self {
+        samples.sort_unstable();
+        Self(samples)
+    }
+
+    pub(crate) fn merge(&mut self, other: Self) {
+        self.0.extend(other.0);
+        self.0.sort_unstable();
+    }
+
     pub(crate) const fn len(&self) -> usize {
         self.0.len()
     }

@@ -82,7 +82,7 @@ fn kill_daemons(setup: &Setup, stead: &mut Stead, count: u32, tries: u32) -> Res
 }
 
 /// Waits for `/health/ready` = 200. Returns the moment of that answer.
-fn await_ready(address: SocketAddr, daemon: &mut Child) -> Result<Instant> {
+pub(super) fn await_ready(address: SocketAddr, daemon: &mut Child) -> Result<Instant> {
     let until = Instant::now().after(PATIENCE);
     loop {
         let answer = http::get(address, "/health/ready");
@@ -115,4 +115,4 @@ fn name_and_pid(agent: &Value) -> Option<(&str, i64)> {
 
 /// Time for what the last daemon left behind to show, and for the next to come to rest.
 const CALM: Duration = Duration::from_secs(1);
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);

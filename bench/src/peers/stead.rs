@@ -70,6 +70,27 @@ impl Stead {
         self.up_again()
     }
 
+    /// Starts a daemon without a fleet, in a directory of its own.
+    pub(crate) fn serve(&mut self, scratch: &Path) -> Result<Child> {
+        let dir = scratch.join("serve");
+        std::fs::create_dir_all(&dir)?;
+        self.run = Some(Run {
+            state: dir.join("state"),
+            file: PathBuf::new(),
+            log: dir.join("log"),
+            address: free_address()?,
+        });
+        self.serve_again()
+    }
+
+    /// Starts a daemon without a fleet for the same state.
+    pub(crate) fn serve_again(&self) -> Result<Child> {
+        let run = self.run.as_ref().context("no daemon was started")?;
+        let mut command = Command::new(&self.program);
+        command.args(["serve", "--listen", &run.address.to_string()]);
+        tree::start(command.env("STEAD_STATE_DIR", &run.state), &run.log)
+    }
+
     /// Starts a daemon for the same fleet and state.
     pub(crate) fn up_again(&self) -> Result<Child> {
         let run = self.run.as_ref().context("no fleet was started")?;

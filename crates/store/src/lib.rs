@@ -46,4 +46,4 @@ pub use memory::{Fault, MemoryStore};
 pub use query::{EventCursor, EventFilter, EventPage, InvalidCursor, Page, PageCursor, TransitionQuery};
 pub use retention::{Pruned, Retention};
 pub use sqlite::{DamagedStore, Options, SqliteStore};
-pub use store::{Completion, Sink, Store};
+pub use store::{Completion, Figures, Sink, Store};

@@ -7,6 +7,7 @@
 
 mod damaged;
 mod fault;
+mod meter;
 mod migrate;
 mod queue;
 mod read;
@@ -26,13 +27,14 @@ use stead_model::journal::{AgentRow, AnswerRow, Append, Durability, SlotState, S
 use stead_model::{AgentId, AgentName, Epoch, Namespace, Slot, Wall};
 
 pub use self::damaged::DamagedStore;
+use self::meter::Meter;
 use self::queue::{Job, Queue};
 use self::readers::Readers;
 use self::writer::Writer;
 use crate::retention::ROWS_PER_AGENT;
 use crate::{
-    Completion, EventCursor, EventFilter, EventPage, Lease, OpenError, Owner, Page, Pruned, ReadError, Retention, Sink,
-    StateDir, Store, StoreError, TransitionQuery,
+    Completion, EventCursor, EventFilter, EventPage, Figures, Lease, OpenError, Owner, Page, Pruned, ReadError,
+    Retention, Sink, StateDir, Store, StoreError, TransitionQuery,
 };
 
 /// How a [`SqliteStore`] is opened.
@@ -71,6 +73,7 @@ impl Default for Options {
 pub struct SqliteStore {
     queue: Arc<Queue>,
     sink: Arc<Sink>,
+    meter: Arc<Meter>,
     readers: Readers,
     writer: Option<JoinHandle<()>>,
     /// Holds the directory for as long as anything may be written there.
@@ -94,7 +97,15 @@ impl SqliteStore {
         };
         let sink = Arc::new(sink);
         let queue = Arc::new(Queue::new(options.queue));
-        let writer = Writer::start(path.clone(), connection, Arc::clone(&sink), &options).map_err(opened)?;
+        let meter = Arc::new(Meter::default());
+        let writer = Writer::start(
+            path.clone(),
+            connection,
+            Arc::clone(&sink),
+            Arc::clone(&meter),
+            &options,
+        )
+        .map_err(opened)?;
         let readers = Readers::new(path.clone());
         readers.with(read::look).map_err(opened)?;
         let jobs = Arc::clone(&queue);
@@ -108,6 +119,7 @@ impl SqliteStore {
         Ok(Self {
             queue,
             sink,
+            meter,
             readers,
             writer: Some(writer),
             _dir: dir,
@@ -250,6 +262,10 @@ impl Store for SqliteStore {
             now,
             reply,
         })
+    }
+
+    fn figures(&self) -> Figures {
+        self.meter.read()
     }
 
     fn probe(&self) -> Result<(), StoreError> {

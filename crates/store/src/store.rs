@@ -28,6 +28,17 @@ pub enum Completion {
     },
 }
 
+/// What a store wrote since it was opened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Figures {
+    /// Appends, each with all that belongs to one decision.
+    pub appends: u64,
+    /// Commits; one may hold many appends.
+    pub commits: u64,
+    /// Commits that were synced to the disk before their receipts.
+    pub flushed: u64,
+}
+
 /// Takes completions, on the store's own thread (damage also on a reader's): it must not block, and must not call the store except to submit.
 pub type Sink = Box<dyn Fn(Completion) + Send + Sync>;
 
@@ -123,6 +134,11 @@ pub trait Store: Send + Sync + Debug {
     /// # Errors
     /// The errors of an unwell store; nothing of this call was forgotten.
     fn prune(&self, retention: &Retention, now: Wall) -> Result<Pruned, StoreError>;
+
+    /// What was written since the store was opened.
+    fn figures(&self) -> Figures {
+        Figures::default()
+    }
 
     /// Tells whether the store can write and flush, by doing it; tries to recover it if not.
     ///

@@ -4,6 +4,7 @@ use axum::http::Method;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use stead_model::{Origin, Wall};
+use stead_store::Figures;
 
 use super::extract::{Json, NoQuery, Post, Read, Text};
 use super::operation::{About, Table};
@@ -49,6 +50,19 @@ struct DaemonView {
     agents: usize,
     /// How its parts do.
     status: StatusReport,
+    /// What its store wrote since the daemon was started.
+    store: Written,
+}
+
+/// What a store wrote since it was opened.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Written {
+    /// Appends: each is all that belongs to one decision.
+    appends: u64,
+    /// Commits; one may hold many appends.
+    commits: u64,
+    /// Commits that were synced to the disk before anybody was told.
+    flushed: u64,
 }
 
 /// What becomes of the agents when the daemon ends.
@@ -85,10 +99,20 @@ struct Shutdown {
 
 async fn show_daemon(api: Api, _: Read<(), NoQuery>) -> Result<Shown<DaemonView>, Failure> {
     let handle = &api.state.handle;
+    let Figures {
+        appends,
+        commits,
+        flushed,
+    } = handle.store().figures();
     let view = DaemonView {
         info: api.state.ports.host.info(),
         agents: handle.views().count(),
         status: handle.status().report(),
+        store: Written {
+            appends,
+            commits,
+            flushed,
+        },
     };
     Ok(Shown(view))
 }

@@ -12,6 +12,7 @@ use stead_model::journal::{Append, Durability};
 use stead_model::{Epoch, Slot};
 
 use super::fault::{Fault, commit_error, store_error};
+use super::meter::Meter;
 use super::migrate;
 use super::queue::{Job, Queue, Round};
 use super::rows::{self, Numbers};
@@ -22,6 +23,7 @@ pub(super) struct Writer {
     path: PathBuf,
     connection: Connection,
     sink: Arc<Sink>,
+    meter: Arc<Meter>,
     numbers: Numbers,
     /// Rows of history that each agent keeps.
     history: u32,
@@ -44,6 +46,7 @@ impl Writer {
         path: PathBuf,
         connection: Connection,
         sink: Arc<Sink>,
+        meter: Arc<Meter>,
         options: &Options,
     ) -> Result<Self, StoreError> {
         let numbers = Numbers::of(&connection).map_err(|error| store_error(&error))?;
@@ -51,6 +54,7 @@ impl Writer {
             path,
             connection,
             sink,
+            meter,
             numbers,
             history: options.rows_per_agent,
             least: options.least,
@@ -143,6 +147,8 @@ impl Writer {
         match self.try_group(&group) {
             Ok(outcomes) => {
                 let reached = self.mode;
+                self.meter
+                    .commit(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), reached);
                 for (append, outcome) in group.into_iter().zip(outcomes) {
                     match outcome {
                         Ok(()) => (self.sink)(Completion::Committed(append.commit(reached))),
