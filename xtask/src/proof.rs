@@ -16,6 +16,16 @@ const PAGE: &str = "bench/proof.md";
 /// Lives of the simulator in a proof.
 const LIVES: &str = "100000";
 
+/// Benchmarks of a proof: all cases; beside the peers that take part in each within minutes.
+const BENCHES: &[&[&str]] = &[
+    &["respawn"],
+    &["mass", "--samples", "3", "--peers", "floor,stead,erlang,runit,s6"],
+    &["adopt"],
+    &["idle", "--peers", "stead,erlang"],
+    &["transitions"],
+    &["million"],
+];
+
 /// Kills daemon, keeper and agents of the release binary, `tries` times each. The figures are among what is printed.
 ///
 /// # Errors
@@ -61,7 +71,10 @@ pub(crate) fn run() -> Result<()> {
         ])
     });
     steps.push(Step::new(&["build", "--release", "-p", "stead"]));
-    steps.push(Step::new(&["run", "--release", "-p", "stead-bench", "--", "all"]));
+    for case in BENCHES {
+        let bench = ["run", "--release", "-p", "stead-bench", "--"];
+        steps.push(Step::new(&[&bench, *case].concat()));
+    }
     let mut page = format!("# The last proof\n\nWritten by `cargo xtask proof`.\n\n{}\n", shape());
     let mut failed = Vec::new();
     for step in steps {
