@@ -1,10 +1,10 @@
 //! What every command has at hand: the daemon, the namespace, the output.
 
 use stead_client::{AgentFilter, Client, Registry, Settings, Target};
-use stead_model::{AgentRef, AgentView, Namespace, Selector};
+use stead_model::{AgentRef, AgentView, Namespace};
 
 use crate::args::{Global, Scope};
-use crate::failure::{Exit, Failure};
+use crate::failure::Failure;
 use crate::render::Out;
 
 /// One run of the command line.
@@ -37,24 +37,6 @@ impl<'a> App<'a> {
         all.extend(self.client.list_all(Registry::Components, &filter).await?);
         all.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
         Ok(all)
-    }
-
-    /// Those who are named, or all whom a selector takes; at least one.
-    pub(crate) async fn pick(&self, names: &[AgentRef], selector: Option<&Selector>) -> Result<Vec<Target>, Failure> {
-        let Some(selector) = selector else {
-            return Ok(names.iter().map(|agent| self.target(agent)).collect());
-        };
-        let filter = AgentFilter {
-            selector: Some(selector.to_string()),
-            ..AgentFilter::default()
-        };
-        let chosen = self.list(&Scope::default(), filter).await?;
-        if chosen.is_empty() {
-            let message = format!("no agent in namespace {} has labels like `{selector}`", self.namespace);
-            return Err(Failure::with(Exit::NotFound, message).help("`stead ps -o wide` shows labels"));
-        }
-        let target = |agent: AgentView| Target::new(agent.namespace, AgentRef::Name(agent.name));
-        Ok(chosen.into_iter().map(target).collect())
     }
 }
 

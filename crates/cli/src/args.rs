@@ -7,7 +7,8 @@ use stead_model::{AgentRef, InvalidId, Namespace};
 
 pub(crate) use crate::cmd::{Keeper, Run, Serve, Up};
 pub(crate) use verbs::{
-    Act, Apply, Completions, Doctor, Down, Events, Goal, History, Logs, Ps, Report, StreamName, Top, Validate, Wait,
+    Act, Apply, Completions, Doctor, Down, Drain, Events, Goal, History, Logs, Ps, Report, Rollout, RolloutStatus,
+    Scale, StreamName, Top, Undo, Update, Validate, Wait,
 };
 
 /// Keeps agents steady: runs them, watches them, heals them, and says why they are as they are.
@@ -127,7 +128,7 @@ pub(crate) enum Command {
     Down(Down),
     /// List agents and components
     Ps(Ps),
-    /// Show one agent and the evidence for its state
+    /// Show one agent or group and the evidence for its state
     Get(One),
     /// Show everything about one agent: state, spec, lifecycle, history
     Describe(One),
@@ -139,12 +140,21 @@ pub(crate) enum Command {
     Start(Act),
     /// Have agents down; they may be started again
     Stop(Act),
+    /// Have agents down once their tasks are done, taking no new ones
+    Drain(Drain),
     /// Have agents up without taking work
     Pause(Act),
     /// Have paused agents work again
     Resume(Act),
-    /// Stop and start agents, once
+    /// Stop and start agents, once; the replicas of a group one by one
     Restart(Act),
+    /// Replace an agent's process, with a new spec where one is given; of a group, one replica after the other
+    Update(Update),
+    /// Have so many replicas of a group
+    Scale(Scale),
+    /// Show how updates of a group stand, and go back
+    #[command(subcommand)]
+    Rollout(Rollout),
     /// Leave agents alone while people work on them
     Maintenance(Act),
     /// Make sure that agents can run, without starting them

@@ -5,10 +5,12 @@ mod daemon;
 mod doctor;
 mod fleet;
 mod follow;
+pub(crate) mod group;
 mod list;
 mod meant;
 mod report;
 mod show;
+mod subject;
 mod wait;
 
 use std::process::ExitCode;
@@ -54,6 +56,10 @@ async fn ask(app: &mut App<'_>, command: Command) -> Result<ExitCode, Failure> {
         Command::Describe(one) => show::describe(app, &one).await?,
         Command::Why(one) => show::why(app, &one).await?,
         Command::History(history) => show::history(app, history).await?,
+        Command::Drain(drain) => act::drain(app, &drain).await?,
+        Command::Update(update) => act::update(app, &update).await?,
+        Command::Scale(scale) => act::scale(app, &scale).await?,
+        Command::Rollout(rollout) => group::rollout(app, rollout).await?,
         Command::Start(act) => act::lifecycle(app, Verb::Start, &act).await?,
         Command::Stop(act) => act::lifecycle(app, Verb::Stop, &act).await?,
         Command::Pause(act) => act::lifecycle(app, Verb::Pause, &act).await?,

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use stead_client::{Client, ClientError, Target};
+use stead_model::group::{GroupView, RolloutState};
 use stead_model::{AgentView, Condition, Health, Incarnation, Role, Span, Wanted};
 use tokio::time::{Instant, sleep};
 
 use crate::app::App;
+use crate::cmd::group;
 use crate::failure::{Exit, Failure};
 use crate::render::{Board, role};
 
@@ -30,6 +32,12 @@ pub(crate) enum Aim {
     Ready,
     /// It is gone.
     Gone,
+    /// It is a group, and as many replicas as are wanted were ready for long enough.
+    Available,
+    /// It is a group, and no update is under way; the last one did not fail.
+    Rollout,
+    /// It is a group, and gone with all its replicas.
+    GroupGone,
 }
 
 /// How an agent stands towards an aim.
@@ -67,6 +75,7 @@ pub(crate) async fn settle(app: &App<'_>, mut open: Vec<(Target, Aim)>, limit: S
                         board.now(&name, &state);
                         still_open.push((target.clone(), aim.clone()));
                     }
+                    Stand::Lost(why) if why.starts_with(&name) => lost.push(why),
                     Stand::Lost(why) => lost.push(format!("{name}: {why}")),
                 }
             }
@@ -100,9 +109,30 @@ fn too_late(open: &[(Target, Aim)], limit: Span) -> Failure {
 }
 
 async fn look(client: &Client, target: &Target, aim: &Aim) -> Result<(Stand, String), Failure> {
-    match client.agent(target).await {
-        Ok(view) => Ok((stand(&view, aim), view.phase.into_owned())),
-        Err(ClientError::Problem(problem)) if matches!(problem.status, 404 | 410) && *aim == Aim::Gone => {
+    let gone = matches!(aim, Aim::Gone | Aim::GroupGone);
+    let seen = match aim {
+        Aim::Available | Aim::Rollout | Aim::GroupGone => client.group(target).await.map(|view| {
+            let state = format!(
+                "{}, {} of {} updated, {} available",
+                view.phase, view.updated, view.replicas, view.available
+            );
+            (stand_of_group(&view, aim), state)
+        }),
+        Aim::Up { .. }
+        | Aim::Down
+        | Aim::Role(_)
+        | Aim::Phase(_)
+        | Aim::Health(_)
+        | Aim::Intent(_)
+        | Aim::Ready
+        | Aim::Gone => {
+            let view = client.agent(target).await;
+            view.map(|view| (stand(&view, aim), view.phase.into_owned()))
+        }
+    };
+    match seen {
+        Ok(seen) => Ok(seen),
+        Err(ClientError::Problem(problem)) if matches!(problem.status, 404 | 410) && gone => {
             Ok((Stand::Reached, "gone".to_owned()))
         }
         Err(ClientError::Unreachable { .. } | ClientError::Timeout { .. }) => {
@@ -122,8 +152,28 @@ fn stand(view: &AgentView, aim: &Aim) -> Stand {
         Aim::Intent(wanted) => view.intent == *wanted,
         Aim::Ready => view.ready,
         Aim::Gone => view.phase == "deleted",
+        // These are asked of groups alone.
+        Aim::Available | Aim::Rollout | Aim::GroupGone => false,
     };
     if reached { Stand::Reached } else { Stand::Underway }
+}
+
+fn stand_of_group(view: &GroupView, aim: &Aim) -> Stand {
+    let rolls = view
+        .rollout
+        .as_ref()
+        .is_some_and(|rollout| matches!(rollout.state, RolloutState::Rolling | RolloutState::RollingBack));
+    match (aim, group::failed(view)) {
+        (Aim::Rollout, Some(failure)) => Stand::Lost(failure.message),
+        (Aim::Rollout, None) if !rolls => Stand::Reached,
+        (Aim::Available, _) if !rolls && view.available >= view.replicas && view.present == view.replicas => {
+            Stand::Reached
+        }
+        (Aim::Available, _) if view.intent != Wanted::Running => {
+            Stand::Lost(format!("{}: its replicas are wanted {}", view.name, view.intent))
+        }
+        _ => Stand::Underway,
+    }
 }
 
 fn up(view: &AgentView, after: Incarnation) -> Stand {

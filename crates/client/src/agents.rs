@@ -5,15 +5,16 @@ use reqwest::StatusCode;
 use reqwest::header::IF_NONE_MATCH;
 use serde_json::{Value, json};
 use stead_model::spec::SpecForm;
-use stead_model::{AgentView, Answer, Explanation, LifecycleView, Namespace, Revision, Transition};
+use stead_model::{AgentView, Answer, Explanation, LifecycleView, Namespace, Revision, Span, Transition};
 
 use crate::request::Mutation;
 use crate::{
-    AgentFilter, Beat, Change, Client, ClientError, NewAgent, Page, Registry, SpecView, Target, TransitionFilter, Verb,
+    AgentFilter, Batch, BatchAnswer, Beat, Change, Client, ClientError, NewAgent, Page, Registry, SpecView, Target,
+    TransitionFilter, Verb,
 };
 
 /// As many as one page can hold.
-const LARGEST_PAGE: u32 = 1000;
+pub(crate) const LARGEST_PAGE: u32 = 1000;
 
 impl Client {
     /// Lists agents, one page: `GET /agents`. Components are left out.
@@ -147,9 +148,55 @@ impl Client {
     /// # Errors
     /// `not-possible` with what is, `stale-revision`, and those of [`Client::agent`].
     pub async fn lifecycle(&self, target: &Target, verb: Verb, change: &Change) -> Result<Answer, ClientError> {
-        let mutation = on(target, Method::POST, &format!("/lifecycle/{}", verb.as_str()));
-        self.answer(mutation.json(&with_reason(json!({}), change)).under(change))
+        self.verb(target, verb.as_str(), json!({}), change).await
+    }
+
+    /// Puts what an agent is told to be in force at once, or has it started anew as it is: `POST {agent}/lifecycle/update`.
+    ///
+    /// # Errors
+    /// `invalid-spec`, and those of [`Client::lifecycle`].
+    pub async fn update(
+        &self,
+        target: &Target,
+        spec: Option<&SpecForm>,
+        change: &Change,
+    ) -> Result<Answer, ClientError> {
+        let body = spec.map_or_else(|| json!({}), |spec| json!({ "spec": spec }));
+        self.verb(target, "update", body, change).await
+    }
+
+    /// Has what nothing here runs be so many of itself: `POST {agent}/lifecycle/scale`.
+    ///
+    /// # Errors
+    /// `not-scalable`, `part-of-group`, and those of [`Client::lifecycle`].
+    pub async fn scale(&self, target: &Target, replicas: u32, change: &Change) -> Result<Answer, ClientError> {
+        self.verb(target, "scale", json!({ "replicas": replicas }), change)
             .await
+    }
+
+    /// Stops an agent once its tasks are done, within a time: `POST {agent}/lifecycle/drain`.
+    ///
+    /// # Errors
+    /// As [`Client::lifecycle`].
+    pub async fn drain(&self, target: &Target, within: Span, change: &Change) -> Result<Answer, ClientError> {
+        self.verb(target, "drain", json!({ "timeout": within }), change).await
+    }
+
+    /// Asks the same of all whom a selector takes: `POST /agents:batch`.
+    ///
+    /// # Errors
+    /// `nothing-selected`, and those of every request; what each of them refused is in the answer.
+    pub async fn batch(
+        &self,
+        registry: Registry,
+        namespace: &Namespace,
+        batch: &Batch,
+    ) -> Result<BatchAnswer, ClientError> {
+        let mutation = Mutation::post(format!("{}:batch", registry.path()))
+            .query("namespace", namespace)
+            .json(batch);
+        let reply = self.mutate(mutation).await?;
+        self.decode(&reply)
     }
 
     /// Tells an agent to be something else: `PUT {agent}`. In force at its next start.
@@ -218,6 +265,12 @@ impl Client {
         self.answer(mutation.json(&json!({ "task": task }))).await
     }
 
+    async fn verb(&self, target: &Target, verb: &str, body: Value, change: &Change) -> Result<Answer, ClientError> {
+        let mutation = on(target, Method::POST, &format!("/lifecycle/{verb}"));
+        self.answer(mutation.json(&with_reason(body, change)).under(change))
+            .await
+    }
+
     async fn about<T: serde::de::DeserializeOwned>(&self, target: &Target, rest: &str) -> Result<T, ClientError> {
         self.read(&target.path(rest), &target.query()).await
     }
@@ -227,7 +280,7 @@ fn on(target: &Target, method: Method, rest: &str) -> Mutation<'static> {
     Mutation::new(method, target.path(rest)).queries(target.query())
 }
 
-fn with_reason(mut body: Value, change: &Change) -> Value {
+pub(crate) fn with_reason(mut body: Value, change: &Change) -> Value {
     if let (Some(fields), Some(reason)) = (body.as_object_mut(), &change.reason) {
         fields.insert("reason".to_owned(), Value::from(reason.as_str()));
     }

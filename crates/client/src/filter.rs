@@ -1,6 +1,6 @@
 //! Which of many.
 
-use stead_model::{AgentRef, Namespace};
+use stead_model::{AgentName, AgentRef, Namespace};
 
 use crate::Output;
 
@@ -24,6 +24,8 @@ pub struct AgentFilter {
     pub profile: Option<String>,
     /// What is wanted of them.
     pub intent: Option<String>,
+    /// The group that they are replicas of.
+    pub group: Option<AgentName>,
     /// At most this many in one page, 1 to 1000; the daemon's default is 100.
     pub limit: Option<u32>,
     /// Behind this cursor of an earlier page.
@@ -40,6 +42,31 @@ impl AgentFilter {
         put(&mut query, "class", self.class.as_ref());
         put(&mut query, "profile", self.profile.as_ref());
         put(&mut query, "intent", self.intent.as_ref());
+        put(&mut query, "group", self.group.as_ref());
+        put(&mut query, "limit", self.limit.as_ref());
+        put(&mut query, "cursor", self.cursor.as_ref());
+        query
+    }
+}
+
+/// Which groups to list. What is absent does not matter.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct GroupFilter {
+    /// Their namespace; absent: all.
+    pub namespace: Option<Namespace>,
+    /// Their labels: `team=a,tier!=b,role in (x,y),!flag`.
+    pub selector: Option<String>,
+    /// At most this many in one page, 1 to 1000; the daemon's default is 100.
+    pub limit: Option<u32>,
+    /// Behind this cursor of an earlier page.
+    pub cursor: Option<String>,
+}
+
+impl GroupFilter {
+    pub(crate) fn query(&self) -> Query {
+        let mut query = Vec::new();
+        put(&mut query, "namespace", self.namespace.as_ref());
+        put(&mut query, "selector", self.selector.as_ref());
         put(&mut query, "limit", self.limit.as_ref());
         put(&mut query, "cursor", self.cursor.as_ref());
         query

@@ -28,6 +28,7 @@ mod client;
 mod daemon;
 mod error;
 mod filter;
+mod groups;
 mod request;
 mod settings;
 mod stream;
@@ -36,11 +37,11 @@ mod wire;
 
 pub use client::Client;
 pub use error::ClientError;
-pub use filter::{AgentFilter, EventFilter, LogQuery, TransitionFilter};
+pub use filter::{AgentFilter, EventFilter, GroupFilter, LogQuery, TransitionFilter};
 pub use settings::{DEFAULT_URL, Settings, SettingsError, Timeouts, state_dir};
 pub use stream::{EventItem, EventStream, LogItem, LogStream};
 pub use target::{Change, Registry, Target, Verb};
 pub use wire::{
-    AgentsOnShutdown, Applied, Beat, ConfigFault, ConfigView, DaemonView, LogLine, NewAgent, Output, Page, PartState,
-    SpecView, StatusView, Validation,
+    AgentsOnShutdown, Applied, Batch, BatchAnswer, BatchItem, Beat, ConfigFault, ConfigView, DaemonView, GroupSpecView,
+    LogLine, NewAgent, NewGroup, Output, Page, PartState, SpecView, StatusView, Validation,
 };

@@ -6,7 +6,7 @@ use reqwest::header::{HeaderMap, IF_MATCH};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use stead_model::{AgentView, Answer, Outcome, Problem, ProblemCode, Revision};
+use stead_model::{Answer, Outcome, Problem, ProblemCode, Revision};
 use tokio::time::{Instant, sleep};
 
 use crate::filter::Query;
@@ -112,6 +112,19 @@ impl Client {
 
     /// Changes one agent and tells what became of it.
     pub(crate) async fn answer(&self, mutation: Mutation<'_>) -> Result<Answer, ClientError> {
+        let (outcome, agent, correlation_id) = self.changed(mutation).await?;
+        Ok(Answer {
+            outcome,
+            agent,
+            correlation_id,
+        })
+    }
+
+    /// Changes something: whether it was changed, what it is now, and what binds together all that follows.
+    pub(crate) async fn changed<T: DeserializeOwned>(
+        &self,
+        mutation: Mutation<'_>,
+    ) -> Result<(Outcome, T, String), ClientError> {
         let reply = self.mutate(mutation).await?;
         let outcome = match reply.header("stead-outcome") {
             Some("created") => Outcome::Created,
@@ -124,11 +137,8 @@ impl Client {
                 ));
             }
         };
-        Ok(Answer {
-            outcome,
-            agent: self.decode::<AgentView>(&reply)?,
-            correlation_id: reply.header("x-correlation-id").unwrap_or_default().to_owned(),
-        })
+        let correlation_id = reply.header("x-correlation-id").unwrap_or_default().to_owned();
+        Ok((outcome, self.decode(&reply)?, correlation_id))
     }
 
     async fn refused(&self, response: Response) -> ClientError {

@@ -1,8 +1,9 @@
 //! Bodies of the API that are no nouns of the model. Unknown fields are ignored: a newer daemon may say more.
 
 use serde::{Deserialize, Serialize};
+use stead_model::group::UpdateSpec;
 use stead_model::spec::SpecForm;
-use stead_model::{AgentName, Health, Incarnation, Wall};
+use stead_model::{AgentId, AgentName, Health, Incarnation, Outcome, Problem, Span, Wall};
 
 /// One page of a list.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -28,6 +29,82 @@ pub struct NewAgent {
     /// Why, in the asker's words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+}
+
+/// Body of `POST /groups`.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct NewGroup {
+    /// Its name, free in its namespace; replicas are called `NAME-1`, `NAME-2`, …
+    pub name: AgentName,
+    /// How many replicas are wanted.
+    pub replicas: u32,
+    /// How a new spec reaches the replicas; absent: one by one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub update: Option<UpdateSpec>,
+    /// What each replica is told to be.
+    pub template: SpecForm,
+    /// `running` or `stopped`; the daemon's default is `stopped`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub intent: Option<stead_model::Wanted>,
+    /// Why, in the asker's words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// What a group is told to be, secrets hidden.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct GroupSpecView {
+    /// Number of the template's revision.
+    pub revision: u32,
+    /// How many replicas are wanted.
+    pub replicas: u32,
+    /// How a new spec reaches the replicas.
+    pub update: UpdateSpec,
+    /// What each replica is told to be.
+    pub template: SpecForm,
+}
+
+/// Body of `POST /agents:batch`.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Batch {
+    /// `stop`, `start`, `drain`, `delete`, …
+    pub verb: String,
+    /// Whose labels fit; not empty.
+    pub selector: String,
+    /// How long tasks in flight may take: for `drain` alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Span>,
+    /// Why, in the asker's words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// What became of a request to many.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct BatchAnswer {
+    /// How many were taken by the selector.
+    pub selected: usize,
+    /// How many did not refuse.
+    pub done: usize,
+    /// How many refused.
+    pub refused: usize,
+    /// Each, by name.
+    pub items: Vec<BatchItem>,
+}
+
+/// What became of it with one of many.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct BatchItem {
+    /// Its id.
+    pub id: AgentId,
+    /// Its name.
+    pub name: AgentName,
+    /// Whether it was changed; absent where it refused.
+    #[serde(default)]
+    pub outcome: Option<Outcome>,
+    /// Why it refused.
+    #[serde(default)]
+    pub problem: Option<Problem>,
 }
 
 /// What an agent is told to be, secrets hidden.
@@ -140,6 +217,15 @@ pub struct Applied {
     /// Those with another spec.
     #[serde(default)]
     pub changed: Vec<String>,
+    /// Changed groups whose new template reaches their replicas one after the other.
+    #[serde(default)]
+    pub rolled_out: Vec<String>,
+    /// Changed groups with another number of replicas, or other rules for updates.
+    #[serde(default)]
+    pub scaled: Vec<String>,
+    /// Changed ones that are removed and made anew, as a group instead of an agent or the other way round.
+    #[serde(default)]
+    pub remade: Vec<String>,
     /// Those no longer named.
     #[serde(default)]
     pub removed: Vec<String>,

@@ -17,6 +17,7 @@ mod diagnostic;
 mod form;
 mod merge;
 mod order;
+mod replicas;
 mod source;
 mod substitute;
 mod suggest;
@@ -31,6 +32,7 @@ use stead_model::{AgentName, AgentSpec, Namespace};
 
 pub use self::diagnostic::Diagnostic;
 pub use self::form::{DaemonSettings, fleet_schema};
+pub use self::replicas::Replicas;
 
 use self::agents::Kind;
 use self::diagnostic::{Finding, Findings};
@@ -63,6 +65,8 @@ pub struct FleetAgent {
     pub name: AgentName,
     /// With the defaults of the file in it, the environment filled in and every path absolute.
     pub spec: AgentSpec,
+    /// How many of it there are, where it is a group of them.
+    pub replicas: Option<Replicas>,
     /// The line of its name in the file, from 1.
     pub line: u32,
 }
@@ -256,26 +260,64 @@ fn in_order(read: Vec<agents::Read>, source: &Source<'_>, findings: &mut Finding
             );
         }
     }
+    tell_taken_names(&read, &lines, findings);
     let (waiting, specs): (Vec<_>, Vec<_>) = read
         .into_iter()
-        .map(|agent| (agent.waiting, (agent.at, agent.spec)))
+        .map(|agent| (agent.waiting, (agent.at, agent.spec, agent.replicas)))
         .unzip();
     let order = order::order(&waiting, findings);
     let mut specs: Vec<_> = specs.into_iter().map(Some).collect();
     let placed = |place: usize| {
-        let (at, spec) = specs.get_mut(place)?.take()?;
+        let (at, spec, replicas) = specs.get_mut(place)?.take()?;
         let (name, spec) = spec?;
         let line = source.place(at.start).line;
-        Some(FleetAgent { name, spec, line })
+        Some(FleetAgent {
+            name,
+            spec,
+            replicas,
+            line,
+        })
     };
     order.into_iter().map(placed).collect()
+}
+
+/// Tells the names that replicas of a group would need and that somebody else in the file has.
+fn tell_taken_names(read: &[agents::Read], lines: &HashMap<&str, u32>, findings: &mut Findings) {
+    let groups: HashMap<&str, u32> = read
+        .iter()
+        .filter_map(|agent| Some((agent.waiting.name.as_str(), agent.replicas.as_ref()?.count)))
+        .collect();
+    if groups.is_empty() {
+        return;
+    }
+    for agent in read {
+        let Some((group, number)) = agent.waiting.name.rsplit_once('-') else {
+            continue;
+        };
+        let plain = !number.starts_with(['0', '+']);
+        let number = number.parse::<u32>().ok().filter(|_| plain);
+        if let (Some(count), Some(number)) = (groups.get(group), number)
+            && number <= *count
+        {
+            let message = format!("`{}` is the name of a replica of group `{group}`", agent.waiting.name);
+            let line = lines.get(group).copied().unwrap_or_default();
+            findings
+                .add(Finding::new(agent.at.clone(), message).help(format!("the group is on line {line}; rename one")));
+        }
+    }
 }
 
 /// FNV-1a over what the fleet is when it is shown.
 fn hash(fleet: &Fleet) -> ContentHash {
     let mut agents: Vec<&FleetAgent> = fleet.agents.iter().collect();
     agents.sort_by(|a, b| a.name.cmp(&b.name));
-    let shown = agents.iter().map(|agent| (&agent.name, agent.spec.redacted()));
+    let shown = agents.iter().map(|agent| {
+        let replicas = agent
+            .replicas
+            .as_ref()
+            .map(|replicas| (replicas.count, &replicas.update));
+        (&agent.name, agent.spec.redacted(), replicas)
+    });
     let parts = std::iter::once(serde_json::to_vec(&(&fleet.namespace, &fleet.daemon)))
         .chain(shown.map(|agent| serde_json::to_vec(&agent)));
     let mut hash: u64 = 0xcbf2_9ce4_8422_2325;

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use clap::{Args, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use stead_model::{AgentRef, Class, Health, Incarnation, Selector, Span, Wanted, profile};
+use stead_model::{AgentName, AgentRef, Class, Health, Incarnation, Selector, Span, Wanted, profile};
 
 use super::Scope;
 
@@ -44,6 +44,12 @@ pub(crate) struct Ps {
     /// Only those of which this is wanted: running, stopped, …
     #[arg(long, value_parser = wanted)]
     pub(crate) intent: Option<Wanted>,
+    /// Only the replicas of this group
+    #[arg(long)]
+    pub(crate) group: Option<AgentName>,
+    /// The groups themselves, instead of agents
+    #[arg(long, conflicts_with_all = ["phase", "health", "class", "intent", "profile", "group"])]
+    pub(crate) groups: bool,
     /// Only those with this lifecycle profile: agent, component
     #[arg(long, value_parser = ["agent", "component"], hide_possible_values = true)]
     pub(crate) profile: Option<String>,
@@ -52,7 +58,7 @@ pub(crate) struct Ps {
 /// The verbs that change agents.
 #[derive(Args, Debug)]
 pub(crate) struct Act {
-    /// Names or ids of agents
+    /// Names or ids of agents and groups
     #[arg(required_unless_present = "selector", conflicts_with = "selector")]
     pub(crate) agent: Vec<AgentRef>,
     /// All with such labels
@@ -67,6 +73,122 @@ pub(crate) struct Act {
     /// How long to wait at most
     #[arg(long, default_value = "2m", requires = "wait")]
     pub(crate) timeout: Span,
+}
+
+/// `stead drain`.
+#[derive(Args, Debug)]
+pub(crate) struct Drain {
+    /// Names or ids of agents and groups
+    #[arg(required_unless_present = "selector", conflicts_with = "selector")]
+    pub(crate) agent: Vec<AgentRef>,
+    /// All with such labels
+    #[arg(short = 'l', long)]
+    pub(crate) selector: Option<Selector>,
+    /// Why, for the history
+    #[arg(long)]
+    pub(crate) reason: Option<String>,
+    /// How long tasks in flight may take; what is left then is stopped with its agent
+    #[arg(long, default_value = "2m")]
+    pub(crate) timeout: Span,
+    /// Return at once instead of waiting until all are down
+    #[arg(long)]
+    pub(crate) no_wait: bool,
+}
+
+/// `stead scale`.
+#[derive(Args, Debug)]
+pub(crate) struct Scale {
+    /// Name or id of the group
+    pub(crate) group: AgentRef,
+    /// How many replicas
+    pub(crate) replicas: u32,
+    /// Why, for the history
+    #[arg(long)]
+    pub(crate) reason: Option<String>,
+    /// Wait until as many are available
+    #[arg(long)]
+    pub(crate) wait: bool,
+    /// How long to wait at most
+    #[arg(long, default_value = "2m", requires = "wait")]
+    pub(crate) timeout: Span,
+}
+
+/// `stead update`.
+#[derive(Args, Debug)]
+pub(crate) struct Update {
+    /// Name or id of the agent or group
+    pub(crate) agent: AgentRef,
+    /// What changes in its spec, as a JSON merge patch, such as '{"command":["web","--v2"]}'
+    #[arg(long, value_name = "JSON", value_parser = patch)]
+    pub(crate) patch: Option<serde_json::Value>,
+    /// Why, for the history
+    #[arg(long)]
+    pub(crate) reason: Option<String>,
+    /// Wait until it is done
+    #[arg(long)]
+    pub(crate) wait: bool,
+    /// How long to wait at most
+    #[arg(long, default_value = "10m", requires = "wait")]
+    pub(crate) timeout: Span,
+}
+
+/// `stead rollout`.
+#[derive(Subcommand, Debug)]
+pub(crate) enum Rollout {
+    /// Show the update under way, or how the last one ended
+    Status(RolloutStatus),
+    /// Show the revisions that are kept
+    History(OneGroup),
+    /// Go back to an earlier revision
+    Undo(Undo),
+}
+
+/// One group.
+#[derive(Args, Debug)]
+pub(crate) struct OneGroup {
+    /// Name or id of the group
+    pub(crate) group: AgentRef,
+}
+
+/// `stead rollout status`.
+#[derive(Args, Debug)]
+pub(crate) struct RolloutStatus {
+    /// Name or id of the group
+    pub(crate) group: AgentRef,
+    /// Go on until it has ended
+    #[arg(short, long)]
+    pub(crate) watch: bool,
+    /// How long to watch at most
+    #[arg(long, default_value = "10m", requires = "watch")]
+    pub(crate) timeout: Span,
+}
+
+/// `stead rollout undo`.
+#[derive(Args, Debug)]
+pub(crate) struct Undo {
+    /// Name or id of the group
+    pub(crate) group: AgentRef,
+    /// Number of the revision [default: the last one that did not fail]
+    #[arg(long, value_name = "REVISION")]
+    pub(crate) to: Option<u32>,
+    /// Why, for the history
+    #[arg(long)]
+    pub(crate) reason: Option<String>,
+    /// Wait until it is done
+    #[arg(long)]
+    pub(crate) wait: bool,
+    /// How long to wait at most
+    #[arg(long, default_value = "10m", requires = "wait")]
+    pub(crate) timeout: Span,
+}
+
+/// A JSON merge patch: an object.
+fn patch(text: &str) -> Result<serde_json::Value, String> {
+    match serde_json::from_str(text) {
+        Ok(patch @ serde_json::Value::Object(_)) => Ok(patch),
+        Ok(_) => Err("a patch is a JSON object".to_owned()),
+        Err(error) => Err(format!("no JSON: {error}")),
+    }
 }
 
 /// `stead history`.
@@ -171,7 +293,7 @@ pub(crate) struct Wait {
     /// All with such labels
     #[arg(short = 'l', long)]
     pub(crate) selector: Option<Selector>,
-    /// phase=NAME, health=NAME, intent=NAME, ready or deleted
+    /// phase=NAME, health=NAME, intent=NAME, ready or deleted; of a group available, rollout or deleted
     #[arg(long = "for", value_name = "CONDITION")]
     pub(crate) goal: Goal,
     /// How long to wait at most
@@ -190,6 +312,10 @@ pub(crate) enum Goal {
     Intent(Wanted),
     /// It takes work.
     Ready,
+    /// As many replicas as are wanted were ready for long enough.
+    Available,
+    /// Its update is done.
+    Rollout,
     /// It is gone.
     Deleted,
 }
@@ -200,11 +326,15 @@ impl FromStr for Goal {
     fn from_str(text: &str) -> Result<Self, String> {
         match text.split_once('=') {
             None if text == "ready" => Ok(Self::Ready),
+            None if text == "available" => Ok(Self::Available),
+            None if text == "rollout" => Ok(Self::Rollout),
             None if text == "deleted" => Ok(Self::Deleted),
             Some(("phase", wanted)) => phase(wanted).map(Self::Phase),
             Some(("health", wanted)) => health(wanted).map(Self::Health),
             Some(("intent", text)) => wanted(text).map(Self::Intent),
-            Some(_) | None => Err("write phase=NAME, health=NAME, intent=NAME, ready or deleted".to_owned()),
+            Some(_) | None => {
+                Err("write phase=NAME, health=NAME, intent=NAME, ready, available, rollout or deleted".to_owned())
+            }
         }
     }
 }

@@ -34,10 +34,16 @@ pub(super) async fn apply(app: &mut App<'_>, apply: &Apply) -> Result<(), Failur
         let namespace: Namespace = app.client.config().await?.namespace.parse().unwrap_or_default();
         let changed = applied.added.iter().chain(&applied.changed);
         let targets = changed.filter_map(|name| name.parse::<AgentRef>().ok());
-        let up = Aim::Up { after: Incarnation(0) };
-        let aims = targets
-            .map(|agent| (Target::new(namespace.clone(), agent), up.clone()))
-            .collect();
+        let mut aims = Vec::new();
+        for agent in targets {
+            let target = Target::new(namespace.clone(), agent);
+            let aim = match app.client.group(&target).await {
+                Ok(group) if group.rollout.is_some() => Aim::Rollout,
+                Ok(_) => Aim::Available,
+                Err(_single) => Aim::Up { after: Incarnation(0) },
+            };
+            aims.push((target, aim));
+        }
         settle(app, aims, apply.timeout).await?;
     }
     Ok(())

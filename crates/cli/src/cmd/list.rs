@@ -9,6 +9,9 @@ use crate::failure::Failure;
 use crate::render::{self, Columns};
 
 pub(super) async fn ps(app: &mut App<'_>, ps: Ps) -> Result<(), Failure> {
+    if ps.groups {
+        return groups(app, &ps).await;
+    }
     let filter = AgentFilter {
         selector: ps.selector.map(|selector| selector.to_string()),
         phase: ps.phase,
@@ -16,6 +19,7 @@ pub(super) async fn ps(app: &mut App<'_>, ps: Ps) -> Result<(), Failure> {
         class: ps.class,
         intent: ps.intent.map(|wanted| wanted.to_string()),
         profile: ps.profile,
+        group: ps.group,
         ..AgentFilter::default()
     };
     let nothing_asked = filter == AgentFilter::default();
@@ -38,6 +42,17 @@ pub(super) async fn ps(app: &mut App<'_>, ps: Ps) -> Result<(), Failure> {
     let now = clock::now();
     app.out
         .show(&agents, |agents, format| render::agents(agents, columns(format), now))
+}
+
+async fn groups(app: &mut App<'_>, ps: &Ps) -> Result<(), Failure> {
+    let groups = app.groups(&ps.scope, ps.selector.as_ref()).await?;
+    if groups.is_empty() && matches!(app.out.format(), Format::Table | Format::Wide) {
+        let hint = "no groups; `replicas` in a fleet file makes one of an agent";
+        return app.out.note(hint);
+    }
+    let now = clock::now();
+    app.out
+        .show(&groups, |groups, format| render::groups(groups, columns(format), now))
 }
 
 pub(super) async fn top(app: &mut App<'_>, top: &Top) -> Result<(), Failure> {

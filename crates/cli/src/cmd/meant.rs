@@ -12,7 +12,7 @@ pub(super) async fn or_another(app: &App<'_>, failure: Failure) -> Failure {
     let unknown = failure
         .problem
         .as_ref()
-        .filter(|problem| problem.code == ProblemCode::UnknownAgent)
+        .filter(|problem| matches!(problem.code, ProblemCode::UnknownAgent | ProblemCode::UnknownGroup))
         .and_then(|problem| problem.detail.split('`').nth(1))
         .map(str::to_owned);
     let Some(name) = unknown else {
@@ -23,14 +23,18 @@ pub(super) async fn or_another(app: &App<'_>, failure: Failure) -> Failure {
     let Ok(agents) = app.list(&everywhere, AgentFilter::default()).await else {
         return failure;
     };
-    if let Some(found) = agents.iter().find(|agent| agent.name.as_str() == name) {
-        return failure.help(format!(
-            "there is one in namespace {}: add `-n {}`",
-            found.namespace, found.namespace
-        ));
+    let groups = app.groups(&everywhere, None).await.unwrap_or_default();
+    let of_groups = groups.iter().map(|group| (&group.namespace, group.name.as_str()));
+    let known: Vec<_> = agents
+        .iter()
+        .map(|agent| (&agent.namespace, agent.name.as_str()))
+        .chain(of_groups)
+        .collect();
+    if let Some((namespace, _)) = known.iter().find(|(_, known)| *known == name) {
+        return failure.help(format!("there is one in namespace {namespace}: add `-n {namespace}`"));
     }
-    let here = agents.iter().filter(|agent| agent.namespace == app.namespace);
-    match nearest(&name, here.map(|agent| agent.name.as_str())) {
+    let here = known.iter().filter(|(namespace, _)| **namespace == app.namespace);
+    match nearest(&name, here.map(|(_, known)| *known)) {
         Some(near) => failure.help(format!("did you mean `{near}`?")),
         None => failure,
     }

@@ -2,8 +2,11 @@
 
 use serde::Serialize;
 use stead_client::{LogItem, LogLine, LogQuery, Output, SpecView, Target, TransitionFilter};
+use stead_model::group::GroupView;
 use stead_model::{AgentView, Condition, ConditionView, Explanation, Health, LifecycleView, Transition, Wanted};
 
+use super::group;
+use super::subject::{Found, Subject, ask};
 use crate::app::App;
 use crate::args::{History, One};
 use crate::clock;
@@ -23,7 +26,10 @@ struct Description {
 const SHORT_HISTORY: u32 = 10;
 
 pub(super) async fn get(app: &mut App<'_>, one: &One) -> Result<(), Failure> {
-    let agent = app.client.agent(&app.target(&one.agent)).await?;
+    let agent = match find(app, one).await? {
+        Found::Agent(agent) => agent,
+        Found::Group(found) => return group::get(app, &found).await,
+    };
     let now = clock::now();
     app.out.show(&agent, |agent, _| render::get(agent, now))
 }
@@ -35,7 +41,10 @@ pub(super) async fn describe(app: &mut App<'_>, one: &One) -> Result<(), Failure
         ..TransitionFilter::default()
     };
     let description = Description {
-        agent: app.client.agent(&target).await?,
+        agent: match find(app, one).await? {
+            Found::Agent(agent) => agent,
+            Found::Group(found) => return group::describe(app, found).await,
+        },
         lifecycle: app.client.lifecycle_of(&target).await?,
         spec: app.client.spec(&target).await?,
         history: app.client.history(&target, &short).await?.items,
@@ -44,6 +53,17 @@ pub(super) async fn describe(app: &mut App<'_>, one: &One) -> Result<(), Failure
     app.out.show(&description, |all, _| {
         render::describe(&all.agent, &all.lifecycle, &all.spec, &all.history, now)
     })
+}
+
+/// The agent or group of a name.
+async fn find(app: &App<'_>, one: &One) -> Result<Found<AgentView, GroupView>, Failure> {
+    let subject = Subject::Named(app.target(&one.agent));
+    let found = ask(
+        &subject,
+        async |target| app.client.agent(target).await,
+        async |target| app.client.group(target).await,
+    );
+    Ok(found.await?)
 }
 
 /// The explanation with what was printed last, where something failed.
@@ -57,7 +77,16 @@ struct Why {
 
 pub(super) async fn why(app: &mut App<'_>, one: &One) -> Result<(), Failure> {
     let target = app.target(&one.agent);
-    let explanation = app.client.why(&target).await?;
+    let subject = Subject::Named(target.clone());
+    let found = ask(
+        &subject,
+        async |target| app.client.why(target).await,
+        async |target| app.client.group(target).await,
+    );
+    let explanation = match found.await? {
+        Found::Agent(explanation) => explanation,
+        Found::Group(found) => return group::why(app, found).await,
+    };
     let last_output = if failed(&explanation) {
         last_output(app, &target).await
     } else {

@@ -24,6 +24,10 @@ pub(crate) fn agents(agents: &[AgentView], wide: Columns, now: Wall) -> String {
     let first = agents.first().map(|agent| &agent.namespace);
     let several = agents.iter().any(|agent| Some(&agent.namespace) != first);
     let mut headings = vec!["NAME", "PHASE", "HEALTH", "READY", "RESTARTS", "SINCE"];
+    let grouped = agents.iter().any(|agent| agent.group.is_some());
+    if grouped {
+        headings.insert(1, "GROUP");
+    }
     if several {
         headings.insert(0, "NAMESPACE");
     }
@@ -33,17 +37,30 @@ pub(crate) fn agents(agents: &[AgentView], wide: Columns, now: Wall) -> String {
             "WANTED", "PID", "RUN", "TASKS", "TYPE", "PROFILE", "ID", "LABELS", "STATUS",
         ]),
     }
-    let rows: Vec<_> = agents.iter().map(|agent| row(agent, several, wide, now)).collect();
+    let rows: Vec<_> = agents
+        .iter()
+        .map(|agent| row(agent, Extra { several, grouped }, wide, now))
+        .collect();
     table(&headings, &rows)
 }
 
-fn row(agent: &AgentView, several: bool, wide: Columns, now: Wall) -> Vec<Cell> {
+/// Columns that are there where they tell agents apart.
+#[derive(Clone, Copy)]
+struct Extra {
+    several: bool,
+    grouped: bool,
+}
+
+fn row(agent: &AgentView, extra: Extra, wide: Columns, now: Wall) -> Vec<Cell> {
     let mut row = Vec::new();
-    if several {
+    if extra.several {
         row.push(Cell::plain(agent.namespace.as_str()));
     }
+    row.push(Cell::plain(agent.name.as_str()));
+    if extra.grouped {
+        row.push(Cell::plain(agent.group.as_ref().map_or("-", |group| group.as_str())));
+    }
     row.extend([
-        Cell::plain(agent.name.as_str()),
         paint::phase(&agent.profile, &agent.phase),
         paint::health(agent.health),
         if agent.ready {

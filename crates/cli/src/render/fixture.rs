@@ -1,5 +1,6 @@
 //! An agent and its story, for tests of what is shown.
 
+use stead_model::group::{GroupPhase, GroupView, RolloutState, RolloutView, UpdateSpec};
 use stead_model::{AgentView, Condition, ConditionView, Evidence, Health, Incarnation, Revision, Wall, Wanted};
 
 /// When the tests look.
@@ -45,5 +46,41 @@ pub(crate) fn agent(name: &str) -> AgentView {
             detail: "pid 4711 started".into(),
         }],
         next: None,
+    }
+}
+
+/// A group of three that was updated a while ago.
+pub(crate) fn group_view(name: &str) -> GroupView {
+    GroupView {
+        id: stead_model::AgentId::from_bits(0x0123_4567_89ab_cdee),
+        name: name.parse().unwrap(),
+        namespace: stead_model::Namespace::default(),
+        phase: GroupPhase::Online,
+        summary: format!("{name} is online: 3 of 3 available"),
+        intent: Wanted::Running,
+        replicas: 3,
+        present: 3,
+        ready: 3,
+        available: 3,
+        updated: 3,
+        pause: None,
+        revision: Revision(9),
+        spec_revision: 2,
+        good_revision: 2,
+        update: UpdateSpec::default(),
+        labels: [("team".to_owned(), "red".to_owned())].into(),
+        rollout: Some(RolloutView {
+            state: RolloutState::Completed,
+            from: 1,
+            to: 2,
+            began: ago(120),
+            ended: Some(ago(60)),
+            deadline: None,
+            actor: "ann".into(),
+            why: None,
+        }),
+        members: ["1", "2", "3"]
+            .map(|number| format!("{name}-{number}").parse().unwrap())
+            .into(),
     }
 }

@@ -16,7 +16,14 @@ pub(crate) fn applied(applied: &Applied) -> String {
     ];
     for (sign, what, style, names) in groups {
         for name in names {
-            let later = if applied.pending_restart.contains(name) {
+            let is_in = |names: &[String]| names.contains(name);
+            let later = if is_in(&applied.rolled_out) {
+                ", brought to one replica after the other"
+            } else if is_in(&applied.scaled) {
+                ", in its replicas alone"
+            } else if is_in(&applied.remade) {
+                ": removed and made anew, since an agent and a group are two things"
+            } else if is_in(&applied.pending_restart) {
                 ", in force at its next restart"
             } else {
                 ""

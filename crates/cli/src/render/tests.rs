@@ -3,13 +3,14 @@
 use insta::assert_snapshot;
 use stead_client::{Applied, DaemonView, PartState, SpecView, StatusView};
 use stead_daemon::config::Fleet;
+use stead_model::group::{GroupPhase, RevisionView, RolloutState, RolloutView};
 use stead_model::spec::{RestartPolicy, SpecForm};
 use stead_model::{
     Condition, ConditionView, Evidence, Exit as ProcessExit, Explanation, Health, Incarnation, Intent, LastExit,
     NextStep, Problem, ProblemCode, Reason, RestartBudget, Sequence, Span, Summary, Transition, Wanted,
 };
 
-use super::fixture::{NOW, agent, ago};
+use super::fixture::{NOW, agent, ago, group_view};
 use super::*;
 
 fn shown(text: &str) -> String {
@@ -220,12 +221,77 @@ fn what_a_fleet_file_changes_is_told_by_name() {
         removed: vec!["old".into()],
         unchanged: vec!["db".into()],
         pending_restart: vec!["web-1".into()],
+        ..Applied::default()
     };
     let nothing = Applied {
         unchanged: vec!["db".into(), "web".into()],
         ..Applied::default()
     };
     assert_snapshot!(shown(&(applied(&diff) + "\n" + &applied(&nothing))));
+}
+
+#[test]
+fn what_a_fleet_file_changes_of_groups_says_what_becomes_of_their_replicas() {
+    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    let diff = Applied {
+        changed: names(&["web", "api", "db"]),
+        rolled_out: names(&["web"]),
+        scaled: names(&["api"]),
+        remade: names(&["db"]),
+        ..Applied::default()
+    };
+    assert_snapshot!(shown(&applied(&diff)));
+}
+
+/// A group that stands as well as it can, and one whose update was taken back.
+fn two_groups() -> Vec<stead_model::group::GroupView> {
+    let good = group_view("web");
+    let mut bad = group_view("api");
+    bad.phase = GroupPhase::Degraded;
+    (bad.ready, bad.available, bad.spec_revision) = (2, 2, 1);
+    bad.good_revision = 1;
+    bad.rollout = bad.rollout.map(|rollout| RolloutView {
+        state: RolloutState::RolledBack,
+        ended: Some(ago(30)),
+        why: Some("api-1 failed with it".into()),
+        ..rollout
+    });
+    vec![bad, good]
+}
+
+#[test]
+fn groups_are_told_with_their_counts_and_how_their_last_update_ended() {
+    let groups_ = two_groups();
+    let few = groups(&groups_, Columns::Few, NOW);
+    let all = groups(&groups_, Columns::All, NOW);
+    assert_snapshot!(shown(&format!("{few}\n{all}\n{}", group(&groups_[0], NOW))));
+}
+
+#[test]
+fn an_update_is_told_with_its_end_and_the_revisions_to_go_back_to() {
+    let groups = two_groups();
+    let revision = |number: u32, failed: bool| RevisionView {
+        number,
+        actor: "ann".into(),
+        at: ago(i64::from(600 - 100 * number)),
+        reason: (number == 2).then(|| "new certificate".to_owned()),
+        failed,
+    };
+    let kept = [revision(1, false), revision(2, true)];
+    assert_snapshot!(shown(&format!(
+        "{}\n{}\n{}\n{}",
+        rollout(&groups[1], NOW),
+        rollout(&groups[0], NOW),
+        revisions(&groups[0], &kept, NOW),
+        why_group(&groups[0], &[fleet().remove(0)], NOW)
+    )));
+}
+
+#[test]
+fn replicas_are_listed_with_their_group() {
+    let mut agents_ = fleet();
+    agents_[3].group = Some("web".parse().unwrap());
+    assert_snapshot!(shown(&agents(&agents_, Columns::Few, NOW)));
 }
 
 #[test]

@@ -93,6 +93,10 @@ fn one(name: &str) -> Response {
     }
 }
 
+async fn no_group(Path(name): Path<String>) -> Response {
+    problem(ProblemCode::UnknownGroup, &format!("there is no group `{name}`"))
+}
+
 fn routes() -> Router {
     // Looked at for the third time, it is gone.
     let looks = Arc::new(AtomicU32::new(0));
@@ -122,6 +126,12 @@ fn routes() -> Router {
         .route("/health/live", get(|| async { Json(json!({ "status": "live" })) }))
         .route("/api/v1/agents", get(list))
         .route("/api/v1/components", get(none))
+        .route("/api/v1/groups", get(none))
+        .route("/api/v1/groups/{group}", get(no_group).delete(no_group))
+        .route(
+            "/api/v1/groups/{group}/lifecycle/{verb}",
+            post(|Path((name, _)): Path<(String, String)>| no_group(Path(name))),
+        )
         .route("/api/v1/agents/fading", get(fading))
         .route(
             "/api/v1/agents/{agent}",

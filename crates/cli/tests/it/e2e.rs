@@ -7,6 +7,7 @@ mod damage;
 mod database;
 mod disk;
 mod fleet;
+mod groups;
 mod http;
 mod keys;
 mod load;

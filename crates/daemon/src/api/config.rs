@@ -86,6 +86,12 @@ pub struct ConfigApplied {
     pub added: Vec<AgentName>,
     /// Told to be something else.
     pub changed: Vec<AgentName>,
+    /// Those of the changed ones that are groups and whose new template reaches the replicas one after the other.
+    pub rolled_out: Vec<AgentName>,
+    /// Those of the changed ones that are groups and have another number of replicas, or other rules for updates.
+    pub scaled: Vec<AgentName>,
+    /// Those of the changed ones that were an agent and are a group now, or the other way round: removed, and made anew.
+    pub remade: Vec<AgentName>,
     /// Deleted.
     pub removed: Vec<AgentName>,
     /// Left alone.

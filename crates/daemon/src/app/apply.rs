@@ -1,6 +1,8 @@
 //! A fleet file against what is registered: new agents are registered, changed ones told, missing ones removed.
 
-use std::collections::BTreeSet;
+mod groups;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +16,7 @@ use stead_model::{
 use super::check_limits;
 use crate::api::{ApplyMode, ConfigApplied, ConfigCheck, ConfigDoor, ConfigFault, ConfigView, FleetText};
 use crate::clock::Clock;
-use crate::config::{Fleet, FleetAgent};
+use crate::config::{Fleet, FleetAgent, Replicas};
 use crate::handle::Handle;
 
 /// The label of agents that a fleet file owns; one that is no longer in the file is removed.
@@ -29,7 +31,7 @@ const LONGEST_REMOVAL: Duration = Duration::from_secs(60);
 /// The configuration in force and the way to change it.
 #[derive(Debug)]
 pub(super) struct Config {
-    handle: Handle,
+    pub(super) handle: Handle,
     clock: Clock,
     view: ArcSwap<ConfigView>,
     /// One change of the configuration at a time.
@@ -38,11 +40,49 @@ pub(super) struct Config {
 
 /// What becomes of one agent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Fate {
+pub(super) enum Fate {
     Added,
     Changed,
+    /// Another template is brought to the replicas of a group, one after the other.
+    RolledOut,
+    /// A group has another number of replicas, or other rules for its updates.
+    Scaled,
+    /// An agent becomes a group or a group an agent: it is removed and made anew.
+    Remade,
     Unchanged,
     Removed,
+}
+
+/// What a name is of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Kind {
+    Agent,
+    Group,
+}
+
+impl Fate {
+    /// Whether what was there goes on as something else.
+    const fn changes(self) -> bool {
+        match self {
+            Self::Changed | Self::RolledOut | Self::Scaled | Self::Remade => true,
+            Self::Added | Self::Unchanged | Self::Removed => false,
+        }
+    }
+}
+
+/// How many processes an agent or group of the file may have at once.
+fn processes(agent: &FleetAgent) -> usize {
+    let count = |replicas: &Replicas| {
+        let most = replicas
+            .count
+            .saturating_add(replicas.update.max_surge.ceil_of(replicas.count));
+        usize::try_from(most).unwrap_or(usize::MAX)
+    };
+    agent.replicas.as_ref().map_or(1, count)
+}
+
+fn is_owned(labels: &BTreeMap<String, String>) -> bool {
+    labels.get(OWNED.0).is_some_and(|owner| owner == OWNED.1)
 }
 
 impl Config {
@@ -60,21 +100,31 @@ impl Config {
             .agents
             .iter()
             .filter(|agent| matches!(agent.spec.driver, stead_model::Driver::Process(_)))
-            .count();
+            .map(processes)
+            .sum();
         check_limits(processes).map_err(|error| Problem::new(ProblemCode::LimitReached, error.to_string()))?;
         let _turn = self.turn.lock().await;
         let named: BTreeSet<&AgentName> = fleet.agents.iter().map(|agent| &agent.name).collect();
         let mut gone = Vec::new();
         self.handle.views().each(|view| {
-            let owned = view.labels.get(OWNED.0).is_some_and(|owner| owner == OWNED.1);
-            if owned
+            if is_owned(&view.labels)
+                && view.group.is_none()
                 && view.namespace == fleet.namespace
                 && view.intent != Wanted::Deleted
                 && !named.contains(&view.name)
             {
-                gone.push(view.name.clone());
+                gone.push((view.name.clone(), Kind::Agent));
             }
         });
+        for view in self.handle.views().groups() {
+            if is_owned(&view.labels)
+                && view.namespace == fleet.namespace
+                && view.intent != Wanted::Deleted
+                && !named.contains(&view.name)
+            {
+                gone.push((view.name.clone(), Kind::Group));
+            }
+        }
         if fleet.agents.is_empty() && !gone.is_empty() {
             let detail = format!(
                 "the file names no agent, so all {} that it named before would be removed; if that is meant, `stead delete` them",
@@ -86,16 +136,10 @@ impl Config {
         let settle = |agent| self.settle(namespace, agent, mode, &origin).boxed();
         let kept: Vec<_> = fleet.agents.iter().map(settle).collect();
         let mut fates: Vec<(AgentName, Fate)> = stream::iter(kept).buffered(AT_ONCE).try_collect().await?;
-        for name in gone {
+        for (name, kind) in gone {
             if mode == ApplyMode::Apply {
-                self.ask(
-                    namespace,
-                    &name,
-                    Request::Want(Wanted::Deleted),
-                    "no longer in the fleet file",
-                    &origin,
-                )
-                .await?;
+                self.remove(namespace, &name, kind, "no longer in the fleet file", &origin)
+                    .await?;
             }
             fates.push((name, Fate::Removed));
         }
@@ -123,6 +167,15 @@ impl Config {
         spec.labels.insert(OWNED.0.into(), OWNED.1.into());
         let name = &agent.name;
         self.until_gone(namespace, name).await?;
+        if let Some(replicas) = &agent.replicas {
+            let fate = self
+                .settle_group(namespace, name, replicas.of(spec), mode, origin)
+                .await?;
+            return Ok((name.clone(), fate));
+        }
+        if let Some(fate) = self.replace_group(namespace, name, &spec, mode, origin).await? {
+            return Ok((name.clone(), fate));
+        }
         let known = self.handle.spec(namespace.clone(), AgentRef::Name(name.clone())).await;
         let fate = match known {
             Err(problem) if problem.code == ProblemCode::UnknownAgent => {
@@ -142,12 +195,16 @@ impl Config {
     }
 
     /// Waits for the end of an agent of that name that is being removed: what the file names is a new one.
-    async fn until_gone(&self, namespace: &Namespace, name: &AgentName) -> Result<(), Problem> {
+    pub(super) async fn until_gone(&self, namespace: &Namespace, name: &AgentName) -> Result<(), Problem> {
         let mut commits = self.handle.committed();
         let agent = AgentRef::Name(name.clone());
         let leaving = || {
-            let view = self.handle.views().get(namespace, &agent);
+            let views = self.handle.views();
+            let view = views.get(namespace, &agent);
             view.is_some_and(|view| view.intent == Wanted::Deleted)
+                || views
+                    .group(namespace, &agent)
+                    .is_some_and(|view| view.intent == Wanted::Deleted)
         };
         let gone = async { while leaving() && commits.changed().await.is_ok() {} };
         tokio::time::timeout(LONGEST_REMOVAL, gone).await.map_err(|_late| {
@@ -186,7 +243,7 @@ impl Config {
         Ok(fate)
     }
 
-    async fn ask(
+    pub(super) async fn ask(
         &self,
         namespace: &Namespace,
         name: &AgentName,
@@ -224,7 +281,14 @@ impl Config {
         };
         ConfigApplied {
             added: of(Fate::Added),
-            changed: of(Fate::Changed),
+            changed: fates
+                .iter()
+                .filter(|(_, fate)| fate.changes())
+                .map(|(name, _)| name.clone())
+                .collect(),
+            rolled_out: of(Fate::RolledOut),
+            scaled: of(Fate::Scaled),
+            remade: of(Fate::Remade),
             removed: of(Fate::Removed),
             unchanged: of(Fate::Unchanged),
             pending_restart: fates

@@ -8,6 +8,7 @@ use stead_model::{AgentName, AgentSpec, Driver};
 use super::diagnostic::{Finding, Findings};
 use super::form::OWN;
 use super::order::Waiting;
+use super::replicas::{self, Replicas};
 use super::source::Bounds;
 use super::suggest::{listed, nearest};
 use super::tree::{Entry, Node, Value};
@@ -35,6 +36,8 @@ pub(super) struct Read {
     pub(super) at: Bounds,
     pub(super) waiting: Waiting,
     pub(super) spec: Option<(AgentName, AgentSpec)>,
+    /// What makes it a group, if it is one.
+    pub(super) replicas: Option<Replicas>,
 }
 
 /// Checks `[defaults]` by themselves, whether or not an agent takes them, and leaves in them what is fine.
@@ -106,6 +109,7 @@ fn read(mut entry: Entry, kind: Kind, defaults: Option<&Node>, folder: &Path, fi
         merge::merge(&mut entry.node, &entry.key, defaults);
     }
     profile_of(&mut entry, kind, findings);
+    let replicas = replicas::take(&mut entry, kind, findings);
     let waiting = waiting(&entry);
     let spec = de::read::<AgentSpec>(&mut entry.node, &entry.key_at, findings);
     let spec = name.zip(spec).map(|(name, spec)| {
@@ -122,6 +126,7 @@ fn read(mut entry: Entry, kind: Kind, defaults: Option<&Node>, folder: &Path, fi
         at: entry.key_at,
         waiting,
         spec,
+        replicas,
     }
 }
 

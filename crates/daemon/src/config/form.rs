@@ -9,6 +9,8 @@ use serde_json::Value as Json;
 use stead_model::spec::SpecForm;
 use stead_model::{AgentName, Namespace};
 
+use super::replicas::ReplicasForm;
+
 /// A fleet: agents and components with what they share, and settings of the daemon that runs them.
 #[derive(Debug, JsonSchema)]
 #[schemars(deny_unknown_fields, rename = "Fleet")]
@@ -24,7 +26,8 @@ pub(super) struct FleetForm {
     #[schemars(default)]
     #[expect(dead_code, reason = "as above")]
     daemon: DaemonSettings,
-    /// What every agent and component has unless it says otherwise: any key of theirs except `command` and `profile`.
+    /// What every agent and component has unless it says otherwise: any key of theirs except `command`, `profile`,
+    /// `replicas` and `update`.
     #[schemars(default)]
     #[expect(dead_code, reason = "as above")]
     defaults: Option<SpecForm>,
@@ -42,7 +45,7 @@ pub(super) struct FleetForm {
 pub(super) const TOP: [&str; 5] = ["namespace", "daemon", "defaults", "agents", "components"];
 
 /// What `[defaults]` may not hold: each agent has its own.
-pub(super) const OWN: [&str; 2] = ["command", "profile"];
+pub(super) const OWN: [&str; 4] = ["command", "profile", "replicas", "update"];
 
 /// Settings of the daemon in a fleet file.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -70,8 +73,19 @@ pub fn fleet_schema() -> Json {
         .cloned()
         .map(without_own)
         .unwrap_or_default();
+    let agent = schema
+        .pointer("/$defs/SpecForm")
+        .cloned()
+        .map(|shape| with_replicas(shape, &mut schema))
+        .unwrap_or_default();
     if let Some(Json::Object(known)) = schema.pointer_mut("/$defs") {
         known.insert("Defaults".to_owned(), defaults);
+        known.insert("Agent".to_owned(), agent);
+    }
+    if let Some(Json::Object(names)) = schema.pointer_mut("/properties/agents/patternProperties") {
+        for reference in names.values_mut() {
+            *reference = serde_json::json!({ "$ref": "#/$defs/Agent" });
+        }
     }
     if let Some(Json::Object(property)) = schema.pointer_mut("/properties/defaults") {
         property.remove("anyOf");
@@ -91,6 +105,23 @@ pub fn fleet_schema() -> Json {
 fn without_own(mut shape: Json) -> Json {
     if let Some(Json::Object(keys)) = shape.pointer_mut("/properties") {
         keys.retain(|key, _| !OWN.contains(&key.as_str()));
+    }
+    shape
+}
+
+/// The shape of an agent with what makes a group of it; what that refers to is added to the schema.
+fn with_replicas(mut shape: Json, schema: &mut Json) -> Json {
+    let mut keys = schemars::schema_for!(ReplicasForm).to_value();
+    if let (Some(Json::Object(known)), Some(Json::Object(more))) =
+        (schema.pointer_mut("/$defs"), keys.pointer_mut("/$defs").map(Json::take))
+    {
+        known.extend(more);
+    }
+    if let (Some(Json::Object(shape)), Some(Json::Object(more))) = (
+        shape.pointer_mut("/properties"),
+        keys.pointer_mut("/properties").map(Json::take),
+    ) {
+        shape.extend(more);
     }
     shape
 }

@@ -1,5 +1,6 @@
 mod bounds;
 mod examples;
+mod replicas;
 mod schema;
 
 use std::path::PathBuf;

@@ -28,7 +28,7 @@ const REFUSED: &[Refused] = &[
     ("POST", "/api/v1/agents/web/lifecycle/explode", "", 404, "not-found", "`terminate`"),
     ("POST", "/api/v1/agents/web/lifecycle/scale", "", 400, "invalid-request", "`replicas` is missing"),
     ("POST", "/api/v1/agents/web/lifecycle/stop", r#"{"timeout":"5s"}"#, 400, "invalid-request", "`drain` alone"),
-    ("POST", "/api/v1/agents:batch", r#"{"verb":"scale","selector":"a"}"#, 400, "invalid-request", "unknown variant"),
+    ("POST", "/api/v1/agents:batch", r#"{"verb":"scale","selector":"a"}"#, 400, "invalid-request", "unknown value `scale`"),
     ("POST", "/api/v1/agents/web/tasks/steal", r#"{"task":"t"}"#, 404, "not-found", "`assign`"),
     // The query.
     ("GET", "/api/v1/agents?limt=5", "", 400, "invalid-request", "did you mean `limit`"),

@@ -1,0 +1,159 @@
+//! Groups of a fleet file: made, scaled, rolled out; what becomes of an agent that is one from now on, and back.
+
+use stead_model::group::{GroupCommand, GroupRequest, GroupSpec};
+use stead_model::{AgentName, AgentRef, AgentSpec, Namespace, Origin, Problem, ProblemCode, Refusal, Request, Wanted};
+
+use super::{Config, Fate, Kind, is_owned};
+use crate::api::ApplyMode;
+
+impl Config {
+    /// Makes one group what the file says.
+    pub(super) async fn settle_group(
+        &self,
+        namespace: &Namespace,
+        name: &AgentName,
+        spec: GroupSpec,
+        mode: ApplyMode,
+        origin: &Origin,
+    ) -> Result<Fate, Problem> {
+        let reference = AgentRef::Name(name.clone());
+        let known = self.handle.group_spec(namespace.clone(), reference.clone()).await;
+        match known {
+            Ok((_, _, present)) => {
+                let fate = if present.template != spec.template {
+                    Fate::RolledOut
+                } else if present != spec {
+                    Fate::Scaled
+                } else {
+                    return Ok(Fate::Unchanged);
+                };
+                let request = GroupRequest::Respec { spec: Box::new(spec) };
+                self.ask_group(namespace, name, request, "changed in the fleet file", mode, origin)
+                    .await?;
+                return Ok(fate);
+            }
+            Err(problem) if problem.code == ProblemCode::UnknownGroup => {}
+            Err(problem) => return Err(problem),
+        }
+        let fate = match self.handle.views().get(namespace, &reference) {
+            Some(agent) => {
+                let ours = is_owned(&agent.labels) && agent.group.is_none();
+                self.remove_first(namespace, (name, agent.id, ours), Kind::Agent, mode, origin)
+                    .await?;
+                Fate::Remade
+            }
+            None => Fate::Added,
+        };
+        let request = GroupRequest::Create {
+            spec: Box::new(spec),
+            wanted: Wanted::Running,
+        };
+        self.ask_group(namespace, name, request, "in the fleet file", mode, origin)
+            .await?;
+        Ok(fate)
+    }
+
+    /// Makes an agent of what is a group; nothing where there is no such group.
+    pub(super) async fn replace_group(
+        &self,
+        namespace: &Namespace,
+        name: &AgentName,
+        spec: &AgentSpec,
+        mode: ApplyMode,
+        origin: &Origin,
+    ) -> Result<Option<Fate>, Problem> {
+        let Some(group) = self.handle.views().group(namespace, &AgentRef::Name(name.clone())) else {
+            return Ok(None);
+        };
+        let ours = is_owned(&group.labels);
+        self.remove_first(namespace, (name, group.id, ours), Kind::Group, mode, origin)
+            .await?;
+        if mode == ApplyMode::Apply {
+            let request = Request::Register {
+                spec: Box::new(spec.clone()),
+                wanted: Wanted::Running,
+            };
+            self.ask(namespace, name, request, "in the fleet file", origin).await?;
+        }
+        Ok(Some(Fate::Remade))
+    }
+
+    /// Has an agent or a group stopped and gone.
+    pub(super) async fn remove(
+        &self,
+        namespace: &Namespace,
+        name: &AgentName,
+        kind: Kind,
+        why: &str,
+        origin: &Origin,
+    ) -> Result<(), Problem> {
+        match kind {
+            Kind::Agent => {
+                let request = Request::Want(Wanted::Deleted);
+                self.ask(namespace, name, request, why, origin).await.map(drop)
+            }
+            Kind::Group => {
+                let request = GroupRequest::Want(Wanted::Deleted);
+                self.ask_group(namespace, name, request, why, ApplyMode::Apply, origin)
+                    .await
+            }
+        }
+    }
+
+    /// Makes room for what the file has under a name; what is not of a fleet file is not touched.
+    async fn remove_first(
+        &self,
+        namespace: &Namespace,
+        (name, id, ours): (&AgentName, stead_model::AgentId, bool),
+        kind: Kind,
+        mode: ApplyMode,
+        origin: &Origin,
+    ) -> Result<(), Problem> {
+        if !ours {
+            let name = name.clone();
+            return Err(Refusal::Duplicate { name, id }.into());
+        }
+        if mode == ApplyMode::DryRun {
+            return Ok(());
+        }
+        self.remove(
+            namespace,
+            name,
+            kind,
+            "something else in the fleet file from now on",
+            origin,
+        )
+        .await?;
+        self.until_gone(namespace, name).await
+    }
+
+    async fn ask_group(
+        &self,
+        namespace: &Namespace,
+        name: &AgentName,
+        request: GroupRequest,
+        why: &str,
+        mode: ApplyMode,
+        origin: &Origin,
+    ) -> Result<(), Problem> {
+        if mode == ApplyMode::DryRun {
+            return Ok(());
+        }
+        let command = GroupCommand {
+            origin: origin.clone(),
+            namespace: namespace.clone(),
+            group: AgentRef::Name(name.clone()),
+            expected: None,
+            idempotency: None,
+            reason: Some(why.to_owned()),
+            request,
+        };
+        match self.handle.group(command).await {
+            Ok(_answer) => Ok(()),
+            Err(problem) => Err(Problem {
+                detail: format!("{name}: {}", problem.detail),
+                ..problem
+            }),
+        }
+    }
+}
