@@ -5,6 +5,8 @@ mod changes;
 #[cfg(test)]
 mod daemons;
 #[cfg(test)]
+mod groups;
+#[cfg(test)]
 mod reads;
 #[cfg(test)]
 mod streams;
