@@ -75,8 +75,7 @@ pub(crate) async fn settle(app: &App<'_>, mut open: Vec<(Target, Aim)>, limit: S
                         board.now(&name, &state);
                         still_open.push((target.clone(), aim.clone()));
                     }
-                    Stand::Lost(why) if why.starts_with(&name) => lost.push(why),
-                    Stand::Lost(why) => lost.push(format!("{name}: {why}")),
+                    Stand::Lost(why) => lost.push((name, why)),
                 }
             }
         }
@@ -91,8 +90,11 @@ pub(crate) async fn settle(app: &App<'_>, mut open: Vec<(Target, Aim)>, limit: S
     }
     match lost.as_slice() {
         [] => Ok(()),
-        [one] => Err(Failure::new(one.as_str()).help("`stead why AGENT` says more")),
-        many => Err(Failure::new(many.join("\n  ")).help("`stead why AGENT` says more")),
+        [(name, why)] => Err(Failure::new(format!("{name}: {why}")).help(format!("`stead why {name}` says more"))),
+        many => {
+            let told: Vec<_> = many.iter().map(|(name, why)| format!("{name}: {why}")).collect();
+            Err(Failure::new(told.join("\n  ")).help("`stead why AGENT` says more"))
+        }
     }
 }
 
@@ -164,13 +166,13 @@ fn stand_of_group(view: &GroupView, aim: &Aim) -> Stand {
         .as_ref()
         .is_some_and(|rollout| matches!(rollout.state, RolloutState::Rolling | RolloutState::RollingBack));
     match (aim, group::failed(view)) {
-        (Aim::Rollout, Some(failure)) => Stand::Lost(failure.message),
+        (Aim::Rollout, Some(why)) => Stand::Lost(why),
         (Aim::Rollout, None) if !rolls => Stand::Reached,
         (Aim::Available, _) if !rolls && view.available >= view.replicas && view.present == view.replicas => {
             Stand::Reached
         }
         (Aim::Available, _) if view.intent != Wanted::Running => {
-            Stand::Lost(format!("{}: its replicas are wanted {}", view.name, view.intent))
+            Stand::Lost(format!("its replicas are wanted {}", view.intent))
         }
         _ => Stand::Underway,
     }

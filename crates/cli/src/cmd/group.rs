@@ -44,11 +44,17 @@ async fn status(app: &mut App<'_>, asked: &RolloutStatus) -> Result<(), Failure>
     let now = clock::now();
     app.out.show(&status, |status, _| render::rollout(&status.group, now))?;
     watched?;
-    failed(&status.group).map_or(Ok(()), Err)
+    match failed(&status.group) {
+        Some(why) => Err(Failure::new(format!("{}: {why}", status.group.name)).help(format!(
+            "`stead rollout history {}` shows all revisions",
+            status.group.name
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// That its last update failed, and why.
-pub(crate) fn failed(group: &GroupView) -> Option<Failure> {
+pub(crate) fn failed(group: &GroupView) -> Option<String> {
     let rollout = group.rollout.as_ref()?;
     let word = match rollout.state {
         RolloutState::RolledBack => "was taken back",
@@ -58,8 +64,7 @@ pub(crate) fn failed(group: &GroupView) -> Option<Failure> {
         }
     };
     let why = rollout.why.as_deref().unwrap_or("nobody said why");
-    let message = format!("{}: the update to revision {} {word}: {why}", group.name, rollout.to);
-    Some(Failure::new(message).help(format!("`stead rollout history {}` shows all revisions", group.name)))
+    Some(format!("the update to revision {} {word}: {why}", rollout.to))
 }
 
 /// A group with its replicas, for programs.
