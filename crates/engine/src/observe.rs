@@ -145,6 +145,11 @@ pub(crate) fn alive(step: &mut Step, record: &mut Record, process: ProcessIdenti
         instance.process = Some(process);
     }
     step.touch();
+    look(step, record);
+}
+
+/// Has its process looked at, where it has probes.
+pub(crate) fn look(step: &mut Step, record: &Record) {
     if let (Some(instance), Some(process)) = (record.instance_id(), record.process())
         && record.spec.probes != stead_model::spec::Probes::default()
     {

@@ -1,5 +1,6 @@
 //! All processes of an instance: its cgroup, or else its session and whoever carries its mark.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -86,8 +87,12 @@ impl Tree {
                 return u32::try_from(count).unwrap_or(u32::MAX);
             }
         }
+        self.signal_each(self.processes(), signal)
+    }
+
+    fn signal_each(&self, pids: Vec<i32>, signal: Signal) -> u32 {
         let mut count = 0;
-        for pid in self.processes() {
+        for pid in pids {
             // Between the look and the open the pid may have become another's: it must belong here afterwards.
             let Ok(Some(pidfd)) = open_pid(pid) else { continue };
             if self.owns(pid) && pidfd_send_signal(&pidfd, signal).is_ok() {
@@ -117,13 +122,37 @@ impl Tree {
     pub(crate) fn freeze(&self, frozen: bool) -> io::Result<()> {
         match &self.cgroup {
             Some(path) => cgroup::freeze(path, frozen),
+            None if frozen => {
+                self.stop();
+                Ok(())
+            }
             None => {
-                self.signal(if frozen { Signal::STOP } else { Signal::CONT });
+                self.signal(Signal::CONT);
                 Ok(())
             }
         }
     }
+
+    /// Stops every process, those that are born meanwhile included: looks until a look finds nobody new.
+    fn stop(&self) {
+        let mut stopped = BTreeSet::new();
+        for _ in 0..MOST_LOOKS {
+            let new: Vec<i32> = self
+                .processes()
+                .into_iter()
+                .filter(|pid| stopped.insert(*pid))
+                .collect();
+            if new.is_empty() {
+                return;
+            }
+            self.signal_each(new, Signal::STOP);
+        }
+    }
 }
+
+/// How often a tree is looked at for those who were born while it is stopped. One that is stopped bears nobody, so the second look finds
+/// nobody new unless the tree is a fork bomb.
+const MOST_LOOKS: usize = 32;
 
 /// Who carries a `STEAD_INSTANCE`, by pid.
 pub(crate) fn marked() -> Vec<(i32, String)> {

@@ -11,6 +11,7 @@ mod groups;
 mod http;
 mod keys;
 mod load;
+mod pausing;
 mod procs;
 mod skip;
 mod starts;

@@ -160,6 +160,10 @@ impl Driver for ProcessDriver {
                 self.order(About::Ending(instance), request);
             }
             Order::Freeze { instance, frozen } => {
+                if frozen {
+                    // It could answer nothing, and an answer that comes late would be held against it.
+                    self.prober.unwatch(instance);
+                }
                 self.ask(if frozen {
                     Request::Freeze { instance }
                 } else {

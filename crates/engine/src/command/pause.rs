@@ -6,6 +6,7 @@ use core::time::Duration;
 use stead_model::{Driver, Order, Outcome, Pause, PauseMode, Refusal, Role, Span, Wanted};
 
 use super::{intend, want};
+use crate::observe::look;
 use crate::plan::plan;
 use crate::record::{Record, Timer};
 use crate::step::Step;
@@ -79,11 +80,14 @@ pub(crate) fn chill(step: &mut Step, record: &mut Record) {
     }
 }
 
-/// Orders a freeze, or its end. Twice is once.
+/// Orders a freeze, or its end. Twice is once. What stands still is not looked at, and looked at anew when it goes on.
 pub(crate) fn freeze(step: &mut Step, record: &mut Record, frozen: bool) {
     record.row.frozen = frozen;
     step.touch();
     if let (Some(instance), Driver::Process(_)) = (record.instance_id(), &record.spec.driver) {
         step.order(Order::Freeze { instance, frozen });
+        if !frozen && !record.ending() {
+            look(step, record);
+        }
     }
 }
