@@ -7,8 +7,8 @@ use stead_model::{AgentRef, InvalidId, Namespace};
 
 pub(crate) use crate::cmd::{Keeper, Run, Serve, Up};
 pub(crate) use verbs::{
-    Act, Apply, Completions, Doctor, Down, Drain, Events, Goal, History, Logs, Ps, Report, Rollout, RolloutStatus,
-    Scale, StreamName, Top, Undo, Update, Validate, Wait,
+    Act, Apply, Completions, Doctor, Down, Drain, Events, Goal, History, Logs, Pause, Ps, Report, Rollout,
+    RolloutStatus, Scale, StreamName, Top, Undo, Update, Validate, Wait,
 };
 
 /// Keeps agents steady: runs them, watches them, heals them, and says why they are as they are.
@@ -142,8 +142,8 @@ pub(crate) enum Command {
     Stop(Act),
     /// Have agents down once their tasks are done, taking no new ones
     Drain(Drain),
-    /// Have agents up without taking work
-    Pause(Act),
+    /// Have agents up without taking work, or standing still
+    Pause(Pause),
     /// Have paused agents work again
     Resume(Act),
     /// Stop and start agents, once; the replicas of a group one by one

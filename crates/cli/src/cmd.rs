@@ -62,7 +62,7 @@ async fn ask(app: &mut App<'_>, command: Command) -> Result<ExitCode, Failure> {
         Command::Rollout(rollout) => group::rollout(app, rollout).await?,
         Command::Start(act) => act::lifecycle(app, Verb::Start, &act).await?,
         Command::Stop(act) => act::lifecycle(app, Verb::Stop, &act).await?,
-        Command::Pause(act) => act::lifecycle(app, Verb::Pause, &act).await?,
+        Command::Pause(pause) => act::pause(app, &pause).await?,
         Command::Resume(act) => act::lifecycle(app, Verb::Resume, &act).await?,
         Command::Restart(act) => act::lifecycle(app, Verb::Restart, &act).await?,
         Command::Maintenance(act) => act::lifecycle(app, Verb::Maintenance, &act).await?,

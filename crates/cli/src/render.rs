@@ -10,6 +10,7 @@ mod group;
 mod history;
 mod hosting;
 mod paint;
+mod pause;
 mod progress;
 mod table;
 mod why;

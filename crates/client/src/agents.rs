@@ -9,8 +9,8 @@ use stead_model::{AgentView, Answer, Explanation, LifecycleView, Namespace, Revi
 
 use crate::request::Mutation;
 use crate::{
-    AgentFilter, Batch, BatchAnswer, Beat, Change, Client, ClientError, NewAgent, Page, Registry, SpecView, Target,
-    TransitionFilter, Verb,
+    AgentFilter, Batch, BatchAnswer, Beat, Change, Client, ClientError, NewAgent, Page, Pausing, Registry, SpecView,
+    Target, TransitionFilter, Verb,
 };
 
 /// As many as one page can hold.
@@ -180,6 +180,14 @@ impl Client {
     /// As [`Client::lifecycle`].
     pub async fn drain(&self, target: &Target, within: Span, change: &Change) -> Result<Answer, ClientError> {
         self.verb(target, "drain", json!({ "timeout": within }), change).await
+    }
+
+    /// Pauses an agent in a mode, for a time where one is given: `POST {agent}/lifecycle/pause`. The change's reason is its note.
+    ///
+    /// # Errors
+    /// `not-offered` for a mode that the agent has not, and those of [`Client::lifecycle`].
+    pub async fn pause(&self, target: &Target, pausing: Pausing, change: &Change) -> Result<Answer, ClientError> {
+        self.verb(target, "pause", json!(pausing), change).await
     }
 
     /// Asks the same of all whom a selector takes: `POST /agents:batch`.

@@ -8,7 +8,7 @@ use stead_model::{Namespace, Span};
 use crate::agents::{LARGEST_PAGE, with_reason};
 use crate::filter::GroupFilter;
 use crate::request::Mutation;
-use crate::{Change, Client, ClientError, GroupSpecView, NewGroup, Page, Target, Verb};
+use crate::{Change, Client, ClientError, GroupSpecView, NewGroup, Page, Pausing, Target, Verb};
 
 impl Client {
     /// Lists groups, one page: `GET /groups`.
@@ -130,6 +130,19 @@ impl Client {
     ) -> Result<GroupAnswer, ClientError> {
         self.group_verb(target, "drain", json!({ "timeout": within }), change)
             .await
+    }
+
+    /// Pauses every replica in a mode, for a time where one is given: `POST /groups/{group}/lifecycle/pause`.
+    ///
+    /// # Errors
+    /// `not-offered` for a mode that the replicas have not, and those of [`Client::group_lifecycle`].
+    pub async fn pause_group(
+        &self,
+        target: &Target,
+        pausing: Pausing,
+        change: &Change,
+    ) -> Result<GroupAnswer, ClientError> {
+        self.group_verb(target, "pause", json!(pausing), change).await
     }
 
     /// Reads how updates of a group stand: `GET /groups/{group}/rollout`.

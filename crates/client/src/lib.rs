@@ -40,7 +40,7 @@ pub use error::ClientError;
 pub use filter::{AgentFilter, EventFilter, GroupFilter, LogQuery, TransitionFilter};
 pub use settings::{DEFAULT_URL, Settings, SettingsError, Timeouts, state_dir};
 pub use stream::{EventItem, EventStream, LogItem, LogStream};
-pub use target::{Change, Registry, Target, Verb};
+pub use target::{Change, Pausing, Registry, Target, Verb};
 pub use wire::{
     AgentsOnShutdown, Applied, Batch, BatchAnswer, BatchItem, Beat, ConfigFault, ConfigView, DaemonView, GroupSpecView,
     LogLine, NewAgent, NewGroup, Output, Page, PartState, SpecView, StatusView, Validation,

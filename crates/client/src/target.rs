@@ -2,7 +2,8 @@
 
 use std::str::FromStr;
 
-use stead_model::{AgentRef, InvalidId, Namespace, Revision};
+use serde::Serialize;
+use stead_model::{AgentRef, InvalidId, Namespace, PauseMode, Revision, Span};
 
 use crate::filter::Query;
 
@@ -111,6 +112,17 @@ impl Verb {
             Self::Reset => "reset",
         }
     }
+}
+
+/// What a pause is to be: a soft one without an end, unless told otherwise.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct Pausing {
+    /// What it does to the agent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mode: Option<PauseMode>,
+    /// After how long it ends by itself.
+    #[serde(rename = "for", skip_serializing_if = "Option::is_none")]
+    pub lasts: Option<Span>,
 }
 
 /// Under which circumstances a change is asked for.

@@ -1,5 +1,6 @@
 //! Bodies of the API that are no nouns of the model. Unknown fields are ignored: a newer daemon may say more.
 
+use crate::Pausing;
 use serde::{Deserialize, Serialize};
 use stead_model::group::UpdateSpec;
 use stead_model::spec::SpecForm;
@@ -74,6 +75,9 @@ pub struct Batch {
     /// How long tasks in flight may take: for `drain` alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Span>,
+    /// Of which kind a pause is: for `pause` alone.
+    #[serde(flatten)]
+    pub pausing: Pausing,
     /// Why, in the asker's words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use clap::{Args, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use stead_model::{AgentName, AgentRef, Class, Health, Incarnation, Selector, Span, Wanted, profile};
+use stead_model::{AgentName, AgentRef, Class, Health, Incarnation, PauseMode, Selector, Span, Wanted, profile};
 
 use super::Scope;
 
@@ -73,6 +73,23 @@ pub(crate) struct Act {
     /// How long to wait at most
     #[arg(long, default_value = "2m", requires = "wait")]
     pub(crate) timeout: Span,
+}
+
+/// `stead pause`.
+#[derive(Args, Debug)]
+pub(crate) struct Pause {
+    #[command(flatten)]
+    pub(crate) act: Act,
+    /// What the pause does to them: soft (no new work), freeze (the whole tree of processes stands still), checkpoint or
+    /// hibernate (for agents that offer them) [default: soft]
+    #[arg(long, value_parser = pause_mode)]
+    pub(crate) mode: Option<PauseMode>,
+    /// After how long it ends by itself [default: when somebody resumes them]
+    #[arg(long = "for", value_name = "SPAN")]
+    pub(crate) lasts: Option<Span>,
+    /// Why, for all who look at them; the same as --reason
+    #[arg(long, conflicts_with = "reason")]
+    pub(crate) note: Option<String>,
 }
 
 /// `stead drain`.
@@ -407,6 +424,10 @@ fn phase(text: &str) -> Result<String, String> {
 
 fn health(text: &str) -> Result<Health, String> {
     word("health", Health::ALL, Health::as_str, text)
+}
+
+fn pause_mode(text: &str) -> Result<PauseMode, String> {
+    word("mode", PauseMode::ALL, PauseMode::as_str, text)
 }
 
 fn wanted(text: &str) -> Result<Wanted, String> {

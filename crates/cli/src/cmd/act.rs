@@ -1,13 +1,13 @@
 //! The verbs that change agents and groups.
 
 use serde::Serialize;
-use stead_client::{Change, ClientError, Target, Verb};
+use stead_client::{Change, ClientError, Pausing, Target, Verb};
 use stead_model::group::GroupAnswer;
 use stead_model::{AgentRef, Answer, Incarnation, Role, Span};
 
 use super::subject::{Found, Subject, ask};
 use crate::app::App;
-use crate::args::{Act, Drain, Format, Scale, Undo, Update};
+use crate::args::{Act, Drain, Format, Pause, Scale, Undo, Update};
 use crate::failure::{Exit, Failure};
 use crate::render;
 use crate::settle::{Aim, settle};
@@ -41,6 +41,27 @@ pub(super) async fn lifecycle(app: &mut App<'_>, verb: Verb, act: &Act) -> Resul
             |answer| aim(verb, before, answer),
             || group_aim(verb),
         )?;
+    }
+    told.finish(app, act.wait.then_some(act.timeout)).await
+}
+
+pub(super) async fn pause(app: &mut App<'_>, pause: &Pause) -> Result<(), Failure> {
+    let act = &pause.act;
+    let change = because(pause.note.as_ref().or(act.reason.as_ref()));
+    let pausing = Pausing {
+        mode: pause.mode,
+        lasts: pause.lasts,
+    };
+    let mut told = Told::new(Verb::Pause.as_str());
+    for subject in app.subjects(&act.agent, act.selector.as_ref()).await? {
+        let answered = ask(
+            &subject,
+            async |target| app.client.pause(target, pausing, &change).await,
+            async |target| app.client.pause_group(target, pausing, &change).await,
+        );
+        let answered = answered.await;
+        let aim = |answer: &Answer| aim(Verb::Pause, Incarnation(0), answer);
+        told.hear(app, &subject, answered, aim, || group_aim(Verb::Pause))?;
     }
     told.finish(app, act.wait.then_some(act.timeout)).await
 }

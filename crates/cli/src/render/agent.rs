@@ -119,10 +119,15 @@ fn status(agent: &AgentView, now: Wall) -> Cell {
     if let (None, None, false, Some(exit)) = (agent.pid, &agent.next, alarmed, exit) {
         parts.push(format!("{} {}", exit.detail, relative(now, exit.observed_at)));
     }
-    if agent.intent != Wanted::Running && !matches!(agent.phase.as_ref(), "deleted" | "terminated") {
+    if let Some(pause) = &agent.pause {
+        parts.push(super::pause::in_short(pause, now));
+    } else if agent.intent != Wanted::Running && !matches!(agent.phase.as_ref(), "deleted" | "terminated") {
         parts.push(format!("wanted {}", agent.intent));
     }
-    if let Some(next) = &agent.next {
+    // The end of a pause is told with it.
+    let told = agent.pause.as_ref().and_then(|pause| pause.until);
+    let next = agent.next.as_ref();
+    if let Some(next) = next.filter(|next| told.is_none() || next.at != told) {
         parts.push(match next.at {
             Some(at) => format!("{} {}", relative(now, at), next.what),
             None => next.what.clone(),
@@ -160,7 +165,7 @@ fn state<'a>(agent: &AgentView, now: Wall) -> Vec<(&'a str, Vec<String>)> {
             )],
         ),
         ("Health", vec![health_line(agent.health, agent.ready)]),
-        ("Wanted", vec![agent.intent.to_string()]),
+        ("Wanted", wanted_lines(agent.intent, agent.pause.as_deref(), now)),
         ("Run", vec![run_line(agent)]),
     ];
     if agent.tasks > 0 {
@@ -179,6 +184,13 @@ fn state<'a>(agent: &AgentView, now: Wall) -> Vec<(&'a str, Vec<String>)> {
         rows.push(("Next", vec![next_line(next, now)]));
     }
     rows
+}
+
+/// What is wanted, and more of a pause.
+pub(super) fn wanted_lines(intent: Wanted, pause: Option<&stead_model::PauseView>, now: Wall) -> Vec<String> {
+    let mut lines = vec![intent.to_string()];
+    lines.extend(pause.into_iter().flat_map(|pause| super::pause::lines(pause, now)));
+    lines
 }
 
 fn revision_line(agent: &AgentView) -> String {

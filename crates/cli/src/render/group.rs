@@ -52,7 +52,9 @@ fn row(group: &GroupView, several: bool, wide: Columns, now: Wall) -> Vec<Cell> 
             }),
         ]);
     }
-    row.push(Cell::dim(last(group, now).unwrap_or_default()));
+    let paused = group.pause.as_ref().map(|pause| super::pause::in_short(pause, now));
+    let said: Vec<_> = paused.into_iter().chain(last(group, now)).collect();
+    row.push(Cell::dim(said.join("; ")));
     row
 }
 
@@ -105,7 +107,10 @@ fn state<'a>(group: &GroupView, now: Wall) -> Vec<(&'a str, Vec<String>)> {
         ),
         ("Kind", vec![format!("group of {} replicas", group.replicas)]),
         ("Phase", vec![phase(group.phase).painted(0)]),
-        ("Wanted", vec![group.intent.to_string()]),
+        (
+            "Wanted",
+            super::agent::wanted_lines(group.intent, group.pause.as_deref(), now),
+        ),
         (
             "Replicas",
             vec![format!(

@@ -179,6 +179,37 @@ fn describe_shows_everything() {
 }
 
 #[test]
+fn a_pause_is_told_with_its_mode_its_end_by_whom_and_why() {
+    let paused = |name: &str, mode, until: Option<i64>, note: Option<&str>| {
+        let mut paused = agent(name);
+        (paused.intent, paused.phase, paused.ready) = (Wanted::Paused, "suspended".into(), false);
+        let pause = stead_model::PauseView {
+            mode,
+            by: "ann".into(),
+            at: ago(60),
+            note: note.map(Into::into),
+            until: until.map(|secs| ago(-secs)),
+        };
+        paused.next = pause.until.map(|at| NextStep {
+            what: "resumed: its pause is over then".into(),
+            at: Some(at),
+        });
+        paused.pause = Some(Box::new(pause));
+        paused
+    };
+    let frozen = paused("frozen", stead_model::PauseMode::Freeze, Some(7200), Some("new disks"));
+    let soft = paused("soft", stead_model::PauseMode::Soft, None, None);
+    let mut group = group_view("many");
+    (group.intent, group.phase, group.pause) = (Wanted::Paused, GroupPhase::Resting, frozen.pause.clone());
+    let tables = [
+        agents(&[frozen.clone(), soft], Columns::Few, NOW),
+        get(&frozen, NOW),
+        groups(&[group], Columns::Few, NOW),
+    ];
+    assert_snapshot!(shown(&tables.join("\n")));
+}
+
+#[test]
 fn history_is_a_table_of_transitions() {
     assert_snapshot!(shown(&transitions(&history(), NOW)));
 }

@@ -74,6 +74,7 @@ fn intent(intent: &Intent, now: Wall) -> Vec<String> {
         intent.actor,
         relative(now, intent.at)
     )];
+    lines.extend(intent.shown_pause().map(|pause| super::pause::manner(&pause, now)));
     lines.extend(intent.reason.iter().map(|reason| format!("“{reason}”")));
     lines
 }

@@ -95,8 +95,16 @@ fn a_frozen_tree_stands_still_over_every_death_until_it_is_resumed() {
     fleet.up();
     goes_on(&fleet);
     let before = fleet.agent("family");
-    pause(&fleet, "family", &json!({ "mode": "freeze", "note": "new disks" }));
+    let refused = fleet.run(&["pause", "family", "--mode", "hibernate"]);
+    assert_eq!(refused.status.code(), Some(5), "{refused:?}");
+    fleet.must(&["pause", "family", "--mode", "freeze", "--note", "new disks", "--wait"]);
     is_frozen(&fleet);
+    let told = [
+        fleet.must(&["ps"]),
+        fleet.must(&["get", "family"]),
+        fleet.must(&["why", "family"]),
+    ];
+    assert!(told.iter().all(|text| text.contains("new disks")), "{told:?}");
 
     fleet.kill_daemon();
     is_still_paused(&mut fleet, &before);
@@ -104,7 +112,7 @@ fn a_frozen_tree_stands_still_over_every_death_until_it_is_resumed() {
     fleet.kill_daemon();
     is_still_paused(&mut fleet, &before);
 
-    assert_eq!(fleet.post("/api/v1/agents/family/lifecycle/resume", "").status, 202);
+    fleet.must(&["resume", "family", "--wait"]);
     goes_on(&fleet);
     let after = fleet.agent("family");
     assert_eq!((&after["pid"], &after["phase"]), (&before["pid"], &"online".into()));
@@ -158,10 +166,7 @@ fn a_pause_with_an_end_is_over_by_itself_and_a_group_with_it() {
     fleet.until("the group is there", |fleet| (many(fleet)["ready"] == 2).then_some(()));
     let spell = json!({ "mode": "freeze", "for": "1s" }).to_string();
     assert_eq!(fleet.post("/api/v1/groups/many/lifecycle/pause", &spell).status, 202);
-    let batch = json!({ "verb": "pause", "selector": "team=a", "mode": "freeze", "for": "1s" });
-    let answer = fleet.post("/api/v1/agents:batch", &batch.to_string()).json();
-    assert_eq!(answer["done"], 1, "{answer:#}");
-    assert!(fleet.agent("family")["pause"]["until"].is_string());
+    fleet.must(&["pause", "-l", "team=a", "--mode", "freeze", "--for", "1s"]);
     let resumed = fleet.until_agent("family", |agent| agent["phase"] == "online");
     assert_eq!(
         (&resumed["intent"], &resumed["incarnation"]),
@@ -175,7 +180,10 @@ fn a_pause_with_an_end_is_over_by_itself_and_a_group_with_it() {
     assert_eq!(back["pause"], Value::Null);
     let rows = fleet.history("family");
     let last = rows.last().unwrap();
-    assert!(last["description"].to_string().contains("its pause is over"), "{last:#}");
+    assert!(
+        last["description"].to_string().contains("its pause is over"),
+        "{last:#}"
+    );
 }
 
 /// It answers a probe and feeds a watchdog, both only while it can.
