@@ -1,6 +1,7 @@
 //! The published view of every agent: what readers see, never ahead of what is durable.
 
-use std::collections::{BTreeMap, HashMap};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -13,19 +14,42 @@ pub struct Views {
     tables: RwLock<Tables>,
 }
 
+/// Namespace and name, kept once and shared by all tables.
+type Key = Arc<(Namespace, AgentName)>;
+
 #[derive(Debug, Default)]
 struct Tables {
-    by_name: BTreeMap<(Namespace, AgentName), Arc<AgentView>>,
-    names: HashMap<AgentId, (Namespace, AgentName)>,
-    groups: BTreeMap<(Namespace, AgentName), Arc<GroupView>>,
+    by_name: BTreeMap<Key, Arc<AgentView>>,
+    names: HashMap<AgentId, Key>,
+    /// Who is in each phase, so that the few of many are found without looking at all.
+    by_phase: BTreeMap<Cow<'static, str>, BTreeSet<Key>>,
+    groups: BTreeMap<Key, Arc<GroupView>>,
 }
 
 impl Views {
     /// Shows an agent as it is now.
     pub fn publish(&self, view: AgentView) {
-        let key = (view.namespace.clone(), view.name.clone());
-        let mut tables = self.tables.write().unwrap_or_else(PoisonError::into_inner);
-        tables.names.insert(view.id, key.clone());
+        let mut guard = self.tables.write().unwrap_or_else(PoisonError::into_inner);
+        let tables = &mut *guard;
+        let place = (view.namespace.clone(), view.name.clone());
+        let known = tables.by_name.get_key_value(&place);
+        let (key, before) = match known {
+            Some((key, before)) => (Arc::clone(key), Some(Arc::clone(before))),
+            None => (Arc::new(place), None),
+        };
+        if before.as_ref().is_none_or(|before| before.phase != view.phase) {
+            if let Some(before) = &before {
+                tables.leave_phase(&before.phase, &key);
+            }
+            tables
+                .by_phase
+                .entry(view.phase.clone())
+                .or_default()
+                .insert(Arc::clone(&key));
+        }
+        if before.is_none_or(|before| before.id != view.id) {
+            tables.names.insert(view.id, Arc::clone(&key));
+        }
         tables.by_name.insert(key, Arc::new(view));
     }
 
@@ -34,14 +58,15 @@ impl Views {
         let mut tables = self.tables.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(key) = tables.names.remove(&id)
             && tables.by_name.get(&key).is_some_and(|view| view.id == id)
+            && let Some(view) = tables.by_name.remove(&key)
         {
-            tables.by_name.remove(&key);
+            tables.leave_phase(&view.phase, &key);
         }
     }
 
     /// Shows a group as it is now.
     pub fn publish_group(&self, view: GroupView) {
-        let key = (view.namespace.clone(), view.name.clone());
+        let key = Arc::new((view.namespace.clone(), view.name.clone()));
         let mut tables = self.tables.write().unwrap_or_else(PoisonError::into_inner);
         tables.groups.insert(key, Arc::new(view));
     }
@@ -77,7 +102,7 @@ impl Views {
         fits: impl FnMut(&GroupView) -> bool,
     ) -> (Vec<Arc<GroupView>>, bool) {
         let tables = self.tables.read().unwrap_or_else(PoisonError::into_inner);
-        page(&tables.groups, after, limit, fits)
+        page(beyond(&tables.groups, after), limit, fits)
     }
 
     /// Finds an agent; reading an unknown one creates nothing.
@@ -93,15 +118,25 @@ impl Views {
 
     /// Collects up to `limit` agents that `fits` takes, by namespace and name, beyond `after`.
     ///
-    /// Holds the readers' lock for the whole walk; the second value says whether there are more.
+    /// With a phase, only those in it are looked at. Holds the readers' lock for the whole walk, so that a page is of one moment; the
+    /// second value says whether there are more.
     pub fn page(
         &self,
+        phase: Option<&str>,
         after: Option<&(Namespace, AgentName)>,
         limit: usize,
         fits: impl FnMut(&AgentView) -> bool,
     ) -> (Vec<Arc<AgentView>>, bool) {
         let tables = self.tables.read().unwrap_or_else(PoisonError::into_inner);
-        page(&tables.by_name, after, limit, fits)
+        match phase {
+            None => page(beyond(&tables.by_name, after), limit, fits),
+            Some(phase) => {
+                let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+                let keys = tables.by_phase.get(phase).into_iter();
+                let keys = keys.flat_map(|keys| keys.range::<(Namespace, AgentName), _>((start, Bound::Unbounded)));
+                page(keys.filter_map(|key| tables.by_name.get(key)), limit, fits)
+            }
+        }
     }
 
     /// Calls `visit` with every agent, by namespace and name.
@@ -117,19 +152,39 @@ impl Views {
     }
 }
 
-/// Up to `limit` of those that fit, beyond `after`, and whether there are more.
-fn page<T>(
-    views: &BTreeMap<(Namespace, AgentName), Arc<T>>,
+impl Tables {
+    fn leave_phase(&mut self, phase: &str, key: &Key) {
+        if let Some(keys) = self.by_phase.get_mut(phase) {
+            keys.remove(key);
+            if keys.is_empty() {
+                self.by_phase.remove(phase);
+            }
+        }
+    }
+}
+
+/// Everything of a table beyond a place.
+fn beyond<'t, T>(
+    views: &'t BTreeMap<Key, Arc<T>>,
     after: Option<&(Namespace, AgentName)>,
+) -> impl Iterator<Item = &'t Arc<T>> {
+    let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+    views
+        .range::<(Namespace, AgentName), _>((start, Bound::Unbounded))
+        .map(|(_, view)| view)
+}
+
+/// Up to `limit` of those that fit, and whether there are more.
+fn page<'t, T: 't>(
+    views: impl Iterator<Item = &'t Arc<T>>,
     limit: usize,
     mut fits: impl FnMut(&T) -> bool,
 ) -> (Vec<Arc<T>>, bool) {
-    let start = after.map_or(Bound::Unbounded, Bound::Excluded);
-    let mut fitting = views
-        .range((start, Bound::Unbounded))
-        .filter(|(_, view)| fits(view))
-        .map(|(_, view)| view);
+    let mut fitting = views.filter(|view| fits(view));
     let page: Vec<_> = fitting.by_ref().take(limit).map(Arc::clone).collect();
     let more = fitting.next().is_some();
     (page, more)
 }
+
+#[cfg(test)]
+mod tests;

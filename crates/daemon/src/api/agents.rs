@@ -288,7 +288,6 @@ async fn list_page(kind: Kind, api: Api, read: Read<(), ListQuery>) -> Result<Sh
                 .namespace
                 .as_ref()
                 .is_none_or(|namespace| *namespace == view.namespace)
-            && asked.phase.as_ref().is_none_or(|phase| *phase == view.phase)
             && asked.health.is_none_or(|health| health == view.health)
             && asked.profile.as_ref().is_none_or(|profile| *profile == view.profile)
             && asked.intent.is_none_or(|wanted| wanted == view.intent)
@@ -297,7 +296,7 @@ async fn list_page(kind: Kind, api: Api, read: Read<(), ListQuery>) -> Result<Sh
             && asked.selector.matches(&view.labels)
     };
     let after = asked.cursor.as_ref().map(|AgentCursor(place)| place);
-    let (page, more) = views(&api).page(after, asked.limit.0, fits);
+    let (page, more) = views(&api).page(asked.phase.as_deref(), after, asked.limit.0, fits);
     let next_cursor = page
         .last()
         .filter(|_| more)
