@@ -103,6 +103,7 @@ async fn a_batch_tells_of_each_what_became_of_it() {
         verb: "stop".into(),
         selector: "team=a".into(),
         timeout: None,
+        pausing: stead_client::Pausing::default(),
         reason: None,
     };
     let answer = client
