@@ -7,8 +7,8 @@ use stead_model::{AgentRef, InvalidId, Namespace};
 
 pub(crate) use crate::cmd::{Keeper, Run, Serve, Up};
 pub(crate) use verbs::{
-    Act, Apply, Completions, Doctor, Down, Drain, Events, Goal, History, Logs, Pause, Ps, Report, Rollout,
-    RolloutStatus, Scale, StreamName, Top, Undo, Update, Validate, Wait,
+    Act, Apply, Completions, Config, Consent, Doctor, Down, Drain, Events, Goal, History, Logs, Pause, Ps, Report,
+    Rollout, RolloutStatus, Scale, StreamName, Top, Undo, Update, Validate, Wait,
 };
 
 /// Keeps agents steady: runs them, watches them, heals them, and says why they are as they are.
@@ -175,6 +175,9 @@ pub(crate) enum Command {
     Wait(Wait),
     /// Put a fleet file in force
     Apply(Apply),
+    /// Show, compare and take back what was put in force
+    #[command(subcommand)]
+    Config(Config),
     /// Say whether a fleet file could be put in force
     Validate(Validate),
     /// Say how an agent does, on its behalf

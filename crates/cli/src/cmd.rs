@@ -1,6 +1,8 @@
 //! The verbs: each asks the daemon and hands the answer to `render`.
 
 mod act;
+mod config;
+mod consent;
 mod daemon;
 mod doctor;
 mod fleet;
@@ -75,6 +77,7 @@ async fn ask(app: &mut App<'_>, command: Command) -> Result<ExitCode, Failure> {
         Command::Top(top) => list::top(app, &top).await?,
         Command::Wait(wait) => wait::wait(app, &wait).await?,
         Command::Apply(apply) => fleet::apply(app, &apply).await?,
+        Command::Config(verb) => config::config(app, &verb).await?,
         Command::Report(report) => report::report(app, &report).await?,
         // Served above, or before: none of them asks a daemon.
         Command::Up(_)

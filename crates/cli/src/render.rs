@@ -4,6 +4,7 @@ mod actions;
 mod age;
 mod agent;
 mod checks;
+mod config;
 mod events;
 mod fleet;
 mod group;
@@ -29,6 +30,7 @@ use crate::failure::{Exit, Failure};
 pub(crate) use actions::{acted, refused_one};
 pub(crate) use agent::{Columns, agents, describe, get, summary};
 pub(crate) use checks::{Check, Verdict, checks};
+pub(crate) use config::{config, config_revisions, in_force, text_diff};
 pub(crate) use events::{Timestamps, event, gap, interrupted, log_line, no_lines, other_event};
 pub(crate) use fleet::{applied, invalid, valid};
 pub(crate) use group::{describe_group, group, group_acted, groups, revisions, rollout, why_group};
@@ -110,6 +112,21 @@ impl Out {
             Format::Table | Format::Wide => Board::new(io::stderr().is_terminal(), self.color),
             Format::Json | Format::Yaml => Board::silent(),
         }
+    }
+
+    /// Asks people something; anything but a yes is a no.
+    pub(crate) fn ask(&mut self, question: &str) -> Result<bool, Failure> {
+        let mut stream = AutoStream::new(io::stderr(), self.color);
+        write!(stream, "{question} [y/N] ")?;
+        stream.flush()?;
+        let mut answer = String::new();
+        io::stdin().read_line(&mut answer)?;
+        Ok(matches!(answer.trim(), "y" | "Y" | "yes" | "Yes"))
+    }
+
+    /// Whether somebody is there to be asked.
+    pub(crate) fn can_ask(&self) -> bool {
+        matches!(self.format, Format::Table | Format::Wide) && io::stdin().is_terminal() && io::stderr().is_terminal()
     }
 
     /// Tells people something beside the answer.

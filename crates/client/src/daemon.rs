@@ -1,13 +1,11 @@
 //! The daemon itself: its configuration, its health, its end.
 
-use std::path::Path;
-
 use reqwest::StatusCode;
 use serde_json::json;
 use stead_model::{Namespace, Summary};
 
 use crate::request::Mutation;
-use crate::{AgentsOnShutdown, Applied, Change, Client, ClientError, ConfigView, DaemonView, StatusView, Validation};
+use crate::{AgentsOnShutdown, Change, Client, ClientError, ConfigView, DaemonView, StatusView, Validation};
 
 impl Client {
     /// Counts agents: `GET /analytics/summary`.
@@ -35,27 +33,6 @@ impl Client {
         let reply = self
             .mutate(Mutation::post("/config/validate").toml(toml).unkeyed())
             .await?;
-        self.decode(&reply)
-    }
-
-    /// Puts a fleet file in force: `POST /config/apply`. All of it, or nothing if any of it is wrong. `file` is where it lies, as
-    /// an absolute path: relative ones in it start at its folder; absent: where the file in force lies.
-    ///
-    /// # Errors
-    /// `invalid-config` with each fault, and those of every request.
-    pub async fn apply(&self, toml: &str, file: Option<&Path>) -> Result<Applied, ClientError> {
-        let mutation = lying(Mutation::post("/config/apply").toml(toml), file);
-        let reply = self.mutate(mutation).await?;
-        self.decode(&reply)
-    }
-
-    /// Asks what putting a fleet file in force would change. Changes nothing.
-    ///
-    /// # Errors
-    /// As [`Client::apply`].
-    pub async fn apply_dry_run(&self, toml: &str, file: Option<&Path>) -> Result<Applied, ClientError> {
-        let mutation = lying(Mutation::post("/config/apply").query("dry_run", true).toml(toml), file);
-        let reply = self.mutate(mutation.unkeyed()).await?;
         self.decode(&reply)
     }
 
@@ -101,12 +78,5 @@ impl Client {
                 format!("HTTP {other} from /health/ready"),
             )),
         }
-    }
-}
-
-fn lying<'a>(mutation: Mutation<'a>, file: Option<&Path>) -> Mutation<'a> {
-    match file {
-        Some(file) => mutation.query("file", file.display()),
-        None => mutation,
     }
 }

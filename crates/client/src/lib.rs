@@ -25,6 +25,7 @@
 
 mod agents;
 mod client;
+mod config;
 mod daemon;
 mod error;
 mod filter;
@@ -36,12 +37,14 @@ mod target;
 mod wire;
 
 pub use client::Client;
+pub use config::{Applying, ConfigRevision, ConfigText};
 pub use error::ClientError;
 pub use filter::{AgentFilter, EventFilter, GroupFilter, LogQuery, TransitionFilter};
 pub use settings::{DEFAULT_URL, Settings, SettingsError, Timeouts, state_dir};
 pub use stream::{EventItem, EventStream, LogItem, LogStream};
 pub use target::{Change, Pausing, Registry, Target, Verb};
 pub use wire::{
-    AgentsOnShutdown, Applied, Batch, BatchAnswer, BatchItem, Beat, ConfigFault, ConfigView, DaemonView, GroupSpecView,
-    LogLine, NewAgent, NewGroup, Output, Page, PartState, SpecView, StatusView, Validation,
+    AgentsOnShutdown, Applied, Batch, BatchAnswer, BatchItem, Beat, ConfigChange, ConfigFault, ConfigRefused,
+    ConfigView, DaemonView, FieldChange, GroupSpecView, LogLine, NewAgent, NewGroup, Output, Page, PartState, SpecView,
+    StatusView, Validation,
 };

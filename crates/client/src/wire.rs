@@ -184,6 +184,35 @@ pub struct ConfigView {
     /// Since when it is in force.
     #[serde(default)]
     pub applied_at: Option<Wall>,
+    /// Number of the revision.
+    #[serde(default)]
+    pub revision: Option<u64>,
+    /// Who applied it.
+    #[serde(default)]
+    pub applied_by: Option<String>,
+    /// Why, where that was said.
+    #[serde(default)]
+    pub reason: Option<String>,
+    /// Whether the file is looked at and applied when it changes.
+    #[serde(default)]
+    pub watched: bool,
+    /// The change of the file that was refused last, if none was applied since.
+    #[serde(default)]
+    pub refused: Option<ConfigRefused>,
+}
+
+/// A change of the fleet file that was not taken.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ConfigRefused {
+    /// When.
+    pub at: Wall,
+    /// What had it read: `file` or `SIGHUP`.
+    pub cause: String,
+    /// What was wrong.
+    pub detail: String,
+    /// Each fault, in the file's order.
+    #[serde(default)]
+    pub problems: Vec<ConfigFault>,
 }
 
 /// What a configuration would be worth: `POST /config/validate`.
@@ -239,6 +268,40 @@ pub struct Applied {
     /// Those whose new spec comes in force at their next start.
     #[serde(default)]
     pub pending_restart: Vec<String>,
+    /// What changes of each changed agent.
+    #[serde(default)]
+    pub changes: Vec<ConfigChange>,
+    /// What changes beside agents.
+    #[serde(default)]
+    pub settings: Vec<FieldChange>,
+    /// Keys that are in force with the next start of the daemon.
+    #[serde(default)]
+    pub daemon_restart: Vec<String>,
+    /// Number of the revision that is in force with it; absent if nothing was applied.
+    #[serde(default)]
+    pub revision: Option<u64>,
+}
+
+/// What changes of one agent.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ConfigChange {
+    /// Which one.
+    pub agent: String,
+    /// Key by key.
+    pub fields: Vec<FieldChange>,
+}
+
+/// One key that changes. Values of secrets are `***`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct FieldChange {
+    /// The key, such as `stop.grace`.
+    pub field: String,
+    /// Its value as JSON before, where it had one.
+    #[serde(default)]
+    pub before: Option<String>,
+    /// Its value as JSON after, where it has one.
+    #[serde(default)]
+    pub after: Option<String>,
 }
 
 /// The daemon itself: `GET /daemon`.

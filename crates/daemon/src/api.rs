@@ -35,11 +35,14 @@ use stead_model::Profile;
 use tokio_util::sync::CancellationToken;
 
 pub use self::auth::{InvalidToken, OpenListener, Token, check_listener};
-pub use self::config::{ConfigApplied, ConfigCheck, ConfigFault, ConfigView};
+pub use self::config::{
+    ConfigApplied, ConfigChange, ConfigCheck, ConfigFault, ConfigRefused, ConfigRevision, ConfigText, ConfigView,
+    FieldChange,
+};
 pub use self::daemon::{AgentsLeft, DaemonInfo, ShutdownOrder};
 pub use self::logs::{LogLine, LogReader, LogRequest, LogSource, LogStream};
 use self::operation::Table;
-pub use self::ports::{ApplyMode, ConfigDoor, FleetText, Host, Ports};
+pub use self::ports::{ApplyMode, ApplyOrder, ConfigDoor, FleetText, Host, Ports, Restarts};
 pub use self::serve::serve;
 use crate::Handle;
 

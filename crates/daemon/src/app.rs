@@ -8,6 +8,7 @@ mod logs;
 mod mind;
 mod ports;
 mod prune;
+mod reload;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -35,7 +36,9 @@ use crate::status::Status;
 use crate::views::Views;
 use mind::Mind;
 
+pub(crate) use apply::Config;
 pub use limits::{LimitsError, check_limits};
+pub use reload::Reloader;
 
 /// What a daemon is started with.
 #[derive(Clone, Debug)]
@@ -112,7 +115,7 @@ pub struct App {
     listen: SocketAddr,
     closing: CancellationToken,
     orders: (mpsc::Sender<ShutdownOrder>, mpsc::Receiver<ShutdownOrder>),
-    config: Arc<apply::Config>,
+    config: Arc<Config>,
     damage: Option<String>,
 }
 
@@ -192,14 +195,19 @@ impl App {
             incoming: (incoming.clone(), from_world),
             asks: asked,
         };
-        let Mind { store, thread, damage } = match loaded {
+        let Mind {
+            store,
+            thread,
+            damage,
+            in_force,
+        } = match loaded {
             Ok(loaded) => mind::whole(loaded, parts, &dir, started_at)?,
             Err(found) => mind::damaged(found, parts, &dir, sink())?,
         };
         info!(agents = views.count(), %listen, state_dir = %settings.state_dir.display(), "state loaded");
 
         let handle = Handle::new(asks, views, store, commits, status);
-        let config = Arc::new(apply::Config::new(handle.clone(), clock));
+        let config = Arc::new(Config::new(handle.clone(), clock, in_force));
         Ok(Self {
             handle,
             clock,
@@ -244,7 +252,13 @@ impl App {
         fleet: crate::config::Fleet,
         origin: Origin,
     ) -> Result<api::ConfigApplied, stead_model::Problem> {
-        self.config.apply(fleet, api::ApplyMode::Apply, origin).await
+        self.config.apply(fleet, api::ApplyOrder::default(), origin).await
+    }
+
+    /// Has the fleet file read again when it is asked to.
+    #[must_use]
+    pub fn reloader(&self) -> Reloader {
+        Reloader::new(Arc::clone(&self.config), self.clock)
     }
 
     /// Brings back what went down with its whole fleet.
@@ -269,7 +283,7 @@ impl App {
             listen,
             closing,
             orders,
-            config,
+            config: kept,
             damage,
         } = self;
         let (order, mut ordered) = orders;
@@ -286,7 +300,7 @@ impl App {
             ports: Ports {
                 host: Arc::new(host),
                 logs: Arc::new(logs::KeptLogs::new(settings.state_dir.clone())),
-                config,
+                config: Arc::<Config>::clone(&kept),
             },
             token: settings.token,
             listen,
@@ -296,6 +310,7 @@ impl App {
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let mut serving = tokio::spawn(api::serve(listener, api::router(state), closing.clone()));
         let pruning = tokio::spawn(prune::keep_pruned(handle.clone(), clock, closing.clone()));
+        let watching = tokio::spawn(Reloader::new(kept, clock).watch(closing.clone()));
         let order = tokio::select! {
             order = leave => order,
             Some(order) = ordered.recv() => order,
@@ -311,6 +326,7 @@ impl App {
         };
         closing.cancel();
         let _ended = pruning.await;
+        let _ended = watching.await;
         let served = serving.await.map_err(io::Error::other)?;
         let _gone = incoming.send(Incoming::Stop { dismiss });
         let _joined = tokio::task::spawn_blocking(move || pump.join()).await;

@@ -18,7 +18,7 @@ use tracing::{error, info};
 
 use crate::clock::Clock;
 use crate::driver::{Driven, Driver};
-use crate::handle::Ask;
+use crate::handle::{Ask, Lifecycles};
 use crate::pump::{Incoming, Parts};
 use crate::status::{Part, Status};
 use crate::views::Views;
@@ -61,6 +61,12 @@ impl Bystander {
             asks,
             trouble,
         }
+    }
+
+    /// Knows profiles of one's own, for what is shown after it.
+    pub(crate) fn configure(&mut self, (profiles, policies): Lifecycles) {
+        // There is no agent yet whose state could be in the way.
+        let _configured = self.engine.configure(profiles, policies);
     }
 
     /// Shows a slot that could be read. One that this version does not understand is left out.
@@ -207,6 +213,7 @@ impl Bystander {
                 let status = self.engine.rollout(&namespace, &group);
                 answer(back, status.map_err(|_unread| self.refusal()));
             }
+            Ask::Configure(_, back) => answer(back, Err(self.refusal())),
             Ask::Report(_, _, _, back) => answer(back, Err(self.refusal())),
             Ask::Explain(namespace, agent, back) => {
                 let shown = self.views.get(&namespace, &agent);

@@ -15,9 +15,12 @@ mod agents;
 mod de;
 mod diagnostic;
 mod form;
+mod mask;
 mod merge;
 mod order;
 mod replicas;
+mod retained;
+mod shape;
 mod source;
 mod substitute;
 mod suggest;
@@ -26,16 +29,22 @@ mod tree;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use stead_model::{AgentName, AgentSpec, Namespace};
+use stead_model::{AgentName, AgentSpec, Namespace, Wall};
 
 pub use self::diagnostic::Diagnostic;
 pub use self::form::{DaemonSettings, fleet_schema};
+pub use self::mask::masked;
 pub use self::replicas::Replicas;
+pub use self::retained::{Kept, Retained};
+pub use self::shape::Shape;
 
 use self::agents::Kind;
 use self::diagnostic::{Finding, Findings};
+use self::shape::Shapes;
 use self::source::{Bounds, Source};
 use self::suggest::{listed, nearest};
 use self::tree::{Node, Value};
@@ -54,6 +63,14 @@ pub struct Fleet {
     pub daemon: DaemonSettings,
     /// Agents and components in start order: each after those that it depends on, else as in the file.
     pub agents: Vec<FleetAgent>,
+    /// Profiles and policies.
+    pub shape: Shape,
+    /// How long history is kept.
+    pub retention: Retained,
+    /// The file as it is written, references to the environment unfilled. It may hold secrets.
+    pub text: FleetSource,
+    /// What the file was like before it was read; none for a text that came by itself.
+    pub stamp: Option<FileStamp>,
     /// What the file comes to.
     pub hash: ContentHash,
 }
@@ -69,6 +86,53 @@ pub struct FleetAgent {
     pub replicas: Option<Replicas>,
     /// The line of its name in the file, from 1.
     pub line: u32,
+}
+
+/// The text of a fleet file. Its `Debug` shows nothing of it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct FleetSource(Arc<str>);
+
+impl FleetSource {
+    /// The text, secrets included.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for FleetSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "FleetSource({} bytes)", self.0.len())
+    }
+}
+
+/// Tells a file from what it was a moment ago, without reading it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FileStamp {
+    device: u64,
+    inode: u64,
+    size: u64,
+    changed: (i64, i64),
+}
+
+impl FileStamp {
+    /// Looks at a file; nothing where there is none to look at.
+    #[must_use]
+    pub fn of(file: &Path) -> Option<Self> {
+        let about = std::fs::metadata(file).ok()?;
+        Some(Self {
+            device: about.dev(),
+            inode: about.ino(),
+            size: about.size(),
+            changed: (about.mtime(), about.mtime_nsec()),
+        })
+    }
+
+    /// Whether it was changed after a time.
+    #[must_use]
+    pub const fn is_younger(&self, than: Wall) -> bool {
+        self.changed.0.saturating_mul(1000) > than.unix_millis()
+    }
 }
 
 /// Tells two versions of a fleet apart for people: equal for equal content, whatever the layout and comments.
@@ -107,12 +171,13 @@ impl Fleet {
             };
             refuse(format!("cannot read the fleet file: {error}"), help)
         };
+        let stamp = FileStamp::of(path);
         let size = std::fs::metadata(path).map_err(unreadable)?.len();
         if size > Self::MAX_BYTES {
             return Err(vec![too_large(&file)]);
         }
         match String::from_utf8(std::fs::read(path).map_err(unreadable)?) {
-            Ok(text) => Self::parse(&text, path, env),
+            Ok(text) => Self::parse(&text, path, env).map(|fleet| Self { stamp, ..fleet }),
             Err(_) => Err(refuse(
                 "the fleet file is not UTF-8".to_owned(),
                 "save it as UTF-8 text",
@@ -173,8 +238,10 @@ fn document(
     let folder = file.parent().unwrap_or(file);
     let defaults = table(&mut root, "defaults", findings);
     let tables = [Kind::Agent, Kind::Component].map(|kind| (kind, table(&mut root, kind.table(), findings)));
+    let [profiles, policies, types] = ["profiles", "policies", "types"].map(|key| table(&mut root, key, findings));
     let namespace = namespace(&mut root, findings);
     let daemon = daemon(&mut root, folder, findings);
+    let retention = retention(&mut root, findings);
     for entry in root.entries() {
         let help = match nearest(&entry.key, form::TOP) {
             Some(near) => format!("did you mean `{near}`?"),
@@ -183,13 +250,18 @@ fn document(
         findings.add(Finding::new(entry.key_at.clone(), format!("unknown key `{}`", entry.key)).help(help));
     }
     let defaults = agents::defaults(defaults, findings);
-    let read = agents::read_all(tables, defaults.as_ref(), folder, findings)?;
+    let shapes = Shapes::read(profiles, policies, types, findings);
+    let read = agents::read_all(tables, defaults.as_ref(), &shapes, folder, findings)?;
     let agents = in_order(read, source, findings);
     let mut fleet = Fleet {
         file: file.to_owned(),
         namespace: namespace?,
         daemon: daemon?,
         agents: agents?,
+        shape: shapes.shape,
+        retention: retention?,
+        text: FleetSource(source.text.into()),
+        stamp: None,
         hash: ContentHash(0),
     };
     fleet.hash = hash(&fleet);
@@ -205,6 +277,7 @@ fn table(root: &mut Node, key: &str, findings: &mut Findings) -> Option<tree::En
     let finding = Finding::new(entry.node.at, format!("`{key}` is a table"));
     findings.add(finding.help(match key {
         "defaults" => "write [defaults] and its keys below",
+        "profiles" | "policies" | "types" => "write a table for each, such as [profiles.NAME], and its keys below",
         _of_agents => "write a table for each, such as [agents.NAME], and its keys below",
     }));
     None
@@ -240,6 +313,21 @@ fn daemon(root: &mut Node, folder: &Path, findings: &mut Findings) -> Option<Dae
         return None;
     }
     Some(daemon)
+}
+
+/// Reads `[retention]`.
+fn retention(root: &mut Node, findings: &mut Findings) -> Option<Retained> {
+    let Some(mut entry) = root.take("retention") else {
+        return Some(Retained::default());
+    };
+    let written = entry.node.clone();
+    let read: Retained = de::read(&mut entry.node, &entry.key_at, findings)?;
+    for (key, said) in read.wrong() {
+        let at = written.locate(&key).map_or_else(|| entry.key_at.clone(), |(_, at)| at);
+        let help = "what is kept no longer cannot be looked up; leave it out for the default";
+        findings.add(Finding::new(at, format!("`{key}` {said}")).help(help));
+    }
+    Some(read)
 }
 
 /// Checks what concerns several agents: their number, their names, and who waits for whom.
@@ -319,6 +407,7 @@ fn hash(fleet: &Fleet) -> ContentHash {
         (&agent.name, agent.spec.redacted(), replicas)
     });
     let parts = std::iter::once(serde_json::to_vec(&(&fleet.namespace, &fleet.daemon)))
+        .chain(std::iter::once(serde_json::to_vec(&(&fleet.shape, &fleet.retention))))
         .chain(shown.map(|agent| serde_json::to_vec(&agent)));
     let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
     for byte in parts.flat_map(Result::unwrap_or_default).chain([b'\n']) {

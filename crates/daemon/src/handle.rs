@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use serde::de::DeserializeOwned;
 use stead_model::group::{GroupAnswer, GroupCommand, GroupSpec, RolloutStatus};
+use stead_model::profile::policy::TransitionPolicy;
 use stead_model::{
     AgentId, AgentRef, AgentSpec, Answer, Command, Driver, Explanation, IdempotencyKey, LifecycleView, Namespace,
-    Problem, ProblemCode, Refusal, Report, Request,
+    Problem, ProblemCode, Profile, Refusal, Report, Request,
 };
 use stead_store::{Retention, Store};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -25,6 +27,9 @@ pub type KnownSpec = (AgentId, u32, Arc<AgentSpec>);
 /// A group's id, the number of its template's revision, and the spec with its secrets.
 pub type KnownGroupSpec = (AgentId, u32, GroupSpec);
 
+/// What shapes the lives of agents: profiles beside the built-in ones, and transition policies.
+pub type Lifecycles = (Vec<Profile>, Vec<TransitionPolicy>);
+
 /// One request to the pump, with the way back.
 #[derive(Debug)]
 pub enum Ask {
@@ -42,6 +47,8 @@ pub enum Ask {
     Explain(Namespace, AgentRef, oneshot::Sender<Result<Explanation, Problem>>),
     /// Where an agent may go from its state.
     Lifecycle(Namespace, AgentRef, oneshot::Sender<Result<LifecycleView, Problem>>),
+    /// Other profiles and policies in force, all or none.
+    Configure(Lifecycles, oneshot::Sender<Result<(), Problem>>),
     /// What an agent is told to be.
     Spec(Namespace, AgentRef, oneshot::Sender<Result<KnownSpec, Problem>>),
 }
@@ -54,6 +61,7 @@ pub struct Handle {
     store: Arc<dyn Store>,
     committed: watch::Receiver<u64>,
     status: Arc<Status>,
+    retention: Arc<ArcSwap<Retention>>,
 }
 
 impl std::fmt::Debug for Handle {
@@ -78,6 +86,7 @@ impl Handle {
             store,
             committed,
             status,
+            retention: Arc::default(),
         }
     }
 
@@ -159,6 +168,14 @@ impl Handle {
         self.ask(|back| Ask::Spec(namespace, agent, back)).await
     }
 
+    /// Puts other profiles and policies in force in place of those before them, all or none. It is not stored: see to that first.
+    ///
+    /// # Errors
+    /// `not-possible` if an agent is in a state that would no longer be there; `busy` when the queue is full.
+    pub async fn configure(&self, lifecycles: Lifecycles) -> Result<(), Problem> {
+        self.ask(|back| Ask::Configure(lifecycles, back)).await
+    }
+
     /// The published view of every agent; never ahead of what is durable.
     #[must_use]
     pub fn views(&self) -> &Views {
@@ -169,6 +186,11 @@ impl Handle {
     #[must_use]
     pub fn store(&self) -> Arc<dyn Store> {
         Arc::clone(&self.store)
+    }
+
+    /// What the store is to keep, as it is in force; whoever applies a configuration sets it.
+    pub(crate) fn retention(&self) -> &ArcSwap<Retention> {
+        &self.retention
     }
 
     /// Changes whenever events may have been added to the store.
@@ -198,7 +220,7 @@ impl Handle {
             Ok(Err(error)) => return Some(Err(unread(&error.to_string()))),
             Err(stopped) => return Some(Err(unread(&stopped.to_string()))),
         };
-        if clock::wall().since(row.at) > Retention::default().answers {
+        if clock::wall().since(row.at) > self.retention.load().answers {
             return None;
         }
         if row.fingerprint != fingerprint {

@@ -14,12 +14,13 @@ mod status;
 mod views;
 
 pub use api::{
-    AgentsLeft, ApiState, ApplyMode, ConfigApplied, ConfigCheck, ConfigDoor, ConfigFault, ConfigView, DaemonInfo,
-    FleetText, Host, InvalidToken, LogLine, LogReader, LogRequest, LogSource, LogStream, OpenListener, Ports,
-    ShutdownOrder, Token, check_listener, openapi, router, serve,
+    AgentsLeft, ApiState, ApplyMode, ApplyOrder, ConfigApplied, ConfigChange, ConfigCheck, ConfigDoor, ConfigFault,
+    ConfigRefused, ConfigRevision, ConfigText, ConfigView, DaemonInfo, FieldChange, FleetText, Host, InvalidToken,
+    LogLine, LogReader, LogRequest, LogSource, LogStream, OpenListener, Ports, Restarts, ShutdownOrder, Token,
+    check_listener, openapi, router, serve,
 };
-pub use app::{App, LimitsError, Settings, StartError, check_limits};
-pub use handle::{Ask, Handle, KnownGroupSpec, KnownSpec, QUEUE};
+pub use app::{App, LimitsError, Reloader, Settings, StartError, check_limits};
+pub use handle::{Ask, Handle, KnownGroupSpec, KnownSpec, Lifecycles, QUEUE};
 pub use status::{Part, Status, StatusReport};
 pub use stead_store::LockError;
 pub use views::Views;

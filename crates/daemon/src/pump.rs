@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use stead_engine::{Batch, Engine, Input, Message, NotOwned, Released, Reply};
+use stead_engine::{Batch, Engine, Input, Message, NotOwned, Released, Reply, StateInUse};
 use stead_model::journal::Receipt;
 use stead_model::{
     AgentRef, Answer, Command, Condition, Event, Happening, Inventory, Namespace, Observation, Order, Problem,
@@ -23,7 +23,7 @@ use tracing::{debug, error, info, warn};
 
 use crate::clock::Clock;
 use crate::driver::{Driven, Driver};
-use crate::handle::Ask;
+use crate::handle::{Ask, Lifecycles};
 use crate::status::{Part, Status};
 use crate::views::Views;
 use outage::Outage;
@@ -176,6 +176,11 @@ impl Pump {
         debug!("the pump stopped");
     }
 
+    /// Puts profiles and policies in force. Before the first slot is taken over nothing can stand against it.
+    pub(crate) fn configure(&mut self, (profiles, policies): Lifecycles) -> Result<(), StateInUse> {
+        self.engine.configure(profiles, policies)
+    }
+
     /// Takes over a slot that was loaded.
     pub(crate) fn adopt(&mut self, state: stead_model::journal::SlotState) -> Result<(), stead_engine::Unthawable> {
         let receipt = state.receipt();
@@ -282,6 +287,10 @@ impl Pump {
             ),
             Ask::Lifecycle(namespace, agent, back) => {
                 answer(back, self.engine.lifecycle(&namespace, &agent).map_err(Problem::from));
+            }
+            Ask::Configure(lifecycles, back) => {
+                let refused = |in_use: StateInUse| Problem::new(ProblemCode::NotPossible, in_use.to_string());
+                answer(back, self.configure(lifecycles).map_err(refused));
             }
             Ask::Spec(namespace, agent, back) => {
                 answer(back, self.engine.spec(&namespace, &agent).map_err(Problem::from));
@@ -405,6 +414,7 @@ impl Pump {
         if let Some(reply) = released.reply {
             if let Reply::Agent(Err(refusal)) | Reply::Group(Err(refusal)) = &reply {
                 warn!(%refusal, "refused");
+                self.status.count_refused();
             }
             waiter.answer(reply);
         }

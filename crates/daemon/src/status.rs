@@ -21,6 +21,9 @@ pub struct StatusReport {
     pub keeper: Part,
     /// Whether everything that ran before is adopted.
     pub adopted: Part,
+    /// Requests that were refused since the start: by the agent's phase, by a policy, or by their own terms.
+    #[serde(default)]
+    pub refused: u64,
 }
 
 /// One part.
@@ -57,6 +60,7 @@ impl Default for Status {
                 store: Part::Starting,
                 keeper: Part::Starting,
                 adopted: Part::Starting,
+                refused: 0,
             }),
         }
     }
@@ -67,6 +71,11 @@ impl Status {
     #[must_use]
     pub fn report(&self) -> StatusReport {
         self.report.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Counts a request that was refused.
+    pub(crate) fn count_refused(&self) {
+        self.update(|report| report.refused = report.refused.saturating_add(1));
     }
 
     /// Changes what is known.

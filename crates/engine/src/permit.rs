@@ -7,13 +7,13 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use stead_model::profile::policy::{MOST_PER_RATE, RateSpec, TransitionPolicy};
+use stead_model::profile::policy::{LONGEST_RATE, MOST_PER_RATE, RateSpec, TransitionPolicy};
 use stead_model::{Moment, Origin, Refusal, Span, Transition};
 
 use crate::record::Record;
 
 /// For how long requests are remembered; no rate's period is longer.
-pub(crate) const HORIZON: Duration = Duration::from_secs(24 * 3600);
+pub(crate) const HORIZON: Duration = LONGEST_RATE;
 
 /// The policies in force.
 #[derive(Debug, Clone)]

@@ -559,14 +559,14 @@ fn span_of(record: &Record, phase: PhaseId) -> Option<core::time::Duration> {
                 .process()
                 .map(|process| process.stop.grace.0.saturating_add(STOP_MARGIN))
         }),
+        Role::Updating => deadlines.updating.map(|span| span.0),
+        Role::Scaling => deadlines.scaling.map(|span| span.0),
         Role::Initial
         | Role::Prepared
         | Role::Ready
         | Role::Busy
         | Role::Idle
         | Role::Impaired
-        | Role::Updating
-        | Role::Scaling
         | Role::Error
         | Role::Failed
         | Role::TimedOut

@@ -139,6 +139,12 @@ pub struct Deadlines {
     /// Stop request to exit; default the grace and 10 s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopping: Option<Span>,
+    /// A new spec to readiness with it; default 600 s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub updating: Option<Span>,
+    /// Another number of replicas to all of them being there; default 120 s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scaling: Option<Span>,
 }
 
 /// What a driver is called in text.

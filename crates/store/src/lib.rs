@@ -29,6 +29,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod config;
 mod dir;
 mod error;
 mod lease;
@@ -39,6 +40,7 @@ mod retention;
 mod sqlite;
 mod store;
 
+pub use config::{ConfigRow, MOST_CONFIGS};
 pub use dir::{Holder, LockError, StateDir};
 pub use error::{OpenError, ReadError, StoreError};
 pub use lease::{Lease, Owner};

@@ -10,11 +10,12 @@ use stead_model::journal::{AgentRow, AnswerRow, Append, Durability, SlotState, S
 use stead_model::{AgentId, AgentName, Epoch, Namespace, Slot, Wall};
 
 use self::state::State;
+use crate::config::MOST_CONFIGS;
 use crate::lease::Head;
 use crate::query::clamp;
 use crate::{
-    Completion, EventCursor, EventFilter, EventPage, Lease, Owner, Page, Pruned, ReadError, Retention, Sink, Store,
-    StoreError, TransitionQuery,
+    Completion, ConfigRow, EventCursor, EventFilter, EventPage, Lease, Owner, Page, Pruned, ReadError, Retention, Sink,
+    Store, StoreError, TransitionQuery,
 };
 
 /// A deterministic store for simulation and tests. Nothing happens until [`MemoryStore::pump`] is called.
@@ -43,6 +44,8 @@ struct Inner {
     broken: BTreeSet<Slot>,
     faults: VecDeque<Fault>,
     trouble: Option<StoreError>,
+    /// Flushed when they are written.
+    configs: VecDeque<ConfigRow>,
 }
 
 impl MemoryStore {
@@ -57,6 +60,7 @@ impl MemoryStore {
                 broken: BTreeSet::new(),
                 faults: VecDeque::new(),
                 trouble: None,
+                configs: VecDeque::new(),
             }),
             sink,
         }
@@ -297,6 +301,31 @@ impl Store for MemoryStore {
 
     fn answer(&self, namespace: &Namespace, key: &str) -> Result<Option<AnswerRow>, StoreError> {
         Ok(self.lock().state.answer(namespace, key))
+    }
+
+    fn put_config(&self, row: ConfigRow) -> Result<u64, StoreError> {
+        let mut inner = self.lock();
+        inner.settle();
+        inner.well()?;
+        let revision = inner.configs.front().map_or(0, |last| last.revision) + 1;
+        inner.configs.push_front(ConfigRow { revision, ..row });
+        inner.configs.retain(|kept| kept.revision + MOST_CONFIGS > revision);
+        Ok(revision)
+    }
+
+    fn configs(&self, limit: usize) -> Result<Vec<ConfigRow>, StoreError> {
+        let inner = self.lock();
+        let untold = |row: &ConfigRow| ConfigRow {
+            text: String::new(),
+            ..row.clone()
+        };
+        Ok(inner.configs.iter().take(clamp(limit)).map(untold).collect())
+    }
+
+    fn config(&self, revision: Option<u64>) -> Result<Option<ConfigRow>, StoreError> {
+        let inner = self.lock();
+        let wanted = |row: &&ConfigRow| revision.is_none_or(|revision| row.revision == revision);
+        Ok(inner.configs.iter().find(wanted).cloned())
     }
 
     fn prune(&self, retention: &Retention, now: Wall) -> Result<Pruned, StoreError> {

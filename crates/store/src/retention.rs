@@ -9,14 +9,17 @@ use stead_model::{Sequence, Wall};
 /// | field | default |
 /// |---|---|
 /// | `transitions` | 30 days |
+/// | `transition_rows` | 1,000 of each agent |
 /// | `events` | 7 days |
 /// | `event_rows` | 200,000 |
 /// | `answers` | 1 day |
 /// | `answer_rows` | 200,000 |
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Retention {
-    /// Age of history; too short, and `why` cannot look back. Rows per agent are bounded at writing.
+    /// Age of history; too short, and `why` cannot look back.
     pub transitions: Duration,
+    /// Rows of history of each agent, and up to 63 more. Bounded at writing: what is told here holds for what is written from then on.
+    pub transition_rows: u32,
     /// Age of events; too short, and readers that were away find a gap.
     pub events: Duration,
     /// Number of events, whatever their age.
@@ -31,6 +34,7 @@ impl Default for Retention {
     fn default() -> Self {
         Self {
             transitions: 30 * DAY,
+            transition_rows: ROWS_PER_AGENT,
             events: 7 * DAY,
             event_rows: 200_000,
             answers: DAY,

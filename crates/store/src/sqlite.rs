@@ -5,6 +5,7 @@
 //! sync nothing that the kernel cached can be trusted: the file is reopened and the whole log copied into the database and synced
 //! anew before anything else is written.
 
+mod configs;
 mod damaged;
 mod fault;
 mod meter;
@@ -33,8 +34,8 @@ use self::readers::Readers;
 use self::writer::Writer;
 use crate::retention::ROWS_PER_AGENT;
 use crate::{
-    Completion, EventCursor, EventFilter, EventPage, Figures, Lease, OpenError, Owner, Page, Pruned, ReadError,
-    Retention, Sink, StateDir, Store, StoreError, TransitionQuery,
+    Completion, ConfigRow, EventCursor, EventFilter, EventPage, Figures, Lease, OpenError, Owner, Page, Pruned,
+    ReadError, Retention, Sink, StateDir, Store, StoreError, TransitionQuery,
 };
 
 /// How a [`SqliteStore`] is opened.
@@ -254,6 +255,21 @@ impl Store for SqliteStore {
 
     fn answer(&self, namespace: &Namespace, key: &str) -> Result<Option<AnswerRow>, StoreError> {
         self.read(|connection| read::answer(connection, namespace, key))
+    }
+
+    fn put_config(&self, row: ConfigRow) -> Result<u64, StoreError> {
+        self.ask(|reply| Job::Configure {
+            row: Box::new(row),
+            reply,
+        })
+    }
+
+    fn configs(&self, limit: usize) -> Result<Vec<ConfigRow>, StoreError> {
+        self.read(|connection| configs::list(connection, limit))
+    }
+
+    fn config(&self, revision: Option<u64>) -> Result<Option<ConfigRow>, StoreError> {
+        self.read(|connection| configs::one(connection, revision))
     }
 
     fn prune(&self, retention: &Retention, now: Wall) -> Result<Pruned, StoreError> {

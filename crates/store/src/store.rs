@@ -6,7 +6,8 @@ use stead_model::journal::{AgentRow, AnswerRow, Append, Receipt, SlotState, Spec
 use stead_model::{AgentId, AgentName, Epoch, Namespace, Slot, Wall};
 
 use crate::{
-    EventCursor, EventFilter, EventPage, Lease, Owner, Page, Pruned, ReadError, Retention, StoreError, TransitionQuery,
+    ConfigRow, EventCursor, EventFilter, EventPage, Lease, Owner, Page, Pruned, ReadError, Retention, StoreError,
+    TransitionQuery,
 };
 
 /// What became of a submitted append.
@@ -128,6 +129,25 @@ pub trait Store: Send + Sync + Debug {
     /// # Errors
     /// The errors of an unwell store.
     fn answer(&self, namespace: &Namespace, key: &str) -> Result<Option<AnswerRow>, StoreError>;
+
+    /// Keeps a revision of the configuration behind the last one, flushed, and forgets the oldest beyond [`MOST_CONFIGS`](crate::MOST_CONFIGS).
+    /// Gives its number, whatever the row says of it.
+    ///
+    /// # Errors
+    /// The errors of an unwell store.
+    fn put_config(&self, row: ConfigRow) -> Result<u64, StoreError>;
+
+    /// The newest revisions of the configuration, without their texts.
+    ///
+    /// # Errors
+    /// The errors of an unwell store.
+    fn configs(&self, limit: usize) -> Result<Vec<ConfigRow>, StoreError>;
+
+    /// One revision of the configuration, whole, if it is kept; the newest where no number is given.
+    ///
+    /// # Errors
+    /// The errors of an unwell store.
+    fn config(&self, revision: Option<u64>) -> Result<Option<ConfigRow>, StoreError>;
 
     /// Forgets a bounded number of rows beyond what is retained; call it again while `more` is set.
     ///

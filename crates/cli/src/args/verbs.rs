@@ -364,12 +364,63 @@ pub(crate) struct Apply {
     /// Say what would change, and change nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) consent: Consent,
     /// Wait until all that was added or changed is up
     #[arg(long, conflicts_with = "dry_run")]
     pub(crate) wait: bool,
     /// How long to wait at most
     #[arg(long, default_value = "2m", requires = "wait")]
     pub(crate) timeout: Span,
+}
+
+/// What somebody agrees to when a configuration is put in force.
+#[derive(Args, Debug)]
+pub(crate) struct Consent {
+    /// Do not ask, even if agents are removed or restarted; without a terminal nothing is asked anyway
+    #[arg(short, long)]
+    pub(crate) yes: bool,
+    /// Restart the agents whose new spec comes in force only then
+    #[arg(long)]
+    pub(crate) restart: bool,
+    /// Why, for the history
+    #[arg(long)]
+    pub(crate) reason: Option<String>,
+}
+
+/// `stead config`.
+#[derive(Subcommand, Debug)]
+pub(crate) enum Config {
+    /// Show what is in force, or an earlier revision
+    Show {
+        /// Number of the revision [default: the one in force]
+        revision: Option<u64>,
+    },
+    /// List what was applied, newest first
+    History,
+    /// Show what differs between a revision and the one in force, or another
+    Diff {
+        /// Number of the revision
+        revision: u64,
+        /// Number of the other one [default: the one in force]
+        other: Option<u64>,
+    },
+    /// Put an earlier revision in force again, as a new one
+    Rollback {
+        /// Number of the revision
+        revision: u64,
+        /// Say what would change, and change nothing
+        #[arg(long)]
+        dry_run: bool,
+        #[command(flatten)]
+        consent: Consent,
+    },
+    /// Have the fleet file in force read again
+    Reload {
+        /// Why, for the history
+        #[arg(long)]
+        reason: Option<String>,
+    },
 }
 
 /// `stead validate`.

@@ -5,10 +5,11 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use serde::Serialize;
-use stead_client::Target;
+use stead_client::{Applying, Target};
 use stead_daemon::config::{Diagnostic, Fleet};
 use stead_model::{AgentRef, Incarnation, Namespace};
 
+use super::consent::{self, Asked};
 use crate::app::App;
 use crate::args::{Apply, Validate};
 use crate::failure::{Exit, Failure};
@@ -24,12 +25,25 @@ pub(super) async fn apply(app: &mut App<'_>, apply: &Apply) -> Result<(), Failur
         &apply.file
     };
     let place = std::path::absolute(place)?;
-    let applied = if apply.dry_run {
-        app.client.apply_dry_run(&toml, Some(&place)).await?
-    } else {
-        app.client.apply(&toml, Some(&place)).await?
+    let applying = Applying {
+        file: Some(&place),
+        dry_run: apply.dry_run,
+        restart: apply.consent.restart,
+        reason: apply.consent.reason.as_deref(),
     };
-    app.out.show(&applied, |applied, _| render::applied(applied))?;
+    let asked = match consent::may_ask(app, &apply.consent, apply.dry_run) {
+        Some(asking) => {
+            let would = Applying {
+                dry_run: true,
+                ..applying
+            };
+            let would = app.client.apply(&toml, &would).await?;
+            asking.ask(app, &would)?
+        }
+        None => Asked::Nothing,
+    };
+    let applied = app.client.apply(&toml, &applying).await?;
+    consent::show(app, &applied, asked)?;
     if apply.wait {
         let namespace: Namespace = app.client.config().await?.namespace.parse().unwrap_or_default();
         let changed = applied.added.iter().chain(&applied.changed);

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use owo_colors::{OwoColorize, Style};
-use stead_client::Applied;
+use stead_client::{Applied, FieldChange};
 use stead_daemon::config::Diagnostic;
 
 /// What was changed, or would be.
@@ -30,7 +30,28 @@ pub(crate) fn applied(applied: &Applied) -> String {
             };
             text.push_str(&format!("{sign} {name} {what}{later}").style(style).to_string());
             text.push('\n');
+            let change = applied.changes.iter().find(|change| change.agent == *name);
+            for field in change.iter().flat_map(|change| &change.fields) {
+                text.push_str(&format!("    {}\n", field_change(field)));
+            }
         }
+    }
+    for field in &applied.settings {
+        let later = if applied.daemon_restart.contains(&field.field) {
+            ", in force at the daemon's next start"
+        } else {
+            ""
+        };
+        let line = format!("~ {}{later}", field_change(field));
+        text.push_str(&line.style(Style::new().yellow()).to_string());
+        text.push('\n');
+    }
+    let changed = applied.changed.iter().chain(&applied.added);
+    let changed: Vec<&String> = changed.collect();
+    for name in applied.pending_restart.iter().filter(|name| !changed.contains(name)) {
+        text.push_str(&format!(
+            "! {name} still runs with an older spec, in force at its next restart\n"
+        ));
     }
     let unchanged = applied.unchanged.len();
     text.push_str(&match (text.is_empty(), unchanged) {
@@ -40,6 +61,11 @@ pub(crate) fn applied(applied: &Applied) -> String {
         (false, rest) => format!("{rest} unchanged\n"),
     });
     text
+}
+
+fn field_change(change: &FieldChange) -> String {
+    let value = |value: &Option<String>| value.clone().unwrap_or_else(|| "(none)".to_owned());
+    format!("{}: {} → {}", change.field, value(&change.before), value(&change.after))
 }
 
 /// A file without faults.

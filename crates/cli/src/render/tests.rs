@@ -1,7 +1,7 @@
 //! What people read, as they read it.
 
 use insta::assert_snapshot;
-use stead_client::{Applied, DaemonView, PartState, SpecView, StatusView};
+use stead_client::{Applied, ConfigChange, DaemonView, FieldChange, PartState, SpecView, StatusView};
 use stead_daemon::config::Fleet;
 use stead_model::group::{GroupPhase, RevisionView, RolloutState, RolloutView};
 use stead_model::spec::{RestartPolicy, SpecForm};
@@ -251,7 +251,22 @@ fn what_a_fleet_file_changes_is_told_by_name() {
         changed: vec!["web-1".into(), "web-2".into()],
         removed: vec!["old".into()],
         unchanged: vec!["db".into()],
-        pending_restart: vec!["web-1".into()],
+        pending_restart: vec!["web-1".into(), "db".into()],
+        changes: vec![ConfigChange {
+            agent: "web-1".into(),
+            fields: vec![FieldChange {
+                field: "stop.grace".into(),
+                before: Some("\"10s\"".into()),
+                after: None,
+            }],
+        }],
+        settings: vec![FieldChange {
+            field: "daemon.listen".into(),
+            before: None,
+            after: Some("\"127.0.0.1:1\"".into()),
+        }],
+        daemon_restart: vec!["daemon.listen".into()],
+        revision: Some(2),
         ..Applied::default()
     };
     let nothing = Applied {

@@ -2,6 +2,7 @@
 
 mod care;
 mod children;
+mod config;
 mod crash;
 mod damage;
 mod database;

@@ -1,5 +1,7 @@
 //! The fleet file in force: showing, checking and applying it.
 
+mod history;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -11,13 +13,14 @@ use stead_model::{AgentName, Namespace, ProblemCode, Wall};
 use super::extract::{Document, NoQuery, Payload, Post, Read};
 use super::find::blocking;
 use super::operation::{About, Table};
-use super::ports::{ApplyMode, FleetText};
+use super::ports::{ApplyMode, ApplyOrder, FleetText, Restarts};
 use super::problem::Failure;
 use super::reply::Shown;
 use super::{Api, BASE};
 
+pub use self::history::{ConfigRevision, ConfigText};
+
 pub(super) fn mount(table: &mut Table) {
-    use ProblemCode::{Busy, DuplicateName, InvalidConfig, OutcomeUnknown, ShuttingDown, StoreUnavailable};
     let about = |id, summary: &str| About::new(id, "config", summary).limit(Document::LIMIT);
     table.add(
         Method::GET,
@@ -31,19 +34,27 @@ pub(super) fn mount(table: &mut Table) {
         "applyConfig",
         "Applies a fleet file as a diff, or says what would change",
     )
-    .may(&[
-        InvalidConfig,
-        DuplicateName,
-        Busy,
-        StoreUnavailable,
-        OutcomeUnknown,
-        ShuttingDown,
-    ]);
+    .may(APPLYING);
     table.add(Method::POST, format!("{BASE}/config/apply"), applying, apply);
+    history::mount(table);
 }
 
+/// What may go wrong with applying.
+const APPLYING: &[ProblemCode] = &[
+    ProblemCode::InvalidConfig,
+    ProblemCode::NotPossible,
+    ProblemCode::PolicyRefused,
+    ProblemCode::RateLimited,
+    ProblemCode::DuplicateName,
+    ProblemCode::LimitReached,
+    ProblemCode::Busy,
+    ProblemCode::StoreUnavailable,
+    ProblemCode::OutcomeUnknown,
+    ProblemCode::ShuttingDown,
+];
+
 /// What is in force.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, JsonSchema)]
 pub struct ConfigView {
     /// The fleet file, where one was given.
     pub fleet_file: Option<String>,
@@ -55,6 +66,29 @@ pub struct ConfigView {
     pub hash: String,
     /// Since when.
     pub applied_at: Option<Wall>,
+    /// Number of the revision.
+    pub revision: Option<u64>,
+    /// Who applied it.
+    pub applied_by: Option<String>,
+    /// Why, where that was said.
+    pub reason: Option<String>,
+    /// Whether the file is looked at and applied when it changes.
+    pub watched: bool,
+    /// The change of the file that was refused last, if none was applied since. What is in force stayed as it was.
+    pub refused: Option<ConfigRefused>,
+}
+
+/// A change of the fleet file that was not taken.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
+pub struct ConfigRefused {
+    /// When.
+    pub at: Wall,
+    /// What had it read: `file` or `SIGHUP`.
+    pub cause: String,
+    /// What was wrong.
+    pub detail: String,
+    /// Each fault, in the file's order.
+    pub problems: Vec<ConfigFault>,
 }
 
 /// What is wrong with a fleet file.
@@ -96,8 +130,36 @@ pub struct ConfigApplied {
     pub removed: Vec<AgentName>,
     /// Left alone.
     pub unchanged: Vec<AgentName>,
-    /// Those of the changed ones that go on with their old spec until they are restarted.
+    /// Those that go on with their old spec until they are restarted.
     pub pending_restart: Vec<AgentName>,
+    /// What changes of each changed agent.
+    pub changes: Vec<ConfigChange>,
+    /// What changes beside agents: profiles, policies, retention, the daemon itself.
+    pub settings: Vec<FieldChange>,
+    /// Keys that are in force with the next start of the daemon.
+    pub daemon_restart: Vec<String>,
+    /// Number of the revision that is in force with it; absent if nothing was applied.
+    pub revision: Option<u64>,
+}
+
+/// What changes of one agent.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
+pub struct ConfigChange {
+    /// Which one.
+    pub agent: AgentName,
+    /// Key by key, at most 64.
+    pub fields: Vec<FieldChange>,
+}
+
+/// One key that changes. Values of secrets are `***`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
+pub struct FieldChange {
+    /// The key, such as `stop.grace`.
+    pub field: String,
+    /// Its value as JSON before, where it had one.
+    pub before: Option<String>,
+    /// Its value as JSON after, where it has one.
+    pub after: Option<String>,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -106,6 +168,11 @@ struct ApplyQuery {
     /// Only say what would change. Default false.
     #[serde(default)]
     dry_run: bool,
+    /// Restart the agents whose new spec comes in force only then. Default false: they go on with the old one.
+    #[serde(default)]
+    restart: bool,
+    /// Why, for the history.
+    reason: Option<String>,
     /// Where the file lies, as an absolute path: relative ones in it start at its folder. Default: where the one in force lies.
     #[schemars(with = "Option<String>")]
     file: Option<PathBuf>,
@@ -137,11 +204,21 @@ async fn check(api: Api, post: Post<(), CheckQuery, Document>) -> Result<Shown<C
 }
 
 async fn apply(api: Api, post: Post<(), ApplyQuery, Document>) -> Result<Shown<ConfigApplied>, Failure> {
-    let mode = if post.query.dry_run {
-        ApplyMode::DryRun
-    } else {
-        ApplyMode::Apply
-    };
-    let document = document(post.body, post.query.file)?;
-    Ok(Shown(api.state.ports.config.apply(document, mode, post.origin).await?))
+    let ApplyQuery {
+        dry_run,
+        restart,
+        reason,
+        file,
+    } = post.query;
+    let order = order(dry_run, restart, reason);
+    let document = document(post.body, file)?;
+    Ok(Shown(api.state.ports.config.apply(document, order, post.origin).await?))
+}
+
+fn order(dry_run: bool, restart: bool, reason: Option<String>) -> ApplyOrder {
+    ApplyOrder {
+        mode: if dry_run { ApplyMode::DryRun } else { ApplyMode::Apply },
+        restarts: if restart { Restarts::Now } else { Restarts::Wait },
+        reason,
+    }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use stead_model::{Origin, Problem, Wall};
 
-use super::config::{ConfigApplied, ConfigCheck, ConfigView};
+use super::config::{ConfigApplied, ConfigCheck, ConfigRevision, ConfigText, ConfigView};
 use super::daemon::{DaemonInfo, ShutdownOrder};
 use super::logs::LogSource;
 
@@ -54,9 +54,53 @@ pub trait ConfigDoor: Send + Sync {
     fn apply(
         &self,
         document: FleetText,
-        mode: ApplyMode,
+        order: ApplyOrder,
         origin: Origin,
     ) -> BoxFuture<'_, Result<ConfigApplied, Problem>>;
+
+    /// The newest revisions of the configuration, newest first. Reads the store; called where blocking is allowed.
+    ///
+    /// # Errors
+    /// `store-unavailable`.
+    fn revisions(&self) -> Result<Vec<ConfigRevision>, Problem>;
+
+    /// One revision with its text, in which the values of secrets are replaced. Called where blocking is allowed.
+    ///
+    /// # Errors
+    /// `not-found` for one that is not kept, `store-unavailable`.
+    fn revision(&self, revision: u64) -> Result<ConfigText, Problem>;
+
+    /// Applies the text of an old revision as a new one, as [`ConfigDoor::apply`] does.
+    fn roll_back(
+        &self,
+        revision: u64,
+        order: ApplyOrder,
+        origin: Origin,
+    ) -> BoxFuture<'_, Result<ConfigApplied, Problem>>;
+
+    /// Reads the fleet file in force again and applies it if it changed.
+    fn reload(&self, order: ApplyOrder, origin: Origin) -> BoxFuture<'_, Result<ConfigApplied, Problem>>;
+}
+
+/// How a configuration is applied.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct ApplyOrder {
+    /// Whether anything is changed at all.
+    pub mode: ApplyMode,
+    /// What becomes of agents whose new spec comes in force with their next start.
+    pub restarts: Restarts,
+    /// Why, for the history.
+    pub reason: Option<String>,
+}
+
+/// What becomes of agents that must be restarted for their new spec to be in force.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Restarts {
+    /// They go on with the old one until somebody restarts them.
+    #[default]
+    Wait,
+    /// They are restarted at once.
+    Now,
 }
 
 /// A fleet file that was sent.
@@ -69,9 +113,10 @@ pub struct FleetText {
 }
 
 /// Whether a change is made or only told.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum ApplyMode {
     /// Change.
+    #[default]
     Apply,
     /// Say what would change.
     DryRun,

@@ -82,9 +82,12 @@ pub(super) fn finish(response: &mut Response, correlation_id: &str) -> Option<Pr
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         ProblemCode::Busy | ProblemCode::StoreUnavailable | ProblemCode::OutcomeUnknown => {
-            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+            problem.retry_after.get_or_insert(1);
         }
         _ => {}
+    }
+    if let Some(secs) = problem.retry_after {
+        headers.insert(RETRY_AFTER, HeaderValue::from(secs));
     }
     // A problem is strings and numbers: it always is JSON.
     *response.body_mut() = Body::from(serde_json::to_vec(&problem).unwrap_or_default());

@@ -1,6 +1,7 @@
 //! The API before the engine itself: a real pump, the store in memory, processes that are played.
 
 mod batch;
+mod config;
 mod groups;
 mod lifecycle;
 mod pause;

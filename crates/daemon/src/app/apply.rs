@@ -1,23 +1,33 @@
 //! A fleet file against what is registered: new agents are registered, changed ones told, missing ones removed.
+//!
+//! Everything that can be found wrong is found before the first change. Then profiles and policies are put in force, the text is
+//! kept as the next revision, and only then agents are touched: a daemon that starts again knows every profile that an agent has.
 
+mod fields;
 mod groups;
+mod plan;
+mod revisions;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
-use futures_util::{FutureExt, StreamExt, TryStreamExt, future::BoxFuture, stream};
-use stead_model::{
-    AgentName, AgentRef, AgentSpec, Command, Namespace, Origin, Outcome, Problem, ProblemCode, Request, Wanted,
-};
+use arc_swap::ArcSwapOption;
+use futures_util::future::BoxFuture;
+use stead_model::{AgentName, AgentRef, Command, Namespace, Origin, Outcome, Problem, ProblemCode, Request};
 
+use self::plan::Plan;
 use super::check_limits;
-use crate::api::{ApplyMode, ConfigApplied, ConfigCheck, ConfigDoor, ConfigFault, ConfigView, FleetText};
+use crate::api::{
+    ApplyMode, ApplyOrder, ConfigApplied, ConfigCheck, ConfigDoor, ConfigFault, ConfigRefused, ConfigRevision,
+    ConfigText, ConfigView, FleetText, Restarts,
+};
 use crate::clock::Clock;
-use crate::config::{Fleet, FleetAgent, Replicas};
+use crate::config::{Diagnostic, Fleet, FleetAgent, Replicas};
 use crate::handle::Handle;
+
+pub(crate) use self::revisions::InForce;
 
 /// The label of agents that a fleet file owns; one that is no longer in the file is removed.
 const OWNED: (&str, &str) = ("stead/managed-by", "fleet-file");
@@ -28,19 +38,9 @@ const AT_ONCE: usize = 64;
 /// How long the removal of an agent is waited for that the file names again.
 const LONGEST_REMOVAL: Duration = Duration::from_secs(60);
 
-/// The configuration in force and the way to change it.
-#[derive(Debug)]
-pub(super) struct Config {
-    pub(super) handle: Handle,
-    clock: Clock,
-    view: ArcSwap<ConfigView>,
-    /// One change of the configuration at a time.
-    turn: tokio::sync::Mutex<()>,
-}
-
-/// What becomes of one agent.
+/// What becomes of one agent or group.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Fate {
+enum Fate {
     Added,
     Changed,
     /// Another template is brought to the replicas of a group, one after the other.
@@ -53,19 +53,37 @@ pub(super) enum Fate {
     Removed,
 }
 
-/// What a name is of.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Kind {
-    Agent,
-    Group,
-}
-
 impl Fate {
     /// Whether what was there goes on as something else.
     const fn changes(self) -> bool {
         match self {
             Self::Changed | Self::RolledOut | Self::Scaled | Self::Remade => true,
             Self::Added | Self::Unchanged | Self::Removed => false,
+        }
+    }
+}
+
+/// What a name is of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Kind {
+    Agent,
+    Group,
+}
+
+/// One pass over a fleet: who asks for it and why, and whether anything is changed by it.
+#[derive(Clone, Copy, Debug)]
+struct Turn<'o> {
+    mode: ApplyMode,
+    order: &'o ApplyOrder,
+    origin: &'o Origin,
+}
+
+impl Turn<'_> {
+    /// The reason for the history.
+    fn why(&self, why: &str) -> String {
+        match &self.order.reason {
+            Some(reason) => format!("{why}: {reason}"),
+            None => why.to_owned(),
         }
     }
 }
@@ -85,17 +103,63 @@ fn is_owned(labels: &BTreeMap<String, String>) -> bool {
     labels.get(OWNED.0).is_some_and(|owner| owner == OWNED.1)
 }
 
+/// The configuration in force and the way to change it.
+#[derive(Debug)]
+pub(crate) struct Config {
+    handle: Handle,
+    clock: Clock,
+    in_force: ArcSwapOption<InForce>,
+    /// The change of the file that was not taken last.
+    refused: ArcSwapOption<ConfigRefused>,
+    /// One change of the configuration at a time.
+    turn: tokio::sync::Mutex<()>,
+}
+
 impl Config {
-    pub(super) fn new(handle: Handle, clock: Clock) -> Self {
+    /// Takes up what is in force since an earlier daemon, if anything is.
+    pub(crate) fn new(handle: Handle, clock: Clock, in_force: Option<InForce>) -> Self {
+        if let Some(known) = &in_force {
+            handle.retention().store(Arc::new(known.facts.retention.bounds()));
+        }
         Self {
             handle,
             clock,
-            view: ArcSwap::from_pointee(nothing()),
+            in_force: ArcSwapOption::from_pointee(in_force),
+            refused: ArcSwapOption::empty(),
             turn: tokio::sync::Mutex::default(),
         }
     }
 
-    pub(super) async fn apply(&self, fleet: Fleet, mode: ApplyMode, origin: Origin) -> Result<ConfigApplied, Problem> {
+    /// What is in force, if its file is to be looked at.
+    pub(super) fn watched(&self) -> Option<Arc<InForce>> {
+        let watched = |known: &Arc<InForce>| known.facts.daemon.watch != Some(false);
+        self.in_force.load_full().filter(watched)
+    }
+
+    /// Notes a change of the file that was not taken.
+    pub(super) fn refuse(&self, refused: ConfigRefused) {
+        self.refused.store(Some(Arc::new(refused)));
+    }
+
+    /// Whether a file's text and content are in force already.
+    pub(super) fn is_in_force(&self, fleet: &Fleet) -> bool {
+        let known = self.in_force.load();
+        known
+            .as_ref()
+            .is_some_and(|known| known.row.text == fleet.text.as_str() && known.row.hash == fleet.hash.to_string())
+    }
+
+    /// Forgets what was refused: the file is as it is in force again.
+    pub(super) fn mended(&self) {
+        self.refused.store(None);
+    }
+
+    pub(super) async fn apply(
+        &self,
+        fleet: Fleet,
+        order: ApplyOrder,
+        origin: Origin,
+    ) -> Result<ConfigApplied, Problem> {
         let processes = fleet
             .agents
             .iter()
@@ -103,161 +167,86 @@ impl Config {
             .map(processes)
             .sum();
         check_limits(processes).map_err(|error| Problem::new(ProblemCode::LimitReached, error.to_string()))?;
+        let lifecycles = fleet
+            .shape
+            .build()
+            .map_err(|detail| Problem::new(ProblemCode::InvalidConfig, detail))?;
         let _turn = self.turn.lock().await;
-        let named: BTreeSet<&AgentName> = fleet.agents.iter().map(|agent| &agent.name).collect();
-        let mut gone = Vec::new();
-        self.handle.views().each(|view| {
-            if is_owned(&view.labels)
-                && view.group.is_none()
-                && view.namespace == fleet.namespace
-                && view.intent != Wanted::Deleted
-                && !named.contains(&view.name)
-            {
-                gone.push((view.name.clone(), Kind::Agent));
+        let turn = |mode| Turn {
+            mode,
+            order: &order,
+            origin: &origin,
+        };
+        let plan = self.settle_all(&fleet, turn(ApplyMode::DryRun)).await?;
+        if order.mode == ApplyMode::DryRun {
+            return Ok(self.report(&fleet, &plan, None));
+        }
+        self.handle.configure(lifecycles).await?;
+        let settings = self.settings(&fleet);
+        let in_force = match self.keep(fleet.clone(), &order, &origin).await {
+            Ok(in_force) => in_force,
+            Err(problem) => {
+                self.as_before().await;
+                return Err(problem);
             }
-        });
-        for view in self.handle.views().groups() {
-            if is_owned(&view.labels)
-                && view.namespace == fleet.namespace
-                && view.intent != Wanted::Deleted
-                && !named.contains(&view.name)
-            {
-                gone.push((view.name.clone(), Kind::Group));
-            }
-        }
-        if fleet.agents.is_empty() && !gone.is_empty() {
-            let detail = format!(
-                "the file names no agent, so all {} that it named before would be removed; if that is meant, `stead delete` them",
-                gone.len()
-            );
-            return Err(Problem::new(ProblemCode::InvalidConfig, detail));
-        }
-        let namespace = &fleet.namespace;
-        let settle = |agent| self.settle(namespace, agent, mode, &origin).boxed();
-        let kept: Vec<_> = fleet.agents.iter().map(settle).collect();
-        let mut fates: Vec<(AgentName, Fate)> = stream::iter(kept).buffered(AT_ONCE).try_collect().await?;
-        for (name, kind) in gone {
-            if mode == ApplyMode::Apply {
-                self.remove(namespace, &name, kind, "no longer in the fleet file", &origin)
-                    .await?;
-            }
-            fates.push((name, Fate::Removed));
-        }
-        if mode == ApplyMode::Apply {
-            self.view.store(Arc::new(ConfigView {
-                fleet_file: Some(fleet.file.display().to_string()),
-                namespace: namespace.clone(),
-                agents: fleet.agents.len(),
-                hash: fleet.hash.to_string(),
-                applied_at: Some(self.clock.now().wall),
-            }));
-        }
-        Ok(self.report(namespace, &fates))
-    }
-
-    /// Makes one agent what the file says.
-    async fn settle(
-        &self,
-        namespace: &Namespace,
-        agent: &FleetAgent,
-        mode: ApplyMode,
-        origin: &Origin,
-    ) -> Result<(AgentName, Fate), Problem> {
-        let mut spec = agent.spec.clone();
-        spec.labels.insert(OWNED.0.into(), OWNED.1.into());
-        let name = &agent.name;
-        self.until_gone(namespace, name).await?;
-        if let Some(replicas) = &agent.replicas {
-            let fate = self
-                .settle_group(namespace, name, replicas.of(spec), mode, origin)
+        };
+        let revision = in_force.row.revision;
+        let retention = in_force.facts.retention.bounds();
+        self.handle.retention().store(Arc::new(retention));
+        self.in_force.store(Some(Arc::new(in_force)));
+        self.refused.store(None);
+        self.settle_all(&fleet, turn(ApplyMode::Apply)).await?;
+        if order.restarts == Restarts::Now {
+            for name in self.pending(&fleet) {
+                self.ask(
+                    &fleet.namespace,
+                    &name,
+                    Request::Restart,
+                    "its new spec",
+                    turn(ApplyMode::Apply),
+                )
                 .await?;
-            return Ok((name.clone(), fate));
-        }
-        if let Some(fate) = self.replace_group(namespace, name, &spec, mode, origin).await? {
-            return Ok((name.clone(), fate));
-        }
-        let known = self.handle.spec(namespace.clone(), AgentRef::Name(name.clone())).await;
-        let fate = match known {
-            Err(problem) if problem.code == ProblemCode::UnknownAgent => {
-                if mode == ApplyMode::Apply {
-                    let request = Request::Register {
-                        spec: Box::new(spec),
-                        wanted: Wanted::Running,
-                    };
-                    self.ask(namespace, name, request, "in the fleet file", origin).await?;
-                }
-                Fate::Added
             }
-            Err(problem) => return Err(problem),
-            Ok((_, _, present)) => self.change(namespace, name, &present, spec, mode, origin).await?,
-        };
-        Ok((name.clone(), fate))
-    }
-
-    /// Waits for the end of an agent of that name that is being removed: what the file names is a new one.
-    pub(super) async fn until_gone(&self, namespace: &Namespace, name: &AgentName) -> Result<(), Problem> {
-        let mut commits = self.handle.committed();
-        let agent = AgentRef::Name(name.clone());
-        let leaving = || {
-            let views = self.handle.views();
-            let view = views.get(namespace, &agent);
-            view.is_some_and(|view| view.intent == Wanted::Deleted)
-                || views
-                    .group(namespace, &agent)
-                    .is_some_and(|view| view.intent == Wanted::Deleted)
-        };
-        let gone = async { while leaving() && commits.changed().await.is_ok() {} };
-        tokio::time::timeout(LONGEST_REMOVAL, gone).await.map_err(|_late| {
-            let detail = format!("{name} is still being removed; apply the file again when it is gone");
-            Problem::new(ProblemCode::NotPossible, detail)
+        }
+        Ok(ConfigApplied {
+            settings,
+            ..self.report(&fleet, &plan, Some(revision))
         })
     }
 
-    async fn change(
-        &self,
-        namespace: &Namespace,
-        name: &AgentName,
-        present: &AgentSpec,
-        spec: AgentSpec,
-        mode: ApplyMode,
-        origin: &Origin,
-    ) -> Result<Fate, Problem> {
-        let fate = if *present == spec {
-            Fate::Unchanged
-        } else {
-            Fate::Changed
-        };
-        if mode == ApplyMode::DryRun {
-            return Ok(fate);
-        }
-        if fate == Fate::Changed {
-            self.ask(
-                namespace,
-                name,
-                Request::Respec { spec: Box::new(spec) },
-                "changed in the fleet file",
-                origin,
-            )
-            .await?;
-        }
-        Ok(fate)
+    /// Keeps a fleet as the next revision.
+    async fn keep(&self, fleet: Fleet, order: &ApplyOrder, origin: &Origin) -> Result<InForce, Problem> {
+        let (store, origin, reason) = (self.handle.store(), origin.clone(), order.reason.clone());
+        let at = self.clock.now().wall;
+        let kept = tokio::task::spawn_blocking(move || revisions::keep(&store, &fleet, (&origin, reason), at));
+        kept.await
+            .unwrap_or_else(|stopped| Err(Problem::new(ProblemCode::Internal, stopped.to_string())))
     }
 
-    pub(super) async fn ask(
+    /// Puts the profiles and policies in force again that were so before.
+    async fn as_before(&self) {
+        let shape = self.in_force.load_full().map(|known| known.facts.shape.clone());
+        if let Ok(lifecycles) = shape.unwrap_or_default().build() {
+            // No agent has taken up what goes again.
+            let _back = self.handle.configure(lifecycles).await;
+        }
+    }
+
+    async fn ask(
         &self,
         namespace: &Namespace,
         name: &AgentName,
         request: Request,
         why: &str,
-        origin: &Origin,
+        turn: Turn<'_>,
     ) -> Result<Outcome, Problem> {
         let command = Command {
-            origin: origin.clone(),
+            origin: turn.origin.clone(),
             namespace: namespace.clone(),
             agent: AgentRef::Name(name.clone()),
             expected: None,
             idempotency: None,
-            reason: Some(why.to_owned()),
+            reason: Some(turn.why(why)),
             request,
         };
         let answered = self.handle.command(command).await.map(|answer| answer.outcome);
@@ -267,76 +256,99 @@ impl Config {
         })
     }
 
-    fn report(&self, namespace: &Namespace, fates: &[(AgentName, Fate)]) -> ConfigApplied {
-        let of = |wanted: Fate| {
-            fates
-                .iter()
-                .filter(|(_, fate)| *fate == wanted)
-                .map(|(name, _)| name.clone())
-                .collect::<Vec<_>>()
-        };
-        let pending = |name: &AgentName| {
-            let view = self.handle.views().get(namespace, &AgentRef::Name(name.clone()));
+    /// The agents of a file that go on with an older spec.
+    fn pending(&self, fleet: &Fleet) -> Vec<AgentName> {
+        let pending = |name: &&AgentName| {
+            let view = self
+                .handle
+                .views()
+                .get(&fleet.namespace, &AgentRef::Name((*name).clone()));
             view.is_some_and(|view| view.restart_pending)
         };
+        let names = fleet.agents.iter().map(|agent| &agent.name);
+        names.filter(pending).cloned().collect()
+    }
+
+    /// Says what a plan changes; what was changed by it if it has a revision.
+    fn report(&self, fleet: &Fleet, plan: &Plan, revision: Option<u64>) -> ConfigApplied {
+        let mut pending = self.pending(fleet);
+        if revision.is_none() {
+            pending.extend(plan.restarts().filter(|name| !self.pending(fleet).contains(name)));
+        }
+        let of = |wanted: Fate| plan.names(|fate| fate == wanted);
         ConfigApplied {
             added: of(Fate::Added),
-            changed: fates
-                .iter()
-                .filter(|(_, fate)| fate.changes())
-                .map(|(name, _)| name.clone())
-                .collect(),
+            changed: plan.names(Fate::changes),
             rolled_out: of(Fate::RolledOut),
             scaled: of(Fate::Scaled),
             remade: of(Fate::Remade),
             removed: of(Fate::Removed),
             unchanged: of(Fate::Unchanged),
-            pending_restart: fates
-                .iter()
-                .map(|(name, _)| name)
-                .filter(|name| pending(name))
-                .cloned()
-                .collect(),
+            pending_restart: pending,
+            changes: plan.changes(),
+            settings: self.settings(fleet),
+            daemon_restart: self.daemon_restart(fleet),
+            revision,
         }
     }
 
     /// Reads a fleet file's text as if it lay where it is said to lie, else where the one in force does.
-    fn read(&self, document: &FleetText) -> Result<Fleet, Vec<ConfigFault>> {
-        let in_force = || self.view.load().fleet_file.clone().map(PathBuf::from);
+    fn read(&self, document: &FleetText) -> Result<Fleet, Vec<Diagnostic>> {
+        let in_force = || self.view().fleet_file.map(PathBuf::from);
         let file = document.file.clone().or_else(in_force);
-        let file = file.unwrap_or_else(|| "fleet.toml".into());
-        Fleet::parse(&document.toml, &file, &|name| std::env::var(name).ok()).map_err(|problems| {
-            problems
-                .into_iter()
-                .map(|problem| ConfigFault {
-                    line: problem.line,
-                    column: problem.column,
-                    message: problem.message,
-                    help: problem.help,
-                })
-                .collect()
-        })
+        read_text(&document.toml, &file.unwrap_or_else(|| "fleet.toml".into()))
     }
 }
 
-/// Before any file was applied.
-fn nothing() -> ConfigView {
-    ConfigView {
-        fleet_file: None,
-        namespace: Namespace::default(),
-        agents: 0,
-        hash: String::new(),
-        applied_at: None,
+fn read_text(toml: &str, file: &Path) -> Result<Fleet, Vec<Diagnostic>> {
+    Fleet::parse(toml, file, &|name| std::env::var(name).ok())
+}
+
+pub(super) fn faults(problems: Vec<Diagnostic>) -> Vec<ConfigFault> {
+    let fault = |problem: Diagnostic| ConfigFault {
+        line: problem.line,
+        column: problem.column,
+        message: problem.message,
+        help: problem.help,
+    };
+    problems.into_iter().map(fault).collect()
+}
+
+/// A file that does not hold together, as a problem.
+pub(super) fn invalid(faults: &[ConfigFault]) -> Problem {
+    Problem {
+        errors: faults
+            .iter()
+            .map(|fault| format!("{}:{}: {}", fault.line, fault.column, fault.message))
+            .collect(),
+        ..Problem::new(
+            ProblemCode::InvalidConfig,
+            "nothing was applied; mend what is listed and apply it again",
+        )
     }
 }
 
 impl ConfigDoor for Config {
     fn view(&self) -> ConfigView {
-        ConfigView::clone(&self.view.load())
+        let known = self.in_force.load();
+        let row = known.as_ref().map(|known| &known.row);
+        let facts = known.as_ref().map(|known| &known.facts);
+        ConfigView {
+            fleet_file: row.map(|row| row.file.clone()),
+            namespace: facts.map(|facts| facts.namespace.clone()).unwrap_or_default(),
+            agents: facts.map_or(0, |facts| facts.agents),
+            hash: row.map(|row| row.hash.clone()).unwrap_or_default(),
+            applied_at: row.map(|row| row.at),
+            revision: row.map(|row| row.revision),
+            applied_by: row.map(|row| row.actor.clone()),
+            reason: row.and_then(|row| row.reason.clone()),
+            watched: self.watched().is_some(),
+            refused: self.refused.load_full().map(|refused| ConfigRefused::clone(&refused)),
+        }
     }
 
     fn check(&self, document: &FleetText) -> ConfigCheck {
-        let problems = self.read(document).err().unwrap_or_default();
+        let problems = self.read(document).err().map(faults).unwrap_or_default();
         ConfigCheck {
             valid: problems.is_empty(),
             problems,
@@ -346,21 +358,58 @@ impl ConfigDoor for Config {
     fn apply(
         &self,
         document: FleetText,
-        mode: ApplyMode,
+        order: ApplyOrder,
         origin: Origin,
     ) -> BoxFuture<'_, Result<ConfigApplied, Problem>> {
         Box::pin(async move {
-            let fleet = self.read(&document).map_err(|faults| Problem {
-                errors: faults
-                    .iter()
-                    .map(|fault| format!("{}:{}: {}", fault.line, fault.column, fault.message))
-                    .collect(),
-                ..Problem::new(
-                    ProblemCode::InvalidConfig,
-                    "nothing was applied; mend what is listed and apply it again",
-                )
+            let fleet = self.read(&document).map_err(|problems| invalid(&faults(problems)))?;
+            self.apply(fleet, order, origin).await
+        })
+    }
+
+    fn revisions(&self) -> Result<Vec<ConfigRevision>, Problem> {
+        revisions::list(&self.handle.store())
+    }
+
+    fn revision(&self, revision: u64) -> Result<ConfigText, Problem> {
+        revisions::show(&self.handle.store(), revision)
+    }
+
+    fn roll_back(
+        &self,
+        revision: u64,
+        order: ApplyOrder,
+        origin: Origin,
+    ) -> BoxFuture<'_, Result<ConfigApplied, Problem>> {
+        Box::pin(async move {
+            let store = self.handle.store();
+            let found = tokio::task::spawn_blocking(move || revisions::find(&store, revision)).await;
+            let row = found.map_err(|stopped| Problem::new(ProblemCode::Internal, stopped.to_string()))??;
+            let fleet = read_text(&row.text, Path::new(&row.file)).map_err(|problems| invalid(&faults(problems)))?;
+            let back = format!("back to revision {revision}");
+            let reason = order
+                .reason
+                .map_or_else(|| back.clone(), |reason| format!("{back}: {reason}"));
+            let order = ApplyOrder {
+                reason: Some(reason),
+                ..order
+            };
+            self.apply(fleet, order, origin).await
+        })
+    }
+
+    fn reload(&self, order: ApplyOrder, origin: Origin) -> BoxFuture<'_, Result<ConfigApplied, Problem>> {
+        Box::pin(async move {
+            let file = self.view().fleet_file.map(PathBuf::from).ok_or_else(|| {
+                let detail =
+                    "no fleet file is in force, so there is none to read again; `stead apply FILE` puts one in force";
+                Problem::new(ProblemCode::NotPossible, detail)
             })?;
-            self.apply(fleet, mode, origin).await
+            let read = tokio::task::spawn_blocking(move || Fleet::read(&file, &|name| std::env::var(name).ok())).await;
+            let fleet = read
+                .map_err(|stopped| Problem::new(ProblemCode::Internal, stopped.to_string()))?
+                .map_err(|problems| invalid(&faults(problems)))?;
+            self.apply(fleet, order, origin).await
         })
     }
 }

@@ -8,9 +8,11 @@ use stead_model::{Epoch, Slot, Wall};
 use stead_store::{DamagedStore, Lease, Options, Owner, Sink, SqliteStore, StateDir, Store, StoreError};
 use tracing::{error, warn};
 
+use super::apply::InForce;
 use super::{StartError, gap};
 use crate::bystander::Bystander;
 use crate::damage;
+use crate::handle::Lifecycles;
 use crate::pump::{Parts, Pump};
 use crate::status::Part;
 
@@ -20,6 +22,8 @@ pub(super) struct Mind {
     pub(super) thread: JoinHandle<()>,
     /// What is wrong with the stored state, and what to do.
     pub(super) damage: Option<String>,
+    /// The configuration that an earlier daemon left in force.
+    pub(super) in_force: Option<InForce>,
 }
 
 /// A store with what it holds.
@@ -85,6 +89,13 @@ pub(super) fn whole(
     let parts = parts(&store);
     let status = Arc::clone(&parts.status);
     let mut pump = Pump::new(parts);
+    let in_force = InForce::read(&*store);
+    // Before the first slot: agents may have profiles that only the configuration knows.
+    if let Some(lifecycles) = lifecycles(in_force.as_ref())
+        && let Err(in_use) = pump.configure(lifecycles)
+    {
+        warn!("{in_use}");
+    }
     if let Some(since) = dir.away_since() {
         gap::tell(&mut loaded, since, now)
             .into_iter()
@@ -99,6 +110,7 @@ pub(super) fn whole(
         store,
         thread: spawn("engine", pump.run())?,
         damage: None,
+        in_force,
     })
 }
 
@@ -113,13 +125,26 @@ pub(super) fn damaged(
     let damaged = Arc::new(DamagedStore::new(Arc::clone(dir), found, sink));
     let store = Arc::clone(&damaged) as Arc<dyn Store>;
     let mut bystander = Bystander::new(parts(&store), trouble.clone());
+    let in_force = InForce::read(&*store);
+    if let Some(lifecycles) = lifecycles(in_force.as_ref()) {
+        bystander.configure(lifecycles);
+    }
     let lost_slots = damaged.salvage(&mut |state| bystander.show(state));
     error!(lost_slots, "{trouble}");
     Ok(Mind {
         store,
         thread: spawn("bystander", bystander.run())?,
         damage: Some(trouble),
+        in_force,
     })
+}
+
+/// The profiles and policies that are in force.
+fn lifecycles(in_force: Option<&InForce>) -> Option<Lifecycles> {
+    let built = in_force?.facts.shape.build();
+    built
+        .inspect_err(|error| warn!("profiles and policies in force cannot be made: {error}"))
+        .ok()
 }
 
 /// Damage is something to live with; every other error ends the start.

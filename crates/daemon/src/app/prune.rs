@@ -13,7 +13,7 @@ use crate::handle::Handle;
 /// How often what is beyond its bounds is looked for, if anything was written since.
 const EVERY: Duration = Duration::from_secs(600);
 
-/// Forgets what is beyond the default retention, again and again, until `closing` is cancelled. An idle daemon does nothing.
+/// Forgets what is beyond the retention in force, again and again, until `closing` is cancelled. An idle daemon does nothing.
 pub(super) async fn keep_pruned(handle: Handle, clock: Clock, closing: CancellationToken) {
     let mut commits = handle.committed();
     loop {
@@ -25,8 +25,9 @@ pub(super) async fn keep_pruned(handle: Handle, clock: Clock, closing: Cancellat
             written = written => if written.is_err() { return },
             () = closing.cancelled() => return,
         }
-        let (store, closing) = (handle.store(), closing.clone());
-        let pruned = tokio::task::spawn_blocking(move || prune(&store, clock, &closing)).await;
+        let (store, retention) = (handle.store(), handle.retention().load_full());
+        let closing = closing.clone();
+        let pruned = tokio::task::spawn_blocking(move || prune(&store, &retention, clock, &closing)).await;
         match pruned {
             Ok(Ok(rounds)) => debug!(rounds, "pruned"),
             Ok(Err(error)) => warn!(%error, "history could not be pruned; it is tried again later"),
@@ -36,11 +37,16 @@ pub(super) async fn keep_pruned(handle: Handle, clock: Clock, closing: Cancellat
 }
 
 /// Prunes in small slices, so that writers wait for none of them long.
-fn prune(store: &Arc<dyn Store>, clock: Clock, closing: &CancellationToken) -> Result<u32, StoreError> {
+fn prune(
+    store: &Arc<dyn Store>,
+    retention: &Retention,
+    clock: Clock,
+    closing: &CancellationToken,
+) -> Result<u32, StoreError> {
     let mut rounds = 0;
     while !closing.is_cancelled() {
         rounds += 1;
-        if !store.prune(&Retention::default(), clock.now().wall)?.more {
+        if !store.prune(retention, clock.now().wall)?.more {
             break;
         }
     }

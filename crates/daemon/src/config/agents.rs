@@ -9,8 +9,8 @@ use super::diagnostic::{Finding, Findings};
 use super::form::OWN;
 use super::order::Waiting;
 use super::replicas::{self, Replicas};
+use super::shape::Shapes;
 use super::source::Bounds;
-use super::suggest::{listed, nearest};
 use super::tree::{Entry, Node, Value};
 use super::{de, merge};
 
@@ -59,6 +59,7 @@ pub(super) fn defaults(entry: Option<Entry>, findings: &mut Findings) -> Option<
 pub(super) fn read_all(
     tables: [(Kind, Option<Entry>); 2],
     defaults: Option<&Node>,
+    shapes: &Shapes,
     folder: &Path,
     findings: &mut Findings,
 ) -> Option<Vec<Read>> {
@@ -84,7 +85,7 @@ pub(super) fn read_all(
             if findings.is_full() {
                 return None;
             }
-            agents.push(read(entry, kind, defaults, folder, findings));
+            agents.push(read(entry, kind, (defaults, shapes), folder, findings));
         }
     }
     agents.sort_by_key(|agent| agent.at.start);
@@ -95,7 +96,13 @@ pub(super) fn read_all(
 const MOST_DEFAULTS: usize = 10_000_000;
 
 /// Reads one agent. `folder` is where relative paths start.
-fn read(mut entry: Entry, kind: Kind, defaults: Option<&Node>, folder: &Path, findings: &mut Findings) -> Read {
+fn read(
+    mut entry: Entry,
+    kind: Kind,
+    (defaults, shapes): (Option<&Node>, &Shapes),
+    folder: &Path,
+    findings: &mut Findings,
+) -> Read {
     let name = match entry.key.parse::<AgentName>() {
         Ok(name) => Some(name),
         Err(invalid) => {
@@ -105,10 +112,18 @@ fn read(mut entry: Entry, kind: Kind, defaults: Option<&Node>, folder: &Path, fi
             None
         }
     };
+    let kind_of = |node: &Node| match &node.get("type")?.node.value {
+        Value::Text(kind) | Value::Filled(kind) => Some(kind.clone()),
+        _no_text => None,
+    };
+    let sort = kind_of(&entry.node).or_else(|| defaults.and_then(kind_of));
+    if let Some(shared) = shapes.of_type(sort.as_deref().unwrap_or(DEFAULT_TYPE)) {
+        merge::merge(&mut entry.node, &entry.key, shared);
+    }
     if let Some(defaults) = defaults {
         merge::merge(&mut entry.node, &entry.key, defaults);
     }
-    profile_of(&mut entry, kind, findings);
+    profile_of(&mut entry, kind, shapes, findings);
     let replicas = replicas::take(&mut entry, kind, findings);
     let waiting = waiting(&entry);
     let spec = de::read::<AgentSpec>(&mut entry.node, &entry.key_at, findings);
@@ -131,19 +146,15 @@ fn read(mut entry: Entry, kind: Kind, defaults: Option<&Node>, folder: &Path, fi
 }
 
 /// Checks the name of the profile, which a table of components settles.
-fn profile_of(entry: &mut Entry, kind: Kind, findings: &mut Findings) {
+fn profile_of(entry: &mut Entry, kind: Kind, shapes: &Shapes, findings: &mut Findings) {
     let Some(Entry { node, .. }) = entry.node.get("profile") else {
         return;
     };
     let (Value::Text(given) | Value::Filled(given)) = &node.value else {
         return;
     };
-    let finding = if !PROFILES.contains(&given.as_str()) {
-        let help = match nearest(given, PROFILES) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => format!("the profiles are {}", listed(PROFILES)),
-        };
-        Finding::new(node.at.clone(), format!("there is no profile `{given}`")).help(help)
+    let finding = if !shapes.knows(given) {
+        shapes.no_profile(given, node.at.clone())
     } else if kind == Kind::Component && given != COMPONENT {
         Finding::new(
             node.at.clone(),
@@ -218,5 +229,5 @@ pub(super) fn absolute(folder: &Path, path: &str) -> String {
 /// The profile of everything in `[components]`.
 const COMPONENT: &str = "component";
 
-/// The profiles that a fleet file may name.
-pub(super) const PROFILES: [&str; 2] = ["agent", COMPONENT];
+/// The type of an agent that names none.
+const DEFAULT_TYPE: &str = "worker";

@@ -6,10 +6,14 @@ use std::net::SocketAddr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
+use stead_model::profile::policy::PolicySpec;
+use stead_model::profile::spec::ProfileSpec;
 use stead_model::spec::SpecForm;
 use stead_model::{AgentName, Namespace};
 
 use super::replicas::ReplicasForm;
+use super::retained::Retained;
+use super::shape::TypeForm;
 
 /// A fleet: agents and components with what they share, and settings of the daemon that runs them.
 #[derive(Debug, JsonSchema)]
@@ -39,10 +43,36 @@ pub(super) struct FleetForm {
     #[schemars(default)]
     #[expect(dead_code, reason = "as above")]
     components: BTreeMap<AgentName, SpecForm>,
+    /// Profiles of one's own by name: tables of states and edges that agents may follow beside the built-in ones.
+    #[schemars(default)]
+    #[expect(dead_code, reason = "as above")]
+    profiles: BTreeMap<AgentName, ProfileSpec>,
+    /// Transition policies by name: what a request must bring along for an agent to take an edge.
+    #[schemars(default)]
+    #[expect(dead_code, reason = "as above")]
+    policies: BTreeMap<AgentName, PolicySpec>,
+    /// What agents of a type have in common, by the type.
+    #[schemars(default)]
+    #[expect(dead_code, reason = "as above")]
+    types: BTreeMap<String, TypeForm>,
+    /// How long what only grows is kept.
+    #[schemars(default)]
+    #[expect(dead_code, reason = "as above")]
+    retention: Retained,
 }
 
 /// The keys of a fleet file.
-pub(super) const TOP: [&str; 5] = ["namespace", "daemon", "defaults", "agents", "components"];
+pub(super) const TOP: [&str; 9] = [
+    "namespace",
+    "daemon",
+    "defaults",
+    "agents",
+    "components",
+    "profiles",
+    "policies",
+    "types",
+    "retention",
+];
 
 /// What `[defaults]` may not hold: each agent has its own.
 pub(super) const OWN: [&str; 4] = ["command", "profile", "replicas", "update"];
@@ -62,6 +92,9 @@ pub struct DaemonSettings {
     pub token_file: Option<String>,
     /// Names by which requests may call a daemon on loopback beside `localhost`, such as that of a proxy before it. Default: none.
     pub hosts: Vec<String>,
+    /// Whether the fleet file is looked at once a second and applied when it changed. Default true.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub watch: Option<bool>,
 }
 
 /// The JSON Schema of a fleet file, as editors and other programs take it.

@@ -2,6 +2,7 @@ mod bounds;
 mod examples;
 mod replicas;
 mod schema;
+mod shape;
 
 use std::path::PathBuf;
 
@@ -77,7 +78,11 @@ fn agents_come_after_those_that_they_wait_for_and_else_as_in_the_file() {
 
 #[test]
 fn profiles_of_a_file_are_those_of_the_model() {
-    assert_eq!(agents::PROFILES, [profile::agent().name(), profile::component().name()]);
+    let built_in = [profile::agent(), profile::agent_original(), profile::component()];
+    assert_eq!(
+        crate::config::shape::BUILT_IN,
+        built_in.each_ref().map(|profile| profile.name())
+    );
 }
 
 #[test]

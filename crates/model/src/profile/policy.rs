@@ -6,6 +6,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 use core::str::FromStr;
+use core::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,9 @@ pub const MOST_POLICIES: usize = 256;
 
 /// The most transitions that a rate may permit: each is remembered with its agent.
 pub const MOST_PER_RATE: u32 = 100;
+
+/// The longest period of a rate: for so long requests are remembered.
+pub const LONGEST_RATE: Duration = Duration::from_secs(24 * 3600);
 
 /// A policy as `[policies.NAME]` has it.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -91,7 +95,7 @@ impl TransitionPolicy {
         match spec.rate_limit {
             None if !asks => Err(InvalidPolicy::Empty),
             Some(rate) if !(1..=MOST_PER_RATE).contains(&rate.max) => Err(InvalidPolicy::Rate(rate.max)),
-            Some(rate) if rate.per.0.is_zero() => Err(InvalidPolicy::Period),
+            Some(rate) if rate.per.0.is_zero() || rate.per.0 > LONGEST_RATE => Err(InvalidPolicy::Period),
             Some(_) | None => Ok(Self {
                 name: name.into(),
                 spec,
@@ -126,8 +130,8 @@ pub enum InvalidPolicy {
     /// None, or more than are remembered.
     #[error("`rate_limit.max` must be 1 to 100, not {0}")]
     Rate(u32),
-    /// No period.
-    #[error("`rate_limit.per` must be longer than nothing")]
+    /// No period, or one longer than requests are remembered.
+    #[error("`rate_limit.per` must be longer than nothing and at most 24h")]
     Period,
 }
 
@@ -197,6 +201,7 @@ mod tests {
             r#"{"rate_limit":{"max":0,"per":"1s"}}"#,
             r#"{"rate_limit":{"max":101,"per":"1s"}}"#,
             r#"{"rate_limit":{"max":1,"per":"0s"}}"#,
+            r#"{"rate_limit":{"max":1,"per":"25h"}}"#,
         ];
         for json in wrong {
             assert!(policy(json).is_err(), "{json}");

@@ -23,6 +23,8 @@ pub(super) struct State {
     transitions: BTreeMap<u64, Transition>,
     numbers: BTreeMap<(AgentId, Sequence), u64>,
     events: BTreeMap<u64, (EventCursor, Event)>,
+    /// Rows of history that each agent keeps, once somebody told.
+    history: Option<u32>,
     /// For each unflushed append, what stood before in each place that it changed.
     unflushed: Vec<Vec<Before>>,
 }
@@ -148,7 +150,7 @@ impl State {
         let id = self.transitions.last_key_value().map_or(1, |(id, _)| id + 1);
         self.set_transition(id, Some(row.clone()));
         step.push(Before::Transition(id, None));
-        if let Some(cut) = history_cut(row.sequence, ROWS_PER_AGENT) {
+        if let Some(cut) = history_cut(row.sequence, self.history.unwrap_or(ROWS_PER_AGENT)) {
             let old: Vec<u64> = self
                 .numbers
                 .range((row.agent, Sequence(0))..=(row.agent, cut))
@@ -311,6 +313,7 @@ impl State {
 
     pub(super) fn prune(&mut self, retention: &Retention, now: Wall) -> Pruned {
         let mut step = Vec::new();
+        self.history = Some(retention.transition_rows);
         let cutoff = before(now, retention.transitions);
         let old: Vec<u64> = select(self.transitions.iter().filter(|(_, row)| row.at < cutoff));
         for id in &old {

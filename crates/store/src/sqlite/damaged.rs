@@ -8,11 +8,11 @@ use std::sync::Arc;
 use stead_model::journal::{AgentRow, AnswerRow, Append, SlotState, SpecRow};
 use stead_model::{AgentId, AgentName, Epoch, Namespace, Slot, Wall};
 
-use super::read;
 use super::readers::Readers;
+use super::{configs, read};
 use crate::{
-    Completion, EventCursor, EventFilter, EventPage, Lease, Owner, Page, Pruned, ReadError, Retention, Sink, StateDir,
-    Store, StoreError, TransitionQuery,
+    Completion, ConfigRow, EventCursor, EventFilter, EventPage, Lease, Owner, Page, Pruned, ReadError, Retention, Sink,
+    StateDir, Store, StoreError, TransitionQuery,
 };
 
 /// A [`Store`] that reads what can be read and refuses everything else with the damage that was found. Its file is left as it is.
@@ -121,6 +121,18 @@ impl Store for DamagedStore {
 
     fn answer(&self, namespace: &Namespace, key: &str) -> Result<Option<AnswerRow>, StoreError> {
         self.readers.with(|connection| read::answer(connection, namespace, key))
+    }
+
+    fn put_config(&self, _: ConfigRow) -> Result<u64, StoreError> {
+        self.refused()
+    }
+
+    fn configs(&self, limit: usize) -> Result<Vec<ConfigRow>, StoreError> {
+        self.readers.with(|connection| configs::list(connection, limit))
+    }
+
+    fn config(&self, revision: Option<u64>) -> Result<Option<ConfigRow>, StoreError> {
+        self.readers.with(|connection| configs::one(connection, revision))
     }
 
     fn prune(&self, _: &Retention, _: Wall) -> Result<Pruned, StoreError> {

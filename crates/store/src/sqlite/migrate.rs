@@ -28,6 +28,10 @@ pub(super) const MIGRATIONS: &[Migration] = &[
         version: 2,
         sql: include_str!("schema/0002_groups.sql"),
     },
+    Migration {
+        version: 3,
+        sql: include_str!("schema/0003_configs.sql"),
+    },
 ];
 
 /// Opens the file for the writer, made if it is not there, with the newest schema and nothing left in the log.

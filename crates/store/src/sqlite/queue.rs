@@ -8,7 +8,7 @@ use stead_model::journal::Append;
 use stead_model::{Epoch, Slot, Wall};
 
 use super::Reply;
-use crate::{Lease, Owner, Pruned, Retention, StoreError};
+use crate::{ConfigRow, Lease, Owner, Pruned, Retention, StoreError};
 
 /// One thing for the writer to do.
 #[derive(Debug)]
@@ -43,6 +43,10 @@ pub(super) enum Job {
     },
     Probe {
         reply: Reply<()>,
+    },
+    Configure {
+        row: Box<ConfigRow>,
+        reply: Reply<u64>,
     },
 }
 

@@ -16,7 +16,7 @@ use crate::{EventCursor, EventFilter, EventPage, Page, ReadError, StoreError, Tr
 
 /// Touches both ends of every table: a file that is broken in large is found at once, whatever its size.
 pub(super) fn look(connection: &Connection) -> Result<(), StoreError> {
-    const ENDS: [&str; 11] = [
+    const ENDS: [&str; 12] = [
         "SELECT * FROM slots ORDER BY slot LIMIT 1",
         "SELECT * FROM agents ORDER BY id LIMIT 1",
         "SELECT * FROM agents ORDER BY id DESC LIMIT 1",
@@ -28,6 +28,7 @@ pub(super) fn look(connection: &Connection) -> Result<(), StoreError> {
         "SELECT * FROM events ORDER BY id DESC LIMIT 1",
         "SELECT * FROM answers LIMIT 1",
         "SELECT * FROM groups LIMIT 1",
+        "SELECT revision FROM configs LIMIT 1",
     ];
     for end in ENDS {
         let mut statement = connection.prepare(end).map_err(|error| store_error(&error))?;

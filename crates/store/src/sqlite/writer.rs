@@ -136,6 +136,7 @@ impl Writer {
             Job::Settle { slots, reply } => drop(reply.send(self.settle(&slots))),
             Job::Prune { retention, now, reply } => drop(reply.send(self.prune(&retention, now))),
             Job::Probe { reply } => drop(reply.send(self.probe())),
+            Job::Configure { row, reply } => drop(reply.send(self.configure(&row))),
         }
     }
 

@@ -155,6 +155,17 @@ struct Known {
     cursors: Vec<String>,
 }
 
+fn bounds(event_rows: u64) -> Retention {
+    Retention {
+        transitions: Duration::from_millis(100),
+        events: Duration::from_secs(1),
+        event_rows,
+        answers: Duration::from_millis(200),
+        answer_rows: event_rows % 4,
+        ..Retention::default()
+    }
+}
+
 /// Does it and tells all that came back, as text: the two stores must tell the same.
 fn answer_of(bench: &Bench, known: &mut Known, op: &Op) -> String {
     match op {
@@ -249,14 +260,7 @@ fn answer_of(bench: &Bench, known: &mut Known, op: &Op) -> String {
             format!("{graves:?} {one:?} {:?} {answer:?}", bench.store.specs(sample.id, 3))
         }
         Op::Prune { now, event_rows } => {
-            let retention = Retention {
-                transitions: Duration::from_millis(100),
-                events: Duration::from_secs(1),
-                event_rows: *event_rows,
-                answers: Duration::from_millis(200),
-                answer_rows: *event_rows % 4,
-            };
-            format!("{:?}", bench.store.prune(&retention, at(*now)))
+            format!("{:?}", bench.store.prune(&bounds(*event_rows), at(*now)))
         }
     }
 }

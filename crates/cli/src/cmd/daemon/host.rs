@@ -8,7 +8,9 @@ use std::process::ExitCode;
 
 use stead_client::{Client, LogItem, LogQuery, Target, state_dir};
 use stead_daemon::config::Fleet;
-use stead_daemon::{AgentsLeft, App as Daemon, Handle, LockError, Settings, ShutdownOrder, StartError, Token};
+use stead_daemon::{
+    AgentsLeft, App as Daemon, Handle, LockError, Reloader, Settings, ShutdownOrder, StartError, Token,
+};
 use stead_model::{AgentName, AgentRef, Condition, Exit as AgentExit, Namespace, Origin, Wall, Wanted};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -63,7 +65,8 @@ pub(crate) async fn up(global: &Global, up: &Up, out: &mut Out) -> Result<ExitCo
         daemon.lift(origin("stead up")).await;
         out.note(&render::hosting(daemon.listen(), agents))?;
     }
-    let mut serving = pin!(daemon.serve(leave_or_stop()));
+    let leave = leave_or_stop(daemon.reloader());
+    let mut serving = pin!(daemon.serve(leave));
     if !looks_on {
         tokio::select! {
             biased;
@@ -89,7 +92,8 @@ pub(crate) async fn serve(global: &Global, serve: &Serve, out: &mut Out) -> Resu
         daemon.lift(origin("stead serve")).await;
         out.note(&render::hosting(daemon.listen(), daemon.handle().views().count()))?;
     }
-    daemon.serve(leave_or_stop()).await?;
+    let leave = leave_or_stop(daemon.reloader());
+    daemon.serve(leave).await?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -324,12 +328,15 @@ async fn show_output(
 }
 
 /// Ctrl-C stops the fleet; SIGTERM leaves it at work, so that the daemon can be replaced. A second Ctrl-C ends the daemon at once.
-fn leave_or_stop() -> impl Future<Output = ShutdownOrder> {
+/// SIGHUP has the fleet file read again, unless it tells that the terminal is gone.
+fn leave_or_stop(reloader: Reloader) -> impl Future<Output = ShutdownOrder> {
     let (stop, leave) = (heard(SignalKind::interrupt()), heard(SignalKind::terminate()));
+    let alone = Box::pin(reload_until_alone(reloader));
     async {
         let left = tokio::select! {
             () = stop => AgentsLeft::Stop,
             () = leave => AgentsLeft::Leave,
+            () = alone => AgentsLeft::Leave,
         };
         match left {
             AgentsLeft::Stop => tracing::info!("going down with all agents; Ctrl-C again leaves them at work"),
@@ -337,6 +344,24 @@ fn leave_or_stop() -> impl Future<Output = ShutdownOrder> {
         }
         force_on_second();
         order(left)
+    }
+}
+
+/// Has the fleet file read again at each SIGHUP; returns at the one that comes because the daemon's terminal was closed.
+fn reload_until_alone(reloader: Reloader) -> impl Future<Output = ()> {
+    let attached = std::io::stderr().is_terminal();
+    let listening = signal(SignalKind::hangup());
+    async move {
+        let Ok(mut signal) = listening else {
+            return std::future::pending().await;
+        };
+        while signal.recv().await.is_some() {
+            if attached && !std::io::stderr().is_terminal() {
+                return;
+            }
+            reloader.reload().await;
+        }
+        std::future::pending::<()>().await;
     }
 }
 

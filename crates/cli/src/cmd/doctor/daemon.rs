@@ -2,7 +2,7 @@
 
 use std::net::{TcpListener, ToSocketAddrs};
 
-use stead_client::{Client, ClientError, DaemonView, PartState, StatusView};
+use stead_client::{Client, ClientError, ConfigView, DaemonView, PartState, StatusView};
 
 use super::{fine, warning, wrong};
 use crate::clock;
@@ -31,6 +31,9 @@ pub(super) async fn checks(client: &Client, checks: &mut Vec<Check>) -> Option<D
         ));
     }
     parts(&view.status, checks);
+    if let Ok(config) = client.config().await {
+        checks.extend(configuration(&config));
+    }
     if view.started_at > clock::now() {
         let help = "set the clock; waits are not affected, but times in the history are";
         checks.push(warning(
@@ -40,6 +43,30 @@ pub(super) async fn checks(client: &Client, checks: &mut Vec<Check>) -> Option<D
         ));
     }
     Some(view)
+}
+
+/// Whether the fleet file is in force as it lies there.
+fn configuration(config: &ConfigView) -> Option<Check> {
+    let revision = config.revision?;
+    let file = config.fleet_file.as_deref().unwrap_or_default();
+    let Some(refused) = &config.refused else {
+        return Some(fine(
+            "configuration",
+            format!("revision {revision} of {file} is in force"),
+        ));
+    };
+    let fault = refused.problems.first();
+    let place = fault.map(|fault| {
+        let (line, column) = (fault.line.unwrap_or(1), fault.column.unwrap_or(1));
+        format!("{line}:{column}: {}", fault.message)
+    });
+    let detail = format!(
+        "{file} changed at {} and was refused: {}; revision {revision} stays in force",
+        refused.at,
+        place.as_deref().unwrap_or(&refused.detail)
+    );
+    let help = "mend the file, which is then applied by itself; `stead config show` lists all that is wrong";
+    Some(warning("configuration", detail, help))
 }
 
 fn parts(status: &StatusView, checks: &mut Vec<Check>) {

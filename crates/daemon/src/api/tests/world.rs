@@ -6,21 +6,17 @@ use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
-use futures_util::future::BoxFuture;
 use serde_json::Value;
 use stead_model::{
-    Action, Exit, InstanceId, Namespace, Observation, Order, Origin, Problem, ProcessIdentity, Signal, Slot,
-    SpawnFailure, SpawnFailureKind, Wall,
+    Action, Exit, InstanceId, Observation, Order, ProcessIdentity, Signal, Slot, SpawnFailure, SpawnFailureKind, Wall,
 };
 use stead_store::{Lease, MemoryStore, Owner, Store};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use crate::api::{
-    ApiState, ApplyMode, ConfigApplied, ConfigCheck, ConfigDoor, ConfigView, DaemonInfo, FleetText, Host, LogReader,
-    LogRequest, LogSource, Ports, ShutdownOrder, router,
-};
+use crate::api::{ApiState, DaemonInfo, Host, LogReader, LogRequest, LogSource, Ports, ShutdownOrder, router};
+use crate::app::Config;
 use crate::clock::Clock;
 use crate::driver::{Driven, Driver};
 use crate::pump::{Incoming, Parts, Pump};
@@ -94,12 +90,13 @@ impl World {
         incoming.send(Incoming::Driven(surveyed)).unwrap();
         let handle = Handle::new(asks, views, store, commits, status);
         let ports = Arc::new(Nothing);
+        let config = Arc::new(Config::new(handle.clone(), Clock::start(), None));
         let state = ApiState {
             handle,
             ports: Ports {
                 host: ports.clone(),
-                logs: ports.clone(),
-                config: ports,
+                logs: ports,
+                config,
             },
             token: None,
             listen: "127.0.0.1:7878".parse().unwrap(),
@@ -274,28 +271,5 @@ impl Host for Nothing {
 impl LogSource for Nothing {
     fn open(&self, _: &LogRequest) -> io::Result<Box<dyn LogReader>> {
         Err(io::ErrorKind::NotFound.into())
-    }
-}
-
-impl ConfigDoor for Nothing {
-    fn view(&self) -> ConfigView {
-        ConfigView {
-            fleet_file: None,
-            namespace: Namespace::default(),
-            agents: 0,
-            hash: String::new(),
-            applied_at: None,
-        }
-    }
-
-    fn check(&self, _: &FleetText) -> ConfigCheck {
-        ConfigCheck {
-            valid: true,
-            problems: Vec::new(),
-        }
-    }
-
-    fn apply(&self, _: FleetText, _: ApplyMode, _: Origin) -> BoxFuture<'_, Result<ConfigApplied, Problem>> {
-        Box::pin(async { Ok(ConfigApplied::default()) })
     }
 }

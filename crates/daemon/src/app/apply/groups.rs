@@ -1,10 +1,10 @@
 //! Groups of a fleet file: made, scaled, rolled out; what becomes of an agent that is one from now on, and back.
 
 use stead_model::group::{GroupCommand, GroupRequest, GroupSpec};
-use stead_model::{AgentName, AgentRef, AgentSpec, Namespace, Origin, Problem, ProblemCode, Refusal, Request, Wanted};
+use stead_model::{AgentName, AgentRef, AgentSpec, Namespace, Problem, ProblemCode, Refusal, Request, Wanted};
 
-use super::{Config, Fate, Kind, is_owned};
-use crate::api::ApplyMode;
+use super::{Config, Fate, Kind, Turn, fields, is_owned};
+use crate::api::{ApplyMode, FieldChange};
 
 impl Config {
     /// Makes one group what the file says.
@@ -13,9 +13,8 @@ impl Config {
         namespace: &Namespace,
         name: &AgentName,
         spec: GroupSpec,
-        mode: ApplyMode,
-        origin: &Origin,
-    ) -> Result<Fate, Problem> {
+        turn: Turn<'_>,
+    ) -> Result<(Fate, Vec<FieldChange>), Problem> {
         let reference = AgentRef::Name(name.clone());
         let known = self.handle.group_spec(namespace.clone(), reference.clone()).await;
         match known {
@@ -25,12 +24,13 @@ impl Config {
                 } else if present != spec {
                     Fate::Scaled
                 } else {
-                    return Ok(Fate::Unchanged);
+                    return Ok((Fate::Unchanged, Vec::new()));
                 };
+                let fields = fields::of_groups(&present, &spec);
                 let request = GroupRequest::Respec { spec: Box::new(spec) };
-                self.ask_group(namespace, name, request, "changed in the fleet file", mode, origin)
+                self.ask_group(namespace, name, request, "changed in the fleet file", turn)
                     .await?;
-                return Ok(fate);
+                return Ok((fate, fields));
             }
             Err(problem) if problem.code == ProblemCode::UnknownGroup => {}
             Err(problem) => return Err(problem),
@@ -38,7 +38,7 @@ impl Config {
         let fate = match self.handle.views().get(namespace, &reference) {
             Some(agent) => {
                 let ours = is_owned(&agent.labels) && agent.group.is_none();
-                self.remove_first(namespace, (name, agent.id, ours), Kind::Agent, mode, origin)
+                self.remove_first(namespace, (name, agent.id, ours), Kind::Agent, turn)
                     .await?;
                 Fate::Remade
             }
@@ -48,9 +48,9 @@ impl Config {
             spec: Box::new(spec),
             wanted: Wanted::Running,
         };
-        self.ask_group(namespace, name, request, "in the fleet file", mode, origin)
+        self.ask_group(namespace, name, request, "in the fleet file", turn)
             .await?;
-        Ok(fate)
+        Ok((fate, Vec::new()))
     }
 
     /// Makes an agent of what is a group; nothing where there is no such group.
@@ -59,21 +59,20 @@ impl Config {
         namespace: &Namespace,
         name: &AgentName,
         spec: &AgentSpec,
-        mode: ApplyMode,
-        origin: &Origin,
+        turn: Turn<'_>,
     ) -> Result<Option<Fate>, Problem> {
         let Some(group) = self.handle.views().group(namespace, &AgentRef::Name(name.clone())) else {
             return Ok(None);
         };
         let ours = is_owned(&group.labels);
-        self.remove_first(namespace, (name, group.id, ours), Kind::Group, mode, origin)
+        self.remove_first(namespace, (name, group.id, ours), Kind::Group, turn)
             .await?;
-        if mode == ApplyMode::Apply {
+        if turn.mode == ApplyMode::Apply {
             let request = Request::Register {
                 spec: Box::new(spec.clone()),
                 wanted: Wanted::Running,
             };
-            self.ask(namespace, name, request, "in the fleet file", origin).await?;
+            self.ask(namespace, name, request, "in the fleet file", turn).await?;
         }
         Ok(Some(Fate::Remade))
     }
@@ -85,17 +84,16 @@ impl Config {
         name: &AgentName,
         kind: Kind,
         why: &str,
-        origin: &Origin,
+        turn: Turn<'_>,
     ) -> Result<(), Problem> {
         match kind {
             Kind::Agent => {
                 let request = Request::Want(Wanted::Deleted);
-                self.ask(namespace, name, request, why, origin).await.map(drop)
+                self.ask(namespace, name, request, why, turn).await.map(drop)
             }
             Kind::Group => {
                 let request = GroupRequest::Want(Wanted::Deleted);
-                self.ask_group(namespace, name, request, why, ApplyMode::Apply, origin)
-                    .await
+                self.ask_group(namespace, name, request, why, turn).await
             }
         }
     }
@@ -106,14 +104,13 @@ impl Config {
         namespace: &Namespace,
         (name, id, ours): (&AgentName, stead_model::AgentId, bool),
         kind: Kind,
-        mode: ApplyMode,
-        origin: &Origin,
+        turn: Turn<'_>,
     ) -> Result<(), Problem> {
         if !ours {
             let name = name.clone();
             return Err(Refusal::Duplicate { name, id }.into());
         }
-        if mode == ApplyMode::DryRun {
+        if turn.mode == ApplyMode::DryRun {
             return Ok(());
         }
         self.remove(
@@ -121,7 +118,7 @@ impl Config {
             name,
             kind,
             "something else in the fleet file from now on",
-            origin,
+            turn,
         )
         .await?;
         self.until_gone(namespace, name).await
@@ -133,19 +130,18 @@ impl Config {
         name: &AgentName,
         request: GroupRequest,
         why: &str,
-        mode: ApplyMode,
-        origin: &Origin,
+        turn: Turn<'_>,
     ) -> Result<(), Problem> {
-        if mode == ApplyMode::DryRun {
+        if turn.mode == ApplyMode::DryRun {
             return Ok(());
         }
         let command = GroupCommand {
-            origin: origin.clone(),
+            origin: turn.origin.clone(),
             namespace: namespace.clone(),
             group: AgentRef::Name(name.clone()),
             expected: None,
             idempotency: None,
-            reason: Some(why.to_owned()),
+            reason: Some(turn.why(why)),
             request,
         };
         match self.handle.group(command).await {

@@ -9,9 +9,9 @@ use axum::http::{HeaderMap, Request, Response, StatusCode};
 use futures_util::future::BoxFuture;
 use serde_json::Value;
 use stead_daemon::{
-    ApiState, ApplyMode, Ask, ConfigApplied, ConfigCheck, ConfigDoor, ConfigFault, ConfigView, DaemonInfo, FleetText,
-    Handle, Host, LogLine, LogReader, LogRequest, LogSource, LogStream, Part, Ports, ShutdownOrder, Status, Token,
-    Views, router,
+    ApiState, ApplyMode, ApplyOrder, Ask, ConfigApplied, ConfigCheck, ConfigDoor, ConfigFault, ConfigRevision,
+    ConfigText, ConfigView, DaemonInfo, FleetText, Handle, Host, LogLine, LogReader, LogRequest, LogSource, LogStream,
+    Part, Ports, ShutdownOrder, Status, Token, Views, router,
 };
 use stead_model::journal::{Append, Durability};
 use stead_model::{
@@ -275,6 +275,7 @@ async fn pump(mut asked: mpsc::Receiver<Ask>, views: Arc<Views>, seen: Arc<Mutex
             Ask::Rollout(_, group, back) => {
                 let _left = back.send(Err(Refusal::UnknownGroup(group.to_string()).into()));
             }
+            Ask::Configure(_, back) => drop(back.send(Ok(()))),
             Ask::Report(namespace, agent, report, back) => {
                 let found = find(&namespace, &agent).map(drop).map_err(Problem::from);
                 seen.lock().unwrap().reports.push((agent, report));
@@ -447,6 +448,7 @@ impl ConfigDoor for Player {
             agents: 2,
             hash: "abc".into(),
             applied_at: Some(NOON.parse().unwrap()),
+            ..ConfigView::default()
         }
     }
 
@@ -467,7 +469,7 @@ impl ConfigDoor for Player {
     fn apply(
         &self,
         FleetText { toml, .. }: FleetText,
-        mode: ApplyMode,
+        order: ApplyOrder,
         origin: Origin,
     ) -> BoxFuture<'_, Result<ConfigApplied, Problem>> {
         Box::pin(async move {
@@ -476,12 +478,28 @@ impl ConfigDoor for Player {
                 problem.errors = vec!["1:3: bad".into()];
                 return Err(problem);
             }
-            self.0.lock().unwrap().applied.push((toml, mode, origin));
+            self.0.lock().unwrap().applied.push((toml, order.mode, origin));
             Ok(ConfigApplied {
                 added: vec!["web".parse().unwrap()],
                 ..ConfigApplied::default()
             })
         })
+    }
+
+    fn revisions(&self) -> Result<Vec<ConfigRevision>, Problem> {
+        Ok(Vec::new())
+    }
+
+    fn revision(&self, revision: u64) -> Result<ConfigText, Problem> {
+        Err(Problem::new(ProblemCode::NotFound, revision.to_string()))
+    }
+
+    fn roll_back(&self, _: u64, _: ApplyOrder, _: Origin) -> BoxFuture<'_, Result<ConfigApplied, Problem>> {
+        Box::pin(async { Ok(ConfigApplied::default()) })
+    }
+
+    fn reload(&self, _: ApplyOrder, _: Origin) -> BoxFuture<'_, Result<ConfigApplied, Problem>> {
+        Box::pin(async { Ok(ConfigApplied::default()) })
     }
 }
 

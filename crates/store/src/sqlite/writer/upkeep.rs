@@ -10,8 +10,8 @@ use stead_model::journal::Durability;
 use super::{Numbers, Slot, Writer, plain};
 use crate::retention::{PRUNE_ROWS, before};
 use crate::sqlite::fault::store_error;
-use crate::sqlite::{log_of, migrate};
-use crate::{Pruned, Retention, StoreError};
+use crate::sqlite::{configs, log_of, migrate};
+use crate::{ConfigRow, Pruned, Retention, StoreError};
 
 impl Writer {
     /// After a fault: reopens the file, and writes and syncs all of the log anew, since pages that failed to be synced may count as clean.
@@ -80,6 +80,7 @@ impl Writer {
     }
 
     pub(super) fn prune(&mut self, retention: &Retention, now: Wall) -> Result<Pruned, StoreError> {
+        self.history = retention.transition_rows;
         let pruned = self.transact(Durability::Written, |connection, _, _| {
             let transitions = connection
                 .prepare_cached(
@@ -115,6 +116,13 @@ impl Writer {
             Ok((pruned, transitions + events + answers))
         });
         pruned.map_err(plain)
+    }
+
+    pub(super) fn configure(&mut self, row: &ConfigRow) -> Result<u64, StoreError> {
+        let put = self.transact(Durability::Flushed, |connection, _, _| {
+            Ok((configs::put(connection, row)?, 1))
+        });
+        put.map_err(plain)
     }
 
     pub(super) fn probe(&mut self) -> Result<(), StoreError> {

@@ -144,4 +144,15 @@ for_every_store! {
 
         assert_eq!(pages(bench, TransitionQuery { limit: 100, ..TransitionQuery::default() }).concat().len(), 8);
     }
+
+    fn fewer_rows_of_each_agent_are_kept_from_when_that_is_told(bench) {
+        let retention = Retention { transition_rows: 10, ..Retention::default() };
+        bench.store.prune(&retention, at(2)).unwrap();
+        let epoch = bench.own(slot(1));
+        for position in 1..=130 {
+            bench.commit(moving(agent(slot(1), 1), "web", epoch, position, Durability::Written));
+        }
+        let kept = pages(bench, TransitionQuery { limit: 1000, ..TransitionQuery::default() }).concat();
+        assert_eq!((kept.first(), kept.len()), (Some(&130), 12), "cut at 128 to the last ten, two since");
+    }
 }

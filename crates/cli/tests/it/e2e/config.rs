@@ -1,0 +1,143 @@
+//! The fleet file as it changes under a daemon: watched, read again, refused, taken back, known again after a restart.
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use super::fleet::Fleet;
+use super::procs;
+
+const ONE: &str = "[agents.one]\ncommand = ['sleep', '100000']\n";
+
+fn config(fleet: &Fleet) -> Value {
+    fleet.get("/api/v1/config").json()
+}
+
+fn until_revision(fleet: &Fleet, revision: u64) -> Value {
+    fleet.until(&format!("revision {revision} is in force"), |fleet| {
+        let config = config(fleet);
+        (config["revision"] == revision).then_some(config)
+    })
+}
+
+/// Up, its first revision in force.
+fn up(toml: &str) -> Fleet {
+    let mut fleet = Fleet::of(toml);
+    fleet.up();
+    until_revision(&fleet, 1);
+    fleet.until_agent("one", |agent| agent["phase"] == "online");
+    fleet
+}
+
+#[test]
+fn a_file_that_changes_is_applied_also_when_it_is_replaced_by_renaming() {
+    let fleet = up(ONE);
+    fleet.write(&format!("{ONE}[agents.two]\ncommand = ['sleep', '100000']\n"));
+    until_revision(&fleet, 2);
+    fleet.until_agent("two", |agent| agent["phase"] == "online");
+    let other = fleet.path("fleet.toml.new");
+    std::fs::write(&other, "[agents.two]\ncommand = ['sleep', '100000']\n").unwrap();
+    std::fs::rename(&other, fleet.path("fleet.toml")).unwrap();
+    until_revision(&fleet, 3);
+    fleet.until("one is removed", |fleet| {
+        (fleet.get("/api/v1/agents/one").status == 404).then_some(())
+    });
+    assert!(!fleet.history("one").is_empty(), "its history is kept");
+    let history = fleet.must(&["config", "history"]);
+    assert!(history.contains("fleet-file (file)"), "{history}");
+}
+
+#[test]
+fn a_bad_file_changes_nothing_and_is_told_until_it_is_mended() {
+    let fleet = up(ONE);
+    let before = (fleet.agent("one"), fleet.history("one"));
+    fleet.write("[agents.one]\ncommand = ['sleep', '100000']\nrestart = 7\n");
+    let refused = fleet.until("the change is refused", |fleet| {
+        let refused = config(fleet)["refused"].clone();
+        (!refused.is_null()).then_some(refused)
+    });
+    assert_eq!(refused["problems"][0]["line"], 3, "{refused}");
+    assert_eq!((fleet.agent("one"), fleet.history("one")), before);
+    assert_eq!(config(&fleet)["revision"], 1);
+    let log = fleet.log();
+    assert!(log.contains("fleet.toml:3:"), "{log}");
+    assert!(fleet.must(&["config", "show"]).contains("3:"));
+    let doctor = String::from_utf8(fleet.run(&["doctor"]).stdout).unwrap();
+    assert!(doctor.contains("refused: 3:"), "{doctor}");
+    fleet.write(ONE);
+    fleet.until("it is mended", |fleet| config(fleet)["refused"].is_null().then_some(()));
+    assert_eq!(
+        config(&fleet)["revision"],
+        1,
+        "what is in force already is no new revision"
+    );
+}
+
+#[test]
+fn sighup_has_the_file_read_where_nobody_watches_it() {
+    let unwatched = format!("{ONE}[daemon]\nwatch = false\n");
+    let fleet = up(&unwatched);
+    assert_eq!(config(&fleet)["watched"], false);
+    fleet.write(&format!("{unwatched}[agents.two]\ncommand = ['sleep', '100000']\n"));
+    procs::signal(fleet.daemon_pid(), Signal::HUP);
+    let config = until_revision(&fleet, 2);
+    assert_eq!(config["applied_by"], "fleet-file (SIGHUP)");
+    fleet.until_agent("two", |agent| agent["phase"] == "online");
+}
+
+#[test]
+fn profiles_and_policies_are_in_force_again_after_a_crash() {
+    let mut fleet = up(
+        "[agents.one]\ncommand = ['sleep', '100000']\nprofile = 'careful'\n[profiles.careful]\nbase = 'agent'\n\
+         extra = ['online -> reviewing']\n[profiles.careful.states.reviewing]\nrole = 'busy'\n\
+         next = ['online', 'error', 'stopping']\n[policies.why]\nedges = ['* -> maintenance']\nrequire_reason = true\n",
+    );
+    let pid = fleet.agent("one")["pid"].clone();
+    fleet.kill_daemon();
+    // A daemon without a fleet file knows them from its store alone.
+    let serving = ["serve", "--detach", "--listen", &fleet.at().to_string()];
+    fleet.must(&serving);
+    fleet.until_agent("one", |agent| agent["phase"] == "online" && agent["pid"] == pid);
+    assert_eq!(config(&fleet)["revision"], 1);
+    let refused = fleet.run(&["maintenance", "one"]);
+    let told = String::from_utf8(refused.stderr).unwrap();
+    assert!(!refused.status.success() && told.contains("`why`"), "{told}");
+    fleet.must(&["maintenance", "one", "--reason", "a look"]);
+    fleet.must(&["down"]);
+    fleet.until_nothing_runs();
+}
+
+#[test]
+fn a_configuration_is_compared_and_taken_back_without_its_secrets_being_shown() {
+    let fleet = up(&format!("{ONE}env = {{ KEY = {{ secret = 'hunter2' }} }}\n"));
+    let second = format!("{ONE}env = {{ KEY = {{ secret = 'hunter3' }} }}\nlabels = {{ team = 'a' }}\n");
+    fleet.write(&second);
+    let shown = fleet.must(&["apply", "fleet.toml", "--reason", "a label"]);
+    assert!(shown.contains("labels.team") && shown.contains("revision 2"), "{shown}");
+    assert!(shown.contains("env.KEY.secret"), "{shown}");
+    let diff = fleet.must(&["config", "diff", "1"]);
+    assert!(diff.contains("+labels = { team = 'a' }"), "{diff}");
+    let back = fleet.must(&["config", "rollback", "1", "--yes"]);
+    assert!(back.contains("revision 3 is in force"), "{back}");
+    let history = fleet.must(&["config", "history"]);
+    assert!(
+        history.contains("back to revision 1") && history.contains("a label"),
+        "{history}"
+    );
+    let all = [
+        shown,
+        diff,
+        back,
+        history,
+        fleet.must(&["config", "show"]),
+        fleet.must(&["config", "show", "2"]),
+        fleet.log(),
+    ];
+    assert!(all.iter().all(|text| !text.contains("hunter")), "{all:?}");
+    assert_eq!(
+        fleet.agent("one")["incarnation"],
+        1,
+        "nothing was restarted without consent"
+    );
+    fleet.must(&["apply", "fleet.toml", "--restart", "--wait"]);
+    fleet.until_agent("one", |agent| agent["incarnation"] == 2 && agent["phase"] == "online");
+}

@@ -1,0 +1,265 @@
+//! A fleet file applied, refused, kept and taken up again, over HTTP.
+
+use axum::body::Body;
+use axum::http::Request;
+use serde_json::Value;
+
+use super::world::{Reply, World};
+
+const REVIEWED: &str = "[profiles.reviewed]\nbase = 'agent'\nextra = ['online -> reviewing']\n\
+    [profiles.reviewed.states.reviewing]\nrole = 'busy'\nnext = ['online', 'error', 'stopping']\n";
+
+async fn post(world: &World, path: &str, toml: &str) -> Reply {
+    let request = Request::post(format!("/api/v1{path}"))
+        .header("content-type", "application/toml")
+        .header("x-stead-actor", "ada")
+        .body(Body::from(toml.to_owned()))
+        .unwrap();
+    world.send(request).await
+}
+
+async fn apply(world: &World, toml: &str) -> Value {
+    let reply = post(world, "/config/apply?file=/srv/fleet.toml&reason=a+test", toml).await;
+    assert_eq!(reply.status, 200, "{}", reply.text);
+    reply.json()
+}
+
+/// All that a bad configuration must leave as it is.
+async fn everything(world: &World) -> (Value, Value, Value) {
+    let agents = world.get("/agents").await.json();
+    let config = world.get("/config").await.json();
+    let history = world.get("/config/history").await.json();
+    (agents, config, history)
+}
+
+#[tokio::test]
+async fn what_changes_is_told_key_by_key_and_kept_as_a_revision() {
+    let world = World::new();
+    let first = apply(
+        &world,
+        "[agents.web]\ncommand = ['serve']\n[agents.old]\ncommand = ['serve']\n",
+    )
+    .await;
+    assert_eq!(
+        (&first["revision"], &first["added"]),
+        (&1.into(), &serde_json::json!(["web", "old"]))
+    );
+    world.until("/agents/web", |agent| agent["ready"] == true).await;
+
+    let text =
+        "[agents.web]\ncommand = ['serve', 'more']\nenv.K = { secret = 'hunter2' }\n[agents.new]\ndriver = 'none'\n";
+    let told = post(&world, "/config/apply?dry_run=true", text).await.json();
+    assert_eq!(told["revision"], Value::Null, "{told}");
+    assert_eq!(
+        (&told["added"], &told["removed"]),
+        (&serde_json::json!(["new"]), &serde_json::json!(["old"]))
+    );
+    assert_eq!(told["pending_restart"], serde_json::json!(["web"]));
+    let fields = &told["changes"][0]["fields"];
+    assert_eq!(
+        (&fields[0]["field"], &fields[0]["after"]),
+        (&"command".into(), &r#"["serve","more"]"#.into())
+    );
+    assert!(!told.to_string().contains("hunter2"), "{told}");
+
+    let done = apply(&world, text).await;
+    assert_eq!(
+        (&done["revision"], &done["pending_restart"]),
+        (&2.into(), &serde_json::json!(["web"]))
+    );
+    world
+        .until("/agents/old", |agent| agent["code"] == "unknown-agent")
+        .await;
+    let last = world.get("/agents/old/transitions").await.json();
+    assert!(
+        !last["items"].as_array().unwrap().is_empty(),
+        "its history is kept: {last}"
+    );
+
+    let again = apply(&world, text).await;
+    assert_eq!(again["revision"], 2, "what is in force is no new revision");
+    let history = world.get("/config/history").await.json();
+    let numbers: Vec<&Value> = history["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| &row["revision"])
+        .collect();
+    assert_eq!(numbers, [2, 1]);
+    assert_eq!(history["items"][0]["reason"], "a test");
+    let shown = world.get("/config/revisions/2").await;
+    assert!(
+        shown.text.contains("command") && !shown.text.contains("hunter2"),
+        "{}",
+        shown.text
+    );
+    assert_eq!(
+        world.get("/config/revisions/9").await.problem(),
+        (404, "not-found".into())
+    );
+}
+
+#[tokio::test]
+async fn a_restart_is_made_with_consent_alone() {
+    let world = World::new();
+    apply(&world, "[agents.web]\ncommand = ['serve']\n").await;
+    world.until("/agents/web", |agent| agent["ready"] == true).await;
+    apply(&world, "[agents.web]\ncommand = ['serve', 'more']\n").await;
+    let waits = world.get("/agents/web").await.json();
+    assert_eq!(
+        (&waits["restart_pending"], &waits["incarnation"]),
+        (&true.into(), &1.into())
+    );
+    let restarted = post(
+        &world,
+        "/config/apply?restart=true",
+        "[agents.web]\ncommand = ['serve', 'more']\n",
+    )
+    .await;
+    assert_eq!(restarted.status, 200, "{}", restarted.text);
+    world
+        .until("/agents/web", |agent| {
+            agent["incarnation"] == 2 && agent["restart_pending"] != true
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn an_old_revision_is_applied_again_as_a_new_one() {
+    let world = World::new();
+    apply(&world, "[agents.web]\ndriver = 'none'\n").await;
+    apply(&world, "[agents.api]\ndriver = 'none'\n").await;
+    world
+        .until("/agents/web", |agent| agent["code"] == "unknown-agent")
+        .await;
+    let back = world
+        .json("POST", "/config/rollback", r#"{"revision":1,"reason":"too soon"}"#)
+        .await;
+    assert_eq!(back.status, 200, "{}", back.text);
+    assert_eq!(
+        (&back.json()["revision"], &back.json()["added"]),
+        (&3.into(), &serde_json::json!(["web"]))
+    );
+    world
+        .until("/agents/api", |agent| agent["code"] == "unknown-agent")
+        .await;
+    let view = world.get("/config").await.json();
+    assert_eq!(
+        (&view["revision"], &view["reason"]),
+        (&3.into(), &"back to revision 1: too soon".into())
+    );
+    let none = world.json("POST", "/config/rollback", r#"{"revision":7}"#).await;
+    assert_eq!(none.problem(), (404, "not-found".into()));
+}
+
+#[tokio::test]
+async fn a_bad_configuration_changes_nothing_and_names_its_line() {
+    let world = World::new();
+    let good = format!("{REVIEWED}[agents.web]\ndriver = 'none'\nprofile = 'reviewed'\n");
+    apply(&world, &good).await;
+    let before = everything(&world).await;
+    let bad = [
+        (
+            "[agents.web]\ndriver = 'none'\nprofile = 'reviewed'\n",
+            "3:11: there is no profile `reviewed`",
+        ),
+        ("[agents.new]\ndriver = 'none'\n[policies.p]\n", ": it asks for nothing"),
+        (
+            "[agents.new]\ndriver = 'none'\n[profiles.p]\nbase = 'agent'\nextra = ['online -> away']\n",
+            "5:10: there is no state",
+        ),
+        (
+            "[agents.new]\ndriver = 'none'\n[retention.events]\nrows = 0\n",
+            "4:1: `events.rows` must be at least 1",
+        ),
+        ("[agents.new\n", "1:12"),
+    ];
+    for (text, told) in bad {
+        let refused = post(&world, "/config/apply", text).await;
+        assert_eq!(refused.problem(), (422, "invalid-config".into()), "{text}");
+        let errors = refused.json()["errors"].to_string();
+        assert!(errors.contains(told), "{text}: {errors}");
+        assert_eq!(everything(&world).await, before, "{text}");
+    }
+    for (text, code) in [
+        ("[agents.new]\ndriver = 'none'\n", "not-possible"),
+        (
+            "[agents.new]\ndriver = 'none'\n[agents.web]\ndriver = 'none'\n",
+            "invalid-config",
+        ),
+    ] {
+        let refused = post(&world, "/config/apply", text).await;
+        assert_eq!(refused.json()["code"], code, "{}", refused.text);
+        assert_eq!(everything(&world).await, before, "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_profile_that_an_agent_has_cannot_be_removed_until_it_is_gone() {
+    let world = World::new();
+    apply(
+        &world,
+        &format!("{REVIEWED}[agents.web]\ndriver = 'none'\nprofile = 'reviewed'\n[agents.b]\n"),
+    )
+    .await;
+    let refused = post(&world, "/config/apply", "[agents.b]\n").await;
+    assert_eq!(refused.problem(), (409, "not-possible".into()));
+    assert!(
+        refused.text.contains("default/web") && refused.text.contains("reviewed"),
+        "{}",
+        refused.text
+    );
+    apply(&world, &format!("{REVIEWED}[agents.b]\n")).await;
+    world
+        .until("/agents/web", |agent| agent["code"] == "unknown-agent")
+        .await;
+    let done = apply(&world, "[agents.b]\n").await;
+    assert!(done["settings"].to_string().contains("profiles.reviewed"), "{done}");
+}
+
+#[tokio::test]
+async fn a_policy_refuses_by_name_and_a_rate_says_when_to_ask_again() {
+    let world = World::new();
+    apply(
+        &world,
+        "[agents.web]\ncommand = ['serve']\n[policies.careful]\nedges = ['* -> maintenance']\nrequire_reason = true\n\
+         [policies.calm]\nedges = ['* -> stopping']\nrate_limit = { max = 1, per = '10m' }\n",
+    )
+    .await;
+    world.until("/agents/web", |agent| agent["ready"] == true).await;
+    let refused = world.json("POST", "/agents/web/lifecycle/maintenance", "").await;
+    assert_eq!(refused.problem(), (409, "policy-refused".into()));
+    assert!(refused.text.contains("`careful`"), "{}", refused.text);
+    let before = world.get("/agents/web").await.json();
+    let rows = world.get("/agents/web/transitions").await.text;
+
+    assert_eq!(world.json("POST", "/agents/web/lifecycle/stop", "").await.status, 202);
+    world.until("/agents/web", |agent| agent["phase"] == "offline").await;
+    world.json("POST", "/agents/web/lifecycle/start", "").await;
+    world.until("/agents/web", |agent| agent["ready"] == true).await;
+    let limited = world.json("POST", "/agents/web/lifecycle/stop", "").await;
+    assert_eq!(limited.problem(), (429, "rate-limited".into()));
+    let secs: u64 = limited.header("retry-after").parse().unwrap();
+    assert!((1..=601).contains(&secs), "{secs}");
+    assert_eq!(limited.json()["retry_after"], secs);
+    assert!(limited.text.contains("`calm`"), "{}", limited.text);
+    assert_eq!(
+        (&before["phase"], rows.contains("maintenance")),
+        (&"online".into(), false)
+    );
+}
+
+#[tokio::test]
+async fn the_id_of_a_deleted_agent_answers_that_it_is_gone() {
+    let world = World::new();
+    apply(&world, "[agents.web]\ndriver = 'none'\n[agents.b]\n").await;
+    let id = world.get("/agents/web").await.json()["id"].as_str().unwrap().to_owned();
+    apply(&world, "[agents.b]\n").await;
+    world
+        .until("/agents/web", |agent| agent["code"] == "unknown-agent")
+        .await;
+    assert_eq!(
+        world.get(&format!("/agents/{id}")).await.problem(),
+        (410, "agent-gone".into())
+    );
+}

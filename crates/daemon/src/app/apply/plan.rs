@@ -1,0 +1,229 @@
+//! One pass over a fleet: finds what becomes of each agent and group, and does it unless it is only asked.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
+use stead_model::{AgentName, AgentRef, AgentSpec, Driver, Namespace, Problem, ProblemCode, Request, Wanted};
+
+use super::{AT_ONCE, Config, Fate, Kind, LONGEST_REMOVAL, OWNED, Turn, fields, is_owned};
+use crate::api::{ApplyMode, ConfigChange, FieldChange};
+use crate::config::{DaemonSettings, Fleet, FleetAgent};
+
+/// What becomes of each: those of the file in its order, then those that are no longer in it.
+#[derive(Debug)]
+pub(super) struct Plan {
+    steps: Vec<Step>,
+}
+
+/// What becomes of one agent or group.
+#[derive(Debug)]
+struct Step {
+    name: AgentName,
+    fate: Fate,
+    /// What of it changes.
+    fields: Vec<FieldChange>,
+    /// It runs, and goes on with the old spec until it is restarted.
+    waits: bool,
+}
+
+impl Step {
+    const fn of(name: AgentName, fate: Fate) -> Self {
+        Self {
+            name,
+            fate,
+            fields: Vec::new(),
+            waits: false,
+        }
+    }
+}
+
+impl Plan {
+    pub(super) fn names(&self, of: impl Fn(Fate) -> bool) -> Vec<AgentName> {
+        let wanted = self.steps.iter().filter(|step| of(step.fate));
+        wanted.map(|step| step.name.clone()).collect()
+    }
+
+    pub(super) fn changes(&self) -> Vec<ConfigChange> {
+        let change = |step: &Step| ConfigChange {
+            agent: step.name.clone(),
+            fields: step.fields.clone(),
+        };
+        let changed = self.steps.iter().filter(|step| !step.fields.is_empty());
+        changed.map(change).collect()
+    }
+
+    /// Those that would have to be restarted.
+    pub(super) fn restarts(&self) -> impl Iterator<Item = AgentName> {
+        self.steps
+            .iter()
+            .filter(|step| step.waits)
+            .map(|step| step.name.clone())
+    }
+}
+
+impl Config {
+    /// Makes everything what the file says, or finds what that would be.
+    pub(super) async fn settle_all(&self, fleet: &Fleet, turn: Turn<'_>) -> Result<Plan, Problem> {
+        let namespace = &fleet.namespace;
+        let gone = self.gone(fleet);
+        if fleet.agents.is_empty() && !gone.is_empty() {
+            let detail = format!(
+                "the file names no agent, so all {} that it named before would be removed; if that is meant, `stead delete` them",
+                gone.len()
+            );
+            return Err(Problem::new(ProblemCode::InvalidConfig, detail));
+        }
+        let settle = |agent| self.settle(namespace, agent, turn).boxed();
+        let kept: Vec<_> = fleet.agents.iter().map(settle).collect();
+        let mut steps: Vec<Step> = stream::iter(kept).buffered(AT_ONCE).try_collect().await?;
+        for (name, kind) in gone {
+            if turn.mode == ApplyMode::Apply {
+                self.remove(namespace, &name, kind, "no longer in the fleet file", turn)
+                    .await?;
+            }
+            steps.push(Step::of(name, Fate::Removed));
+        }
+        Ok(Plan { steps })
+    }
+
+    /// What a fleet file named before and names no longer, by name.
+    fn gone(&self, fleet: &Fleet) -> Vec<(AgentName, Kind)> {
+        let named: BTreeSet<&AgentName> = fleet.agents.iter().map(|agent| &agent.name).collect();
+        let left = |labels: &BTreeMap<String, String>, namespace: &Namespace, intent: Wanted, name: &AgentName| {
+            is_owned(labels) && *namespace == fleet.namespace && intent != Wanted::Deleted && !named.contains(name)
+        };
+        let mut gone = Vec::new();
+        self.handle.views().each(|view| {
+            if view.group.is_none() && left(&view.labels, &view.namespace, view.intent, &view.name) {
+                gone.push((view.name.clone(), Kind::Agent));
+            }
+        });
+        for view in self.handle.views().groups() {
+            if left(&view.labels, &view.namespace, view.intent, &view.name) {
+                gone.push((view.name.clone(), Kind::Group));
+            }
+        }
+        gone.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        gone
+    }
+
+    /// Makes one agent or group what the file says.
+    async fn settle(&self, namespace: &Namespace, agent: &FleetAgent, turn: Turn<'_>) -> Result<Step, Problem> {
+        let mut spec = agent.spec.clone();
+        spec.labels.insert(OWNED.0.into(), OWNED.1.into());
+        let name = &agent.name;
+        self.until_gone(namespace, name).await?;
+        if let Some(replicas) = &agent.replicas {
+            let (fate, fields) = self.settle_group(namespace, name, replicas.of(spec), turn).await?;
+            return Ok(Step {
+                fields,
+                ..Step::of(name.clone(), fate)
+            });
+        }
+        if let Some(fate) = self.replace_group(namespace, name, &spec, turn).await? {
+            return Ok(Step::of(name.clone(), fate));
+        }
+        let known = self.handle.spec(namespace.clone(), AgentRef::Name(name.clone())).await;
+        match known {
+            Err(problem) if problem.code == ProblemCode::UnknownAgent => {
+                if turn.mode == ApplyMode::Apply {
+                    let request = Request::Register {
+                        spec: Box::new(spec),
+                        wanted: Wanted::Running,
+                    };
+                    self.ask(namespace, name, request, "in the fleet file", turn).await?;
+                }
+                Ok(Step::of(name.clone(), Fate::Added))
+            }
+            Err(problem) => Err(problem),
+            Ok((_, _, present)) if *present == spec => Ok(Step::of(name.clone(), Fate::Unchanged)),
+            Ok((_, _, present)) => {
+                check_change(agent, &present)?;
+                let view = self.handle.views().get(namespace, &AgentRef::Name(name.clone()));
+                let step = Step {
+                    fields: fields::of_specs(&present, &spec),
+                    waits: view.is_some_and(|view| view.pid.is_some()),
+                    ..Step::of(name.clone(), Fate::Changed)
+                };
+                if turn.mode == ApplyMode::Apply {
+                    let request = Request::Respec { spec: Box::new(spec) };
+                    self.ask(namespace, name, request, "changed in the fleet file", turn)
+                        .await?;
+                }
+                Ok(step)
+            }
+        }
+    }
+
+    /// Waits for the end of an agent of that name that is being removed: what the file names is a new one.
+    pub(super) async fn until_gone(&self, namespace: &Namespace, name: &AgentName) -> Result<(), Problem> {
+        let mut commits = self.handle.committed();
+        let agent = AgentRef::Name(name.clone());
+        let leaving = || {
+            let views = self.handle.views();
+            let view = views.get(namespace, &agent);
+            view.is_some_and(|view| view.intent == Wanted::Deleted)
+                || views
+                    .group(namespace, &agent)
+                    .is_some_and(|view| view.intent == Wanted::Deleted)
+        };
+        let gone = async { while leaving() && commits.changed().await.is_ok() {} };
+        tokio::time::timeout(LONGEST_REMOVAL, gone).await.map_err(|_late| {
+            let detail = format!("{name} is still being removed; apply the file again when it is gone");
+            Problem::new(ProblemCode::NotPossible, detail)
+        })
+    }
+
+    /// What a fleet changes beside agents.
+    pub(super) fn settings(&self, fleet: &Fleet) -> Vec<FieldChange> {
+        let known = self.in_force.load_full();
+        let facts = known.map(|known| known.facts.clone()).unwrap_or_default();
+        let named = |head: &str, changes: Vec<FieldChange>| {
+            let head = head.to_owned();
+            changes.into_iter().map(move |change| FieldChange {
+                field: format!("{head}{}", change.field),
+                ..change
+            })
+        };
+        named("", fields::of(&facts.shape, &fleet.shape))
+            .chain(named("retention.", fields::of(&facts.retention, &fleet.retention)))
+            .chain(named("daemon.", fields::of(&facts.daemon, &fleet.daemon)))
+            .collect()
+    }
+
+    /// Keys of the daemon that differ from those in force and are read at a start only.
+    pub(super) fn daemon_restart(&self, fleet: &Fleet) -> Vec<String> {
+        let Some(known) = self.in_force.load_full() else {
+            return Vec::new();
+        };
+        let at_start = |daemon: &DaemonSettings| DaemonSettings {
+            watch: None,
+            ..daemon.clone()
+        };
+        let changed = fields::of(&at_start(&known.facts.daemon), &at_start(&fleet.daemon));
+        changed
+            .into_iter()
+            .map(|change| format!("daemon.{}", change.field))
+            .collect()
+    }
+}
+
+/// Refuses what an agent cannot become while it is there.
+fn check_change(agent: &FleetAgent, present: &AgentSpec) -> Result<(), Problem> {
+    let runs = |spec: &AgentSpec| match spec.driver {
+        Driver::None => "driver = \"none\"",
+        Driver::Process(_) => "a process",
+    };
+    let (what, was, is) = if present.profile != agent.spec.profile {
+        ("profile", present.profile.as_str(), agent.spec.profile.as_str())
+    } else if runs(present) != runs(&agent.spec) {
+        ("driver", runs(present), runs(&agent.spec))
+    } else {
+        return Ok(());
+    };
+    let detail = format!(
+        "line {}: {} has the {what} {was}, which cannot become {is}; delete it first, or give the new one another name",
+        agent.line, agent.name
+    );
+    Err(Problem::new(ProblemCode::InvalidConfig, detail))
+}
