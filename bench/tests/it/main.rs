@@ -69,7 +69,7 @@ fn an_unknown_peer_is_refused_with_those_that_are_known() {
         .unwrap();
     assert!(!output.status.success());
     assert!(
-        String::from_utf8_lossy(&output.stderr).contains("there are floor, stead, runit"),
+        String::from_utf8_lossy(&output.stderr).contains("there are floor, stead, stead-flushed, runit"),
         "{output:?}"
     );
     assert_nothing_left(&scratch, &output);

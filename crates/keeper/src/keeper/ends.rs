@@ -69,8 +69,9 @@ impl Keeper {
     }
 
     fn ended(&mut self, place: u32, exit: Exit) {
-        // What it said before it ended is told before its end.
+        // What it said and printed before it ended is told and kept before its end is told.
         self.notified(place);
+        self.keep_last_words(place);
         let Some(known) = self.instance_mut(place) else { return };
         let instance = known.id();
         let end = End {
@@ -210,6 +211,23 @@ impl Keeper {
             | Phase::Live(_) => {}
         }
         true
+    }
+
+    /// Reads what the pipes hold at an end, as far as that can be done in a moment; most are empty, which costs next to nothing.
+    fn keep_last_words(&mut self, place: u32) {
+        for stream in Stream::BOTH {
+            let fifo = self.instance(place).and_then(|known| known.fifo(stream));
+            let left = fifo.map(rustix::io::ioctl_fionread);
+            if left.is_some_and(|left| left.is_ok_and(|left| left > 0)) {
+                let at = clock::wall().to_string();
+                for _ in 0..LAST_READS {
+                    // What cannot be written now stays in the pipe.
+                    if !matches!(self.try_pump(place, stream, &at), Ok(Pumped::Some)) {
+                        break;
+                    }
+                }
+            }
+        }
     }
 
     /// Nothing writes to the streams any more: once they are empty, they are closed and their last lines written.

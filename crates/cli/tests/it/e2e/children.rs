@@ -30,7 +30,7 @@ fn grandchildren_of_a_child_that_died_are_swept_before_its_next_run() {
     let tree = || procs::agents_of(fleet.state());
     until("there are three", PATIENCE, || (tree().len() == 3).then_some(()));
     let old = tree();
-    let first = fleet.agent("parent");
+    let first = fleet.until_agent("parent", |agent| agent["pid"].is_i64());
     procs::kill(i32::try_from(first["pid"].as_i64().unwrap()).unwrap());
     fleet.until_agent("parent", |agent| {
         agent["phase"] == "online" && agent["incarnation"] == 2
