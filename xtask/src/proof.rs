@@ -18,12 +18,11 @@ const LIVES: &str = "100000";
 
 /// Benchmarks of a proof: all cases; beside the peers that take part in each within minutes.
 const BENCHES: &[&[&str]] = &[
-    &["respawn"],
-    &["mass", "--samples", "3", "--peers", "floor,stead,erlang,runit,s6"],
+    &["respawn", "--samples", "100"],
+    &["mass", "--samples", "2", "--peers", "floor,stead,erlang,runit,s6"],
     &["adopt"],
-    &["idle", "--peers", "stead,erlang"],
     &["transitions"],
-    &["million"],
+    &["idle", "--peers", "stead"],
 ];
 
 /// Kills daemon, keeper and agents of the release binary, `tries` times each. The figures are among what is printed.
