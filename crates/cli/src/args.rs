@@ -7,8 +7,8 @@ use stead_model::{AgentRef, InvalidId, Namespace};
 
 pub(crate) use crate::cmd::{Keeper, Run, Serve, Up};
 pub(crate) use verbs::{
-    Act, Apply, Completions, Config, Consent, Doctor, Down, Drain, Events, Goal, History, Logs, Pause, Ps, Report,
-    Rollout, RolloutStatus, Scale, StreamName, Top, Undo, Update, Validate, Wait,
+    Act, Apply, Completions, Config, Consent, Doctor, Down, Drain, Events, Goal, History, Logs, Orphans, Pause, Ps,
+    Report, Rollout, RolloutStatus, Scale, StreamName, Top, Undo, Update, Validate, Wait,
 };
 
 /// Keeps agents steady: runs them, watches them, heals them, and says why they are as they are.
@@ -184,6 +184,8 @@ pub(crate) enum Command {
     Report(Report),
     /// Check the daemon and this machine, and say what to do
     Doctor(Doctor),
+    /// List processes of agents that nobody keeps any more, and end them on consent
+    Orphans(Orphans),
     /// Print completions for a shell
     Completions(Completions),
 }

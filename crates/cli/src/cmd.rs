@@ -10,6 +10,7 @@ mod follow;
 pub(crate) mod group;
 mod list;
 mod meant;
+mod orphans;
 mod report;
 mod show;
 mod subject;
@@ -40,6 +41,10 @@ pub(crate) async fn run(cli: Cli, out: &mut Out) -> Result<ExitCode, Failure> {
         }
         Command::Validate(validate) => return fleet::validate(validate, out),
         Command::Doctor(doctor) => return doctor::doctor(&global, doctor, out).await,
+        Command::Orphans(asked) => {
+            orphans::orphans(&global, asked, out).await?;
+            return Ok(ExitCode::SUCCESS);
+        }
         _ => App::new(&global, out)?,
     };
     let done = ask(&mut app, command).await;
@@ -86,7 +91,8 @@ async fn ask(app: &mut App<'_>, command: Command) -> Result<ExitCode, Failure> {
         | Command::Keeper(_)
         | Command::Completions(_)
         | Command::Validate(_)
-        | Command::Doctor(_) => {}
+        | Command::Doctor(_)
+        | Command::Orphans(_) => {}
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -309,6 +309,11 @@ impl App {
         };
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let mut serving = tokio::spawn(api::serve(listener, api::router(state), closing.clone()));
+        // Looked for once, beside everything else: nothing waits for it.
+        drop(tokio::task::spawn_blocking({
+            let dir = settings.state_dir.clone();
+            move || tell_of_orphans(&dir)
+        }));
         let pruning = tokio::spawn(prune::keep_pruned(handle.clone(), clock, closing.clone()));
         let watching = tokio::spawn(Reloader::new(kept, clock).watch(closing.clone()));
         let order = tokio::select! {
@@ -331,6 +336,15 @@ impl App {
         let _gone = incoming.send(Incoming::Stop { dismiss });
         let _joined = tokio::task::spawn_blocking(move || pump.join()).await;
         served
+    }
+}
+
+/// Says once how many processes of agents nobody keeps on this machine, and what they cost.
+fn tell_of_orphans(state_dir: &std::path::Path) {
+    let found = stead_keeper::orphans::find(state_dir);
+    if !found.is_empty() {
+        let memory = stead_model::Bytes(found.iter().map(|orphan| orphan.memory.0).sum());
+        warn!(processes = found.len(), %memory, "nobody keeps some processes of agents; `stead orphans` lists them");
     }
 }
 

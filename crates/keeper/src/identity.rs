@@ -74,6 +74,8 @@ pub(crate) struct Stat {
     pub(crate) zombie: bool,
     pub(crate) session: i32,
     pub(crate) start_time: u64,
+    /// What it used of processors, in ticks, threads included.
+    pub(crate) cpu: u64,
 }
 
 impl Stat {
@@ -91,11 +93,15 @@ impl Stat {
         let mut fields = rest.split_ascii_whitespace();
         let zombie = matches!(fields.next()?, "Z" | "X");
         let session = fields.nth(2)?.parse().ok()?;
-        let start_time = fields.nth(15)?.parse().ok()?;
+        // Nine fields on: utime and stime, then six on: starttime.
+        let user: u64 = fields.nth(7)?.parse().ok()?;
+        let system: u64 = fields.next()?.parse().ok()?;
+        let start_time = fields.nth(6)?.parse().ok()?;
         Some(Self {
             zombie,
             session,
             start_time,
+            cpu: user.saturating_add(system),
         })
     }
 }

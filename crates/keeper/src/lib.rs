@@ -60,6 +60,7 @@ mod instance;
 mod keeper;
 pub mod logs;
 mod notify;
+pub mod orphans;
 mod poller;
 mod prepare;
 mod record;

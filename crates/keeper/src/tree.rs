@@ -203,7 +203,7 @@ fn read_children(path: &Path) -> Vec<i32> {
         .collect()
 }
 
-fn all_pids() -> Vec<i32> {
+pub(crate) fn all_pids() -> Vec<i32> {
     let Ok(entries) = fs::read_dir("/proc") else {
         return Vec::new();
     };

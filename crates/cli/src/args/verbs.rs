@@ -512,6 +512,20 @@ pub(crate) struct Doctor {
     pub(crate) agents: Option<u64>,
 }
 
+/// `stead orphans`.
+#[derive(Args, Debug)]
+pub(crate) struct Orphans {
+    /// End them: asked first, made to after 5 s
+    #[arg(long)]
+    pub(crate) end: bool,
+    /// Only those of this state directory; those of one that is there and has no keeper are ended only so
+    #[arg(long, value_name = "DIR")]
+    pub(crate) of: Option<PathBuf>,
+    /// Do not ask for consent
+    #[arg(long, requires = "end")]
+    pub(crate) yes: bool,
+}
+
 /// `stead completions`.
 #[derive(Args, Debug)]
 pub(crate) struct Completions {

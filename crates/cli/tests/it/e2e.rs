@@ -12,6 +12,7 @@ mod groups;
 mod http;
 mod keys;
 mod load;
+mod orphans;
 mod pausing;
 mod procs;
 mod skip;

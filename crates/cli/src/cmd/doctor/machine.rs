@@ -11,7 +11,7 @@ use stead_model::Bytes;
 use super::{fine, warning, wrong};
 use crate::clock;
 use crate::place;
-use crate::render::Check;
+use crate::render::{self, Check};
 
 /// Less free room than this, and the store may soon be full.
 const LEAST_ROOM: Bytes = Bytes::mib(64);
@@ -29,6 +29,26 @@ pub(super) fn checks(state_dir: &Path, agents: u64, checks: &mut Vec<Check>) {
     checks.push(capacity(agents));
     checks.push(cgroup());
     checks.push(sane_clock());
+    checks.push(orphans(state_dir));
+}
+
+/// Processes of agents that nobody keeps.
+fn orphans(state_dir: &Path) -> Check {
+    let found = stead_keeper::orphans::find(state_dir);
+    if found.is_empty() {
+        return fine("orphans", "every process of an agent is kept by somebody");
+    }
+    let memory = found.iter().map(|orphan| orphan.memory.0).sum();
+    let said = format!(
+        "{} processes of agents that nobody keeps, {} of memory",
+        found.len(),
+        render::size(memory)
+    );
+    warning(
+        "orphans",
+        said,
+        "`stead orphans` lists them, `stead orphans --end` ends them",
+    )
 }
 
 fn state(dir: &Path) -> Vec<Check> {
