@@ -31,7 +31,6 @@ use std::sync::{Arc, OnceLock};
 
 use axum::Router;
 use axum::body::Bytes;
-use stead_model::Profile;
 use tokio_util::sync::CancellationToken;
 
 pub use self::auth::{InvalidToken, OpenListener, Token, check_listener};
@@ -66,7 +65,6 @@ pub struct ApiState {
 /// What every handler shares.
 struct Shared {
     state: ApiState,
-    profiles: [Profile; 2],
     document: OnceLock<Bytes>,
 }
 
@@ -74,10 +72,8 @@ type Api = Arc<Shared>;
 
 /// Builds the whole API. Serve it with [`serve`].
 pub fn router(state: ApiState) -> Router {
-    let profiles = [stead_model::profile::agent(), stead_model::profile::component()];
     let api = Arc::new(Shared {
         state,
-        profiles,
         document: OnceLock::new(),
     });
     table().into_router(&api)

@@ -178,7 +178,9 @@ impl Pump {
 
     /// Puts profiles and policies in force. Before the first slot is taken over nothing can stand against it.
     pub(crate) fn configure(&mut self, (profiles, policies): Lifecycles) -> Result<(), StateInUse> {
-        self.engine.configure(profiles, policies)
+        self.engine.configure(profiles.clone(), policies)?;
+        self.views.show_profiles(profiles);
+        Ok(())
     }
 
     /// Takes over a slot that was loaded.

@@ -6,12 +6,30 @@ use std::ops::Bound;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use stead_model::group::GroupView;
-use stead_model::{AgentId, AgentName, AgentRef, AgentView, Namespace};
+use stead_model::profile::{agent, agent_original, component};
+use stead_model::{AgentId, AgentName, AgentRef, AgentView, Namespace, Profile};
 
 /// All agents, by name and by id.
 #[derive(Debug, Default)]
 pub struct Views {
     tables: RwLock<Tables>,
+    profiles: Lifecycles,
+}
+
+/// The profiles in force, those of configuration before the built-in ones.
+#[derive(Debug)]
+struct Lifecycles(RwLock<Arc<[Profile]>>);
+
+impl Default for Lifecycles {
+    fn default() -> Self {
+        Self(RwLock::new(all_profiles(Vec::new())))
+    }
+}
+
+fn all_profiles(own: Vec<Profile>) -> Arc<[Profile]> {
+    own.into_iter()
+        .chain([agent(), agent_original(), component()])
+        .collect()
 }
 
 /// Namespace and name, kept once and shared by all tables.
@@ -27,6 +45,17 @@ struct Tables {
 }
 
 impl Views {
+    /// The profiles in force.
+    #[must_use]
+    pub fn profiles(&self) -> Arc<[Profile]> {
+        Arc::clone(&self.profiles.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Shows other profiles of one's own beside the built-in ones.
+    pub fn show_profiles(&self, own: Vec<Profile>) {
+        *self.profiles.0.write().unwrap_or_else(PoisonError::into_inner) = all_profiles(own);
+    }
+
     /// Shows an agent as it is now.
     pub fn publish(&self, view: AgentView) {
         let mut guard = self.tables.write().unwrap_or_else(PoisonError::into_inner);

@@ -1,12 +1,11 @@
 //! What each verb takes.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use stead_model::{AgentName, AgentRef, Class, Health, Incarnation, PauseMode, Selector, Span, Wanted, profile};
+use stead_model::{AgentName, AgentRef, Class, Health, Incarnation, PauseMode, Selector, Span, Wanted};
 
 use super::Scope;
 
@@ -33,7 +32,7 @@ pub(crate) struct Ps {
     #[arg(short = 'l', long)]
     pub(crate) selector: Option<Selector>,
     /// Only those in this phase
-    #[arg(long, value_parser = phase)]
+    #[arg(long)]
     pub(crate) phase: Option<String>,
     /// Only those of this health
     #[arg(long, value_parser = health)]
@@ -220,7 +219,7 @@ pub(crate) struct History {
     #[arg(long)]
     pub(crate) since: Option<String>,
     /// Only into this phase
-    #[arg(long, value_parser = phase)]
+    #[arg(long)]
     pub(crate) state: Option<String>,
     /// Only for this reason, such as failure.crash
     #[arg(long = "reason")]
@@ -346,7 +345,7 @@ impl FromStr for Goal {
             None if text == "available" => Ok(Self::Available),
             None if text == "rollout" => Ok(Self::Rollout),
             None if text == "deleted" => Ok(Self::Deleted),
-            Some(("phase", wanted)) => phase(wanted).map(Self::Phase),
+            Some(("phase", wanted)) if !wanted.is_empty() => Ok(Self::Phase(wanted.to_owned())),
             Some(("health", wanted)) => health(wanted).map(Self::Health),
             Some(("intent", text)) => wanted(text).map(Self::Intent),
             Some(_) | None => {
@@ -457,20 +456,6 @@ fn word<T: Copy>(what: &str, all: &[T], name: impl Fn(T) -> &'static str, wanted
         let words: Vec<_> = all.iter().map(|value| name(*value)).collect();
         format!("{what} is one of {}", words.join(", "))
     })
-}
-
-/// A phase of any of the lifecycles; one that none of them has would be waited for in vain.
-fn phase(text: &str) -> Result<String, String> {
-    let profiles = [profile::agent(), profile::component()];
-    if profiles.iter().any(|profile| profile.phase(text).is_some()) {
-        return Ok(text.to_owned());
-    }
-    let names: BTreeSet<_> = profiles
-        .iter()
-        .flat_map(|profile| profile.phases().map(|phase| profile.name_of(phase)))
-        .collect();
-    let names: Vec<_> = names.into_iter().collect();
-    Err(format!("phase is one of {}", names.join(", ")))
 }
 
 fn health(text: &str) -> Result<Health, String> {

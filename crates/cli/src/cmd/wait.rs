@@ -1,6 +1,6 @@
 //! `stead wait`.
 
-use stead_client::{ClientError, Target};
+use stead_client::{AgentFilter, ClientError, Target};
 
 use super::subject::{Found, Subject, ask};
 use crate::app::App;
@@ -12,6 +12,15 @@ pub(super) async fn wait(app: &mut App<'_>, wait: &Wait) -> Result<(), Failure> 
     // Asked once beforehand, so that a daemon that is not there is told at once.
     let subjects = app.subjects(&wait.agent, wait.selector.as_ref()).await?;
     app.client.live().await?;
+    if let Goal::Phase(phase) = &wait.goal {
+        // Refused if no lifecycle has it: it would be waited for in vain.
+        let filter = AgentFilter {
+            phase: Some(phase.clone()),
+            limit: Some(1),
+            ..AgentFilter::default()
+        };
+        app.client.agents(&filter).await?;
+    }
     let mut aims = Vec::new();
     for subject in subjects {
         let aim = match kind(app, &subject).await? {

@@ -61,14 +61,16 @@ impl Shared {
 
     /// Whether a phase of an agent is in a class.
     pub(super) fn is(&self, view: &AgentView, class: Class) -> bool {
-        self.profile(&view.profile)
-            .is_some_and(|profile| profile.phase(&view.phase).is_some_and(|phase| profile.is(phase, class)))
+        let profiles = self.state.handle.views().profiles();
+        let profile = profiles.iter().find(|profile| profile.name() == view.profile);
+        profile.is_some_and(|profile| profile.phase(&view.phase).is_some_and(|phase| profile.is(phase, class)))
     }
 
     /// Refuses a filter that nothing can ever fit.
     pub(super) fn check_phase(&self, phase: Option<&str>) -> Result<(), Failure> {
+        let profiles = self.state.handle.views().profiles();
         let known = || {
-            self.profiles
+            profiles
                 .iter()
                 .flat_map(|profile| profile.phases().map(|phase| profile.name_of(phase)))
         };
@@ -77,11 +79,8 @@ impl Shared {
 
     /// Refuses a filter that nothing can ever fit.
     pub(super) fn check_profile(&self, name: Option<&str>) -> Result<(), Failure> {
-        check("profile", name, || self.profiles.iter().map(Profile::name))
-    }
-
-    fn profile(&self, name: &str) -> Option<&Profile> {
-        self.profiles.iter().find(|profile| profile.name() == name)
+        let profiles = self.state.handle.views().profiles();
+        check("profile", name, || profiles.iter().map(Profile::name))
     }
 
     fn live(&self, namespace: &Namespace, agent: &AgentRef) -> Option<Arc<AgentView>> {

@@ -73,3 +73,21 @@ fn a_page_of_a_phase_goes_on_beyond_the_last_one_and_says_whether_there_are_more
     assert_eq!((rest.len(), more), (3, false));
     assert_eq!(views.page(Some("nowhere"), None, 2, |_| true).0.len(), 0);
 }
+
+#[test]
+fn profiles_of_configuration_are_shown_beside_the_built_in_ones() {
+    let views = Views::default();
+    assert_eq!(views.profiles().len(), 3);
+    let spec = stead_model::profile::spec::ProfileSpec {
+        base: Some("agent".into()),
+        ..Default::default()
+    };
+    let own = spec.build("own", |_| Some(agent())).unwrap();
+    views.show_profiles(vec![own]);
+    assert_eq!(
+        views.profiles().iter().map(Profile::name).collect::<Vec<_>>(),
+        ["own", "agent", "agent-original", "component"]
+    );
+    views.show_profiles(Vec::new());
+    assert_eq!(views.profiles().len(), 3);
+}
