@@ -32,6 +32,10 @@ pub(super) const MIGRATIONS: &[Migration] = &[
         version: 3,
         sql: include_str!("schema/0003_configs.sql"),
     },
+    Migration {
+        version: 4,
+        sql: include_str!("schema/0004_lean_history.sql"),
+    },
 ];
 
 /// Opens the file for the writer, made if it is not there, with the newest schema and nothing left in the log.

@@ -2,7 +2,8 @@
 
 mod upkeep;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -25,6 +26,8 @@ pub(super) struct Writer {
     sink: Arc<Sink>,
     meter: Arc<Meter>,
     numbers: Numbers,
+    /// Heads of slots as they are stored, so that appends need not read them.
+    heads: Heads,
     /// Rows of history that each agent keeps.
     history: u32,
     /// How durable every append is at least.
@@ -56,6 +59,7 @@ impl Writer {
             sink,
             meter,
             numbers,
+            heads: Heads::default(),
             history: options.rows_per_agent,
             least: options.least,
             mode: Durability::Written,
@@ -186,16 +190,18 @@ impl Writer {
         let mut outcomes = Vec::with_capacity(group.len());
         let mut newly_broken = BTreeSet::new();
         let history = self.history;
-        self.transact(needs, |connection, broken, numbers| {
+        self.transact(needs, |connection, broken, numbers, heads| {
             let mut rows = 0;
             for append in group {
+                let head = heads.of(connection, append.slot)?;
                 let outcome = if broken.contains(&append.slot) || newly_broken.contains(&append.slot) {
                     Err(StoreError::Broken { slot: append.slot })
                 } else {
-                    rows::head(connection, append.slot)?.admit(append)
+                    head.admit(append)
                 };
                 if outcome.is_ok() {
                     rows::put_append(connection, append, numbers, history)?;
+                    head.position = append.position;
                     rows += 1 + append.changes.len() + append.transitions.len() + append.events.len();
                 } else {
                     newly_broken.insert(append.slot);
@@ -218,12 +224,13 @@ impl Writer {
         slot_of: impl Fn(K) -> Slot,
         change: impl Fn(&Head, K) -> Result<Head, StoreError>,
     ) -> Result<Vec<(Slot, Epoch)>, StoreError> {
-        let changed = self.transact(Durability::Flushed, |connection, _, _| {
+        let changed = self.transact(Durability::Flushed, |connection, _, _, heads| {
             let mut epochs = Vec::with_capacity(keys.len());
             for key in keys {
                 let slot = slot_of(*key);
-                let head = change(&rows::head(connection, slot)?, *key)?;
-                rows::put_head(connection, slot, &head)?;
+                let head = heads.of(connection, slot)?;
+                *head = change(head, *key)?;
+                rows::put_head(connection, slot, head)?;
                 epochs.push((slot, head.epoch));
             }
             Ok((epochs, keys.len()))
@@ -235,13 +242,13 @@ impl Writer {
     fn transact<A>(
         &mut self,
         needs: Durability,
-        body: impl FnOnce(&Connection, &BTreeSet<Slot>, &mut Numbers) -> Result<(A, usize), Fault>,
+        body: impl FnOnce(&Connection, &BTreeSet<Slot>, &mut Numbers, &mut Heads) -> Result<(A, usize), Fault>,
     ) -> Result<A, Fault> {
         self.recover()?;
         self.set_mode(needs)?;
         let mut numbers = self.numbers;
         self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-        let (answer, rows) = match body(&self.connection, &self.broken, &mut numbers) {
+        let (answer, rows) = match body(&self.connection, &self.broken, &mut numbers, &mut self.heads) {
             Ok(done) => done,
             Err(fault) => {
                 self.roll_back(&fault);
@@ -270,6 +277,7 @@ impl Writer {
 
     /// Ends a failed transaction; where that fails too, or the fault may lie deeper, the file is reopened before the next one.
     fn roll_back(&mut self, fault: &Fault) {
+        self.heads.clear();
         let ended = self.connection.is_autocommit() || self.connection.execute_batch("ROLLBACK").is_ok();
         let trusted = match fault {
             Fault::Rule(_) => true,
@@ -289,6 +297,25 @@ impl Writer {
             self.mode = needs;
         }
         Ok(())
+    }
+}
+
+/// Heads of slots that were read or written by the writer, which alone writes them.
+#[derive(Default)]
+struct Heads(HashMap<Slot, Head>);
+
+impl Heads {
+    /// The head of a slot, read if it is not known.
+    fn of(&mut self, connection: &Connection, slot: Slot) -> rusqlite::Result<&mut Head> {
+        match self.0.entry(slot) {
+            Entry::Occupied(known) => Ok(known.into_mut()),
+            Entry::Vacant(unknown) => Ok(unknown.insert(rows::head(connection, slot)?)),
+        }
+    }
+
+    /// Forgets what a transaction that failed may have changed.
+    fn clear(&mut self) {
+        self.0.clear();
     }
 }
 

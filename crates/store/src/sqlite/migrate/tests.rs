@@ -89,5 +89,13 @@ fn the_steps_are_numbered_without_gaps_and_were_not_edited() {
         .map(|step| (step.version, checksum(step.sql)))
         .collect();
     let known: Vec<(u32, &str)> = known.iter().map(|(version, sum)| (*version, sum.as_str())).collect();
-    assert_eq!(known, [(1, "3362aa93d83ef132"), (2, "95e4f151d97e057c")]);
+    assert_eq!(
+        known,
+        [
+            (1, "3362aa93d83ef132"),
+            (2, "95e4f151d97e057c"),
+            (3, "858f572f5e10fa0b"),
+            (4, "f6ad4824d0ffccf7")
+        ]
+    );
 }

@@ -23,6 +23,7 @@ impl Writer {
             migrate::checkpoint_whole(&connection)?;
             self.numbers = Numbers::of(&connection).map_err(|error| store_error(&error))?;
             self.connection = connection;
+            self.heads.clear();
             self.mode = Durability::Written;
             self.unsynced = None;
             self.logged = 0;
@@ -81,10 +82,12 @@ impl Writer {
 
     pub(super) fn prune(&mut self, retention: &Retention, now: Wall) -> Result<Pruned, StoreError> {
         self.history = retention.transition_rows;
-        let pruned = self.transact(Durability::Written, |connection, _, _| {
+        let pruned = self.transact(Durability::Written, |connection, _, _, _| {
+            // Old rows are the first ones. Behind more than one call may forget of rows that a clock ahead of time left, they wait for these.
             let transitions = connection
                 .prepare_cached(
-                    "DELETE FROM transitions WHERE id IN (SELECT id FROM transitions WHERE at < ?1 ORDER BY at, id LIMIT ?2)",
+                    "DELETE FROM transitions WHERE id IN
+                     (SELECT id FROM (SELECT id, at FROM transitions ORDER BY id LIMIT ?2) WHERE at < ?1)",
                 )?
                 .execute(params![before(now, retention.transitions).unix_millis(), PRUNE_ROWS])?;
             let young: Option<i64> = connection
@@ -94,13 +97,17 @@ impl Writer {
             let kept = i64::try_from(retention.event_rows.max(1)).unwrap_or(i64::MAX);
             let until = young.unwrap_or(newest).max(newest.saturating_sub(kept) + 1).min(newest);
             let events = connection
-                .prepare_cached("DELETE FROM events WHERE id IN (SELECT id FROM events WHERE id < ?1 ORDER BY id LIMIT ?2)")?
+                .prepare_cached(
+                    "DELETE FROM events WHERE id IN (SELECT id FROM events WHERE id < ?1 ORDER BY id LIMIT ?2)",
+                )?
                 .execute(params![until, PRUNE_ROWS])?;
             let kept = i64::try_from(retention.answer_rows).unwrap_or(i64::MAX);
             let surplus: Option<i64> = connection
                 .prepare_cached("SELECT (SELECT at FROM answers ORDER BY at DESC LIMIT 1 OFFSET ?1)")?
                 .query_row([kept], |row| row.get(0))?;
-            let until = before(now, retention.answers).unix_millis().max(surplus.map_or(i64::MIN, |at| at + 1));
+            let until = before(now, retention.answers)
+                .unix_millis()
+                .max(surplus.map_or(i64::MIN, |at| at + 1));
             let answers = connection
                 .prepare_cached(
                     "DELETE FROM answers WHERE (namespace, key) IN
@@ -119,14 +126,14 @@ impl Writer {
     }
 
     pub(super) fn configure(&mut self, row: &ConfigRow) -> Result<u64, StoreError> {
-        let put = self.transact(Durability::Flushed, |connection, _, _| {
+        let put = self.transact(Durability::Flushed, |connection, _, _, _| {
             Ok((configs::put(connection, row)?, 1))
         });
         put.map_err(plain)
     }
 
     pub(super) fn probe(&mut self) -> Result<(), StoreError> {
-        let probed = self.transact(Durability::Flushed, |connection, _, _| {
+        let probed = self.transact(Durability::Flushed, |connection, _, _, _| {
             let sql = "INSERT INTO meta VALUES ('probe', zeroblob(?1)) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
             connection.prepare_cached(sql)?.execute([PROBE_BYTES])?;
             Ok(((), 1))
