@@ -168,11 +168,13 @@ impl App {
         };
         let prober = Prober::new(found, closing.clone(), TaskTracker::new());
         let driven = incoming.clone();
+        let home = mind::Home::start()?;
         let (driver, keeper) = ProcessDriver::start(
             keeper_settings(&settings, listen),
             // A store that was put back from a backup counts on from there; the keeper forgets nothing.
             epoch.max(stead_keeper::last_epoch(&settings.state_dir).next()),
             prober,
+            home.tasks().clone(),
             move |told: Driven| {
                 let _gone = driven.send(Incoming::Driven(told));
             },
@@ -201,8 +203,8 @@ impl App {
             damage,
             in_force,
         } = match loaded {
-            Ok(loaded) => mind::whole(loaded, parts, &dir, started_at)?,
-            Err(found) => mind::damaged(found, parts, &dir, sink())?,
+            Ok(loaded) => mind::whole(home, loaded, parts, &dir, started_at)?,
+            Err(found) => mind::damaged(home, found, parts, &dir, sink()),
         };
         info!(agents = views.count(), %listen, state_dir = %settings.state_dir.display(), "state loaded");
 

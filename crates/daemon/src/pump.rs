@@ -74,6 +74,8 @@ pub(crate) struct Pump {
     waiting: Waiting,
     outage: Option<Outage>,
     messages: VecDeque<Message>,
+    /// What is to be logged once the store has answered, so that neither its thread nor a start waits for the log.
+    unlogged: Vec<Transition>,
     /// What the surveys decided and is not published yet.
     adopting: usize,
     /// What is submitted at the start makes the store complete.
@@ -133,6 +135,7 @@ impl Pump {
             waiting: Waiting::default(),
             outage: None,
             messages: VecDeque::new(),
+            unlogged: Vec::new(),
             adopting: 0,
             settle_first: false,
         }
@@ -169,6 +172,7 @@ impl Pump {
                 () = tokio::time::sleep(wake.unwrap_or(Duration::MAX)), if wake.is_some() => self.tick(),
             }
         }
+        self.log();
         self.waiting.give_up_all(&Problem::new(
             ProblemCode::OutcomeUnknown,
             "the daemon went down while this was being written; look before you ask again",
@@ -200,7 +204,10 @@ impl Pump {
     fn on_incoming(&mut self, incoming: Incoming) {
         match incoming {
             Incoming::Completed(Completion::Committed(receipt)) => self.on_receipt(&receipt),
-            Incoming::Completed(Completion::Failed { append, error }) => self.on_failed(append, &error),
+            Incoming::Completed(Completion::Failed { append, error }) => {
+                self.on_failed(append, &error);
+                self.log();
+            }
             Incoming::Completed(Completion::Damaged { error }) => self.store_away(&error),
             Incoming::Driven(driven) => self.on_driven(driven),
             Incoming::Probed(observation) => self.step(Input::Observed(observation), Waiter::Nobody),
@@ -360,17 +367,16 @@ impl Pump {
         self.waiting.push(batch, waiter, append.is_some());
         if let Some(append) = append {
             append.events.iter().for_each(log_condition);
-            let transitions = append.transitions.clone();
+            self.unlogged.extend_from_slice(&append.transitions);
             match &mut self.outage {
                 None => self.store.submit(append),
                 Some(outage) => {
                     if let Some(receipt) = outage.shelve(append) {
                         self.waiting.cover(&receipt);
                     }
+                    self.log();
                 }
             }
-            // While it is being written, so that nobody waits for the log.
-            transitions.iter().for_each(log);
         }
         self.release(slot);
     }
@@ -378,7 +384,13 @@ impl Pump {
     fn on_receipt(&mut self, receipt: &Receipt) {
         self.waiting.cover(receipt);
         self.release(receipt.slot());
+        self.log();
         self.committed.send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    /// Logs the changes of phase that the store was given.
+    fn log(&mut self) {
+        self.unlogged.drain(..).for_each(|row| log(&row));
     }
 
     /// Does what the batches of a slot held back, as far as they are covered.
@@ -389,6 +401,12 @@ impl Pump {
     }
 
     fn perform(&mut self, released: Released, waiter: Waiter) {
+        // What is down waits for its next start; everything else can wait for that. Outcomes come back here, so they are shown later.
+        let (starts, others): (Vec<_>, Vec<_>) = released
+            .actions
+            .into_iter()
+            .partition(|action| matches!(action.order, Order::Spawn { .. }));
+        starts.into_iter().for_each(|action| self.driver.execute(action));
         for view in released.views {
             self.views.publish(view);
         }
@@ -401,14 +419,7 @@ impl Pump {
         for id in released.groups_removed {
             self.views.withdraw_group(id);
         }
-        // What is down waits for its next start; everything else can wait for that.
-        let (starts, others): (Vec<_>, Vec<_>) = released
-            .actions
-            .into_iter()
-            .partition(|action| matches!(action.order, Order::Spawn { .. }));
-        for action in starts.into_iter().chain(others) {
-            self.driver.execute(action);
-        }
+        others.into_iter().for_each(|action| self.driver.execute(action));
         self.messages.extend(released.messages);
         if matches!(waiter, Waiter::Adoption) {
             self.adopted();
@@ -423,7 +434,7 @@ impl Pump {
     }
 }
 
-/// Logs a change of phase, as it is handed to the store.
+/// Logs a change of phase.
 fn log(row: &Transition) {
     let Transition {
         name,

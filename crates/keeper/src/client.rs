@@ -3,21 +3,22 @@
 mod launch;
 
 use std::collections::VecDeque;
-use std::io::{self, BufReader, Read, Write};
+use std::io::{self, ErrorKind, Read};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, recv, send};
 use stead_model::{Epoch, InstanceId, SpawnFailure};
 
 pub use launch::{answers, launch};
 
 use crate::dir::socket_path;
 use crate::error::ClientError;
-use crate::wire::{
-    Asked, Event, InstanceView, MAX_FRAME, OLDEST_VERSION, Reply, Request, Told, VERSION, Welcome, encode,
-};
+use crate::wire::{Asked, Event, Inbox, InstanceView, OLDEST_VERSION, Reply, Request, Told, VERSION, Welcome, encode};
 
 /// An open session with a keeper.
 #[derive(Debug)]
@@ -42,7 +43,8 @@ struct Outgoing {
 /// The half that hears.
 #[derive(Debug)]
 pub struct Receiver {
-    stream: BufReader<UnixStream>,
+    stream: UnixStream,
+    inbox: Inbox,
     later: VecDeque<Event>,
 }
 
@@ -55,13 +57,11 @@ impl Session {
     pub fn open(state_dir: &Path, epoch: Epoch) -> Result<Self, ClientError> {
         let path = socket_path(state_dir);
         let stream = UnixStream::connect(&path).map_err(|source| ClientError::Absent { path, source })?;
-        stream
-            .set_write_timeout(Some(SEND_PATIENCE))
-            .map_err(ClientError::Broken)?;
         let reading = stream.try_clone().map_err(ClientError::Broken)?;
         let sender = Sender(Arc::new(Mutex::new(Outgoing { stream, last: 0 })));
         let mut receiver = Receiver {
-            stream: BufReader::new(reading),
+            stream: reading,
+            inbox: Inbox::default(),
             later: VecDeque::new(),
         };
         let hello = Request::Hello {
@@ -154,7 +154,7 @@ impl Session {
     ///
     /// The system refuses the time; zero is refused.
     pub fn set_patience(&self, patience: Option<std::time::Duration>) -> io::Result<()> {
-        self.receiver.stream.get_ref().set_read_timeout(patience)
+        self.receiver.stream.set_read_timeout(patience)
     }
 
     /// Takes the halves apart, for a thread that hears and others that ask.
@@ -177,7 +177,7 @@ impl Sender {
         let mut frame = Vec::new();
         encode(&Asked { id, request }, &mut frame).map_err(ClientError::Protocol)?;
         outgoing.last = id;
-        outgoing.stream.write_all(&frame).map_err(ClientError::Broken)?;
+        send_all(&outgoing.stream, &frame).map_err(ClientError::Broken)?;
         Ok(id)
     }
 
@@ -199,15 +199,67 @@ impl Receiver {
     ///
     /// The connection broke, or what came is not understood.
     pub fn hear(&mut self) -> Result<Told, ClientError> {
-        let mut length = [0; 4];
-        self.stream.read_exact(&mut length).map_err(ClientError::Broken)?;
-        let length = u32::from_le_bytes(length) as usize;
-        if length > MAX_FRAME {
-            return Err(ClientError::Protocol(format!("a frame of {length} bytes")));
+        loop {
+            if let Some(told) = self.heard()? {
+                return Ok(told);
+            }
+            let mut buffer = [0; READ];
+            match self.stream.read(&mut buffer) {
+                Ok(length) => self.take(buffer.get(..length).unwrap_or_default())?,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(ClientError::Broken(error)),
+            }
         }
-        let mut frame = vec![0; length];
-        self.stream.read_exact(&mut frame).map_err(ClientError::Broken)?;
-        serde_json::from_slice(&frame).map_err(|error| ClientError::Protocol(error.to_string()))
+    }
+
+    /// The next thing that the keeper said, if there is one already. Never waits, whatever the descriptor is set to.
+    ///
+    /// # Errors
+    ///
+    /// As [`Receiver::hear`].
+    pub fn hear_now(&mut self) -> Result<Option<Told>, ClientError> {
+        loop {
+            if let Some(told) = self.heard()? {
+                return Ok(Some(told));
+            }
+            let mut buffer = [0; READ];
+            match recv(&self.stream, &mut buffer, RecvFlags::DONTWAIT).map(|(length, _)| length) {
+                Ok(length) => self.take(buffer.get(..length).unwrap_or_default())?,
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => return Ok(None),
+                Err(error) => return Err(ClientError::Broken(error.into())),
+            }
+        }
+    }
+
+    /// Another descriptor of the connection, on which a poller waits until [`Receiver::hear_now`] may have something.
+    ///
+    /// It is set not to wait, and so is the connection: [`Receiver::hear`] and whatever waits for an answer fail from here on.
+    ///
+    /// # Errors
+    ///
+    /// There is no descriptor left.
+    pub fn pollable(&self) -> io::Result<UnixStream> {
+        let stream = self.stream.try_clone()?;
+        stream.set_nonblocking(true)?;
+        Ok(stream)
+    }
+
+    fn take(&mut self, bytes: &[u8]) -> Result<(), ClientError> {
+        if bytes.is_empty() {
+            return Err(ClientError::Broken(ErrorKind::UnexpectedEof.into()));
+        }
+        self.inbox.extend(bytes);
+        Ok(())
+    }
+
+    /// The next whole frame of what came.
+    fn heard(&mut self) -> Result<Option<Told>, ClientError> {
+        let frame = self.inbox.next();
+        let frame = frame.map_err(|long| ClientError::Protocol(format!("a frame of {} bytes", long.0)))?;
+        frame
+            .map(|frame| serde_json::from_slice(&frame).map_err(|error| ClientError::Protocol(error.to_string())))
+            .transpose()
     }
 
     fn answer(&mut self, id: u64) -> Result<Reply, ClientError> {
@@ -229,5 +281,27 @@ fn unexpected(reply: &Reply) -> ClientError {
     ClientError::Protocol(format!("{reply:?} answers nothing that was asked"))
 }
 
+/// Sends all of a frame, whether or not the descriptor is set to wait.
+fn send_all(stream: &UnixStream, mut rest: &[u8]) -> io::Result<()> {
+    while !rest.is_empty() {
+        match send(stream, rest, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+            Ok(length) => rest = rest.get(length..).unwrap_or_default(),
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => {
+                let mut taking = [PollFd::new(stream, PollFlags::OUT)];
+                match poll(&mut taking, Some(&SEND_PATIENCE)) {
+                    Ok(0) => return Err(ErrorKind::TimedOut.into()),
+                    Ok(_) | Err(Errno::INTR) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
 /// How long sending waits for a keeper that takes nothing.
-const SEND_PATIENCE: std::time::Duration = std::time::Duration::from_secs(1);
+const SEND_PATIENCE: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
+/// How much is read at once.
+const READ: usize = 8 * 1024;

@@ -3,9 +3,12 @@
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use futures_util::future::BoxFuture;
 use stead_model::journal::{Durability, SlotState};
 use stead_model::{Epoch, Slot, Wall};
 use stead_store::{DamagedStore, Lease, Options, Owner, Sink, SqliteStore, StateDir, Store, StoreError};
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 use tracing::{error, warn};
 
 use super::apply::InForce;
@@ -80,6 +83,7 @@ pub(super) fn load(taken: Found<(Arc<SqliteStore>, Epoch)>, slots: &[Slot]) -> R
 
 /// Has the pump work on what was loaded.
 pub(super) fn whole(
+    home: Home,
     (store, mut loaded): Loaded,
     parts: impl FnOnce(&Arc<dyn Store>) -> Parts,
     dir: &StateDir,
@@ -108,7 +112,7 @@ pub(super) fn whole(
     status.update(|report| report.store = Part::Up);
     Ok(Mind {
         store,
-        thread: spawn("engine", pump.run())?,
+        thread: home.give(pump.run()),
         damage: None,
         in_force,
     })
@@ -116,11 +120,12 @@ pub(super) fn whole(
 
 /// Has a bystander show what is left.
 pub(super) fn damaged(
+    home: Home,
     found: StoreError,
     parts: impl FnOnce(&Arc<dyn Store>) -> Parts,
     dir: &Arc<StateDir>,
     sink: Sink,
-) -> Result<Mind, StartError> {
+) -> Mind {
     let trouble = damage::at_start(&dir.database(), &found);
     let damaged = Arc::new(DamagedStore::new(Arc::clone(dir), found, sink));
     let store = Arc::clone(&damaged) as Arc<dyn Store>;
@@ -131,12 +136,12 @@ pub(super) fn damaged(
     }
     let lost_slots = damaged.salvage(&mut |state| bystander.show(state));
     error!(lost_slots, "{trouble}");
-    Ok(Mind {
+    Mind {
         store,
-        thread: spawn("bystander", bystander.run())?,
+        thread: home.give(bystander.run()),
         damage: Some(trouble),
         in_force,
-    })
+    }
 }
 
 /// The profiles and policies that are in force.
@@ -155,17 +160,46 @@ fn found<T>(result: Result<T, StoreError>) -> Result<Found<T>, StartError> {
     }
 }
 
-fn spawn(name: &str, run: impl Future<Output = ()> + Send + 'static) -> Result<JoinHandle<()>, StartError> {
-    let system = |source| StartError::System {
-        what: "the engine's thread",
-        source,
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .build()
-        .map_err(system)?;
-    std::thread::Builder::new()
-        .name(name.into())
-        .spawn(move || runtime.block_on(run))
-        .map_err(system)
+/// The thread of the mind, before there is one: what is to wake it alone may already be put there as tasks.
+pub(super) struct Home {
+    thread: JoinHandle<()>,
+    tasks: Handle,
+    run: oneshot::Sender<BoxFuture<'static, ()>>,
+}
+
+impl Home {
+    /// Starts the thread. It ends when the mind does, or when there will be none.
+    pub(super) fn start() -> Result<Self, StartError> {
+        let system = |source| StartError::System {
+            what: "the engine's thread",
+            source,
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(system)?;
+        let tasks = runtime.handle().clone();
+        let (run, given) = oneshot::channel::<BoxFuture<'static, ()>>();
+        let live = async {
+            if let Ok(run) = given.await {
+                run.await;
+            }
+        };
+        let thread = std::thread::Builder::new()
+            .name("engine".into())
+            .spawn(move || runtime.block_on(live))
+            .map_err(system)?;
+        Ok(Self { thread, tasks, run })
+    }
+
+    /// Where tasks run.
+    pub(super) const fn tasks(&self) -> &Handle {
+        &self.tasks
+    }
+
+    fn give(self, run: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+        // The thread waits for it.
+        let _taken = self.run.send(Box::pin(run));
+        self.thread
+    }
 }

@@ -1,10 +1,14 @@
 //! Processes of this machine, by way of the keeper.
 //!
-//! The keeper outlives the daemon and may itself be replaced: a thread connects, reads, and connects again. Orders that were lost with a
-//! session need no code of their own here; the survey after each connection shows what is still to be done.
+//! The keeper outlives the daemon and may itself be replaced: a thread connects, and connects again once the session ended. What is said in
+//! between is read by a task on the thread that acts on it: an end wakes one thread, not two. Orders that were lost with a session need
+//! no code of their own here; the survey after each connection shows what is still to be done.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt::Display;
+use std::io::ErrorKind;
 use std::path::PathBuf;
+use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -16,6 +20,9 @@ use stead_model::{
     Action, AgentId, AgentName, Epoch, Exit, InstanceId, LiveInstance, Namespace, Notice, Observation, Order,
     SpawnFailure, SpawnFailureKind,
 };
+use tokio::io::Interest;
+use tokio::net::UnixStream;
+use tokio::runtime::Handle;
 use tracing::{info, warn};
 
 use super::{Driven, Driver};
@@ -67,7 +74,8 @@ impl std::fmt::Debug for Shared {
 }
 
 impl ProcessDriver {
-    /// Starts the thread that keeps the session; what it learns goes to `sink`.
+    /// Starts the thread that keeps the session; what the keeper says is read by a task of `reader`, so that it wakes nobody but those who
+    /// act on it, and goes to `sink`.
     ///
     /// # Errors
     /// The thread could not be started.
@@ -75,6 +83,7 @@ impl ProcessDriver {
         settings: KeeperSettings,
         epoch: Epoch,
         prober: Prober,
+        reader: Handle,
         sink: impl Fn(Driven) + Send + Sync + 'static,
     ) -> std::io::Result<(Self, KeeperInfo)> {
         let env = settings.env.clone();
@@ -87,10 +96,10 @@ impl ProcessDriver {
             dismissed: Mutex::new(false),
             sink: Box::new(sink),
         });
-        let reader = Arc::clone(&shared);
+        let keeping = Arc::clone(&shared);
         std::thread::Builder::new()
             .name("keeper-session".into())
-            .spawn(move || reader.keep_session())?;
+            .spawn(move || keeping.keep_session(&reader))?;
         let info = KeeperInfo(Arc::clone(&shared));
         Ok((Self { shared, prober, env }, info))
     }
@@ -208,7 +217,7 @@ impl Driver for ProcessDriver {
 
 impl Shared {
     /// Connects, reads until the session ends, and connects again, until the keeper is dismissed.
-    fn keep_session(&self) {
+    fn keep_session(self: Arc<Self>, reader: &Handle) {
         let mut wait = FIRST_WAIT;
         while !*lock(&self.dismissed) {
             match self.open() {
@@ -222,7 +231,13 @@ impl Shared {
                     let (sender, receiver) = session.split();
                     *lock(&self.session) = Some(sender);
                     (self.sink)(Driven::Back);
-                    let detail = self.read(receiver);
+                    let (ended, end) = sync_channel(1);
+                    let reading = Arc::clone(&self).read(receiver);
+                    reader.spawn(async move { ended.send(reading.await) });
+                    let Ok(detail) = end.recv() else {
+                        // Nobody acts on what the keeper says any more.
+                        return;
+                    };
                     *lock(&self.session) = None;
                     lock(&self.under_way).clear();
                     (self.sink)(Driven::Lost { detail });
@@ -246,12 +261,27 @@ impl Shared {
     }
 
     /// Reads a session to its end; says why it ended.
-    fn read(&self, mut receiver: Receiver) -> String {
+    async fn read(self: Arc<Self>, mut receiver: Receiver) -> String {
         let mut survey = Survey::default();
+        let ended = |error: &dyn Display| format!("the session with the keeper ended: {error}");
+        let stream = match receiver.pollable().and_then(UnixStream::from_std) {
+            Ok(stream) => stream,
+            Err(error) => return ended(&error),
+        };
         loop {
-            match receiver.hear() {
-                Ok(told) => self.told(told, &mut survey),
-                Err(error) => return format!("the session with the keeper ended: {error}"),
+            if let Err(error) = stream.readable().await {
+                return ended(&error);
+            }
+            let heard = stream.try_io(Interest::READABLE, || match receiver.hear_now() {
+                Ok(None) => Err(ErrorKind::WouldBlock.into()),
+                Ok(Some(told)) => Ok(Ok(told)),
+                Err(error) => Ok(Err(error)),
+            });
+            match heard {
+                Ok(Ok(told)) => self.told(told, &mut survey),
+                Ok(Err(error)) => return ended(&error),
+                // There is no more for now.
+                Err(_) => {}
             }
         }
     }
