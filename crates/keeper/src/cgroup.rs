@@ -12,7 +12,11 @@ use std::os::fd::OwnedFd;
 
 /// The keeper's own cgroup, below which each instance has one.
 #[derive(Clone, Debug)]
-pub(crate) struct Root(PathBuf);
+pub(crate) struct Root {
+    path: PathBuf,
+    /// Whether kills for want of memory are counted in each cgroup below.
+    counts_memory: bool,
+}
 
 impl Root {
     /// Finds the v2 hierarchy and makes `stead-MARK` below the cgroup of this process; none where that is not allowed
@@ -28,14 +32,15 @@ impl Root {
         }
         // Counting kills for want of memory needs the controller; where it is not delegated, there is no count.
         let _uncounted = fs::write(path.join("cgroup.subtree_control"), "+memory");
-        let probe = Self(path);
-        let usable = File::options().write(true).open(probe.0.join("cgroup.kill")).is_ok();
-        usable.then_some(probe)
+        let controllers = fs::read_to_string(path.join("cgroup.subtree_control")).unwrap_or_default();
+        let counts_memory = controllers.split_ascii_whitespace().any(|name| name == "memory");
+        let usable = File::options().write(true).open(path.join("cgroup.kill")).is_ok();
+        usable.then_some(Self { path, counts_memory })
     }
 
     /// Makes the cgroup of an instance.
     pub(crate) fn create(&self, name: &str) -> io::Result<PathBuf> {
-        let path = self.0.join(name);
+        let path = self.path.join(name);
         match fs::create_dir(&path) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
             Ok(()) | Err(_) => Ok(path),
@@ -44,16 +49,22 @@ impl Root {
 
     /// The cgroups below, by name.
     pub(crate) fn list(&self) -> Vec<(String, PathBuf)> {
-        children(&self.0)
+        children(&self.path)
             .into_iter()
             .filter_map(|path| Some((path.file_name()?.to_str()?.to_owned(), path)))
             .collect()
     }
 
+    /// Whether a process of a cgroup below was killed for want of memory. Where nobody counts that, to look would cost as much as all else
+    /// that an end needs before it can be told.
+    pub(crate) fn was_out_of_memory(&self, path: &Path) -> bool {
+        self.counts_memory && fs::read_to_string(path.join("memory.events")).is_ok_and(|text| oom_kills(&text) > 0)
+    }
+
     /// Removes the keeper's own cgroup if no instance has one any more.
     pub(crate) fn remove_if_empty(&self) {
         // It has children in the usual case, and then stays.
-        let _kept = fs::remove_dir(&self.0);
+        let _kept = fs::remove_dir(&self.path);
     }
 }
 
@@ -97,11 +108,6 @@ pub(crate) fn freeze(path: &Path, frozen: bool) -> io::Result<()> {
 /// Whether it was told to stand still.
 pub(crate) fn is_frozen(path: &Path) -> bool {
     fs::read_to_string(path.join("cgroup.freeze")).is_ok_and(|text| text.trim() == "1")
-}
-
-/// Whether a process of it was killed for want of memory.
-pub(crate) fn was_out_of_memory(path: &Path) -> bool {
-    fs::read_to_string(path.join("memory.events")).is_ok_and(|text| oom_kills(&text) > 0)
 }
 
 /// Removes a cgroup and those below. False while processes are in it.

@@ -59,6 +59,8 @@ struct Makings {
     theirs: [OwnedFd; 2],
     /// Empty.
     record: io::Result<fs::File>,
+    /// Its cgroup, open to be born into.
+    cradle: Option<OwnedFd>,
     debris: Debris,
 }
 
@@ -93,6 +95,7 @@ impl Spawner {
             ours,
             theirs,
             record,
+            cradle,
             mut debris,
         } = match self.foreseen.remove(&order.instance) {
             Some(makings) => makings,
@@ -120,7 +123,7 @@ impl Spawner {
         if let Err(error) = &record {
             crate::note(&format!("no record of {}: {error}", order.instance));
         }
-        let child = self.clone_into(&prepared, &theirs, record.ok().as_ref(), &mut debris)?;
+        let child = self.clone_into(&prepared, &theirs, record.ok().as_ref(), cradle.as_ref(), &mut debris)?;
         let ordered = Ordered {
             cgroup: debris.cgroup.clone(),
             ..ordered
@@ -159,12 +162,14 @@ impl Spawner {
             .and_then(|out| Ok((out, open(Stream::Err)?)))
             .map_err(|error| shortage("make its pipes", &error))?;
         debris.cgroup = self.cgroup(instance);
+        let cradle = debris.cgroup.as_deref().and_then(|path| cgroup::open(path).ok());
         Ok(Makings {
             notify,
             socket,
             ours: [out.ours, err.ours],
             theirs: [out.theirs, err.theirs],
             record,
+            cradle,
             debris,
         })
     }
@@ -227,6 +232,7 @@ impl Spawner {
         prepared: &Prepared,
         theirs: &[OwnedFd; 2],
         record: Option<&fs::File>,
+        cradle: Option<&OwnedFd>,
         debris: &mut Debris,
     ) -> Result<Child, SpawnFailure> {
         let env = prepared.envp()?;
@@ -256,9 +262,8 @@ impl Spawner {
             birth: birth.map(|fd| (fd, record::BORN)),
             parent: i32::try_from(std::process::id()).unwrap_or(0),
         };
-        let cgroup = debris.cgroup.as_deref().and_then(|path| cgroup::open(path).ok());
-        let mut result = sys::spawn(&plan, cgroup.as_ref().map(AsFd::as_fd), &mut self.stack);
-        if let (Err((Step::Clone, error)), Some(_)) = (&result, &cgroup) {
+        let mut result = sys::spawn(&plan, cradle.map(AsFd::as_fd), &mut self.stack);
+        if let (Err((Step::Clone, error)), Some(_)) = (&result, cradle) {
             // Some systems let us make cgroups but not be born into them: the process still runs, without one.
             crate::note(&format!("no birth into a cgroup: {error}"));
             if let Some(path) = debris.cgroup.take() {

@@ -35,7 +35,7 @@ impl Keeper {
 
     /// Finds out whether and how it ended, and leaves it to be reaped. What shares its process group is killed before its pid is free.
     fn settle(&mut self, place: u32) -> io::Result<Option<Exit>> {
-        let Some(known) = self.instance_mut(place) else {
+        let Some(known) = self.places.get_mut(place as usize).and_then(Option::as_mut) else {
             return Ok(None);
         };
         let tree = known.tree.clone();
@@ -46,9 +46,13 @@ impl Keeper {
                 if live.identity.pid == tree.session {
                     tree.kill_group_of_ended_leader();
                 }
-                let starved = |path: &std::path::PathBuf| cgroup::was_out_of_memory(path);
+                let root = self.spawner.cgroups.as_ref();
+                let starved = || {
+                    let both = root.zip(tree.cgroup.as_deref());
+                    both.is_some_and(|(root, path)| root.was_out_of_memory(path))
+                };
                 let killed = matches!(exit, Exit::Signal { signal, .. } if signal == Signal::KILL);
-                let by_kernel = killed && !live.killed && tree.cgroup.as_ref().is_some_and(starved);
+                let by_kernel = killed && !live.killed && starved();
                 Ok(Some(if by_kernel { Exit::OutOfMemory } else { exit }))
             }
             Fate::Undetermined => {
