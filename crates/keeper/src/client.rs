@@ -305,3 +305,52 @@ fn send_all(stream: &UnixStream, mut rest: &[u8]) -> io::Result<()> {
 const SEND_PATIENCE: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 /// How much is read at once.
 const READ: usize = 8 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    fn pair() -> (UnixStream, Receiver) {
+        let (keeper, stream) = UnixStream::pair().unwrap();
+        let (inbox, later) = (Inbox::default(), VecDeque::new());
+        (keeper, Receiver { stream, inbox, later })
+    }
+
+    #[test]
+    fn hearing_without_waiting_takes_whole_frames_only_and_tells_the_end() {
+        let (mut keeper, mut receiver) = pair();
+        assert!(receiver.hear_now().unwrap().is_none());
+        let said = Told::Reply {
+            to: 7,
+            reply: Reply::Done,
+        };
+        let mut frame = Vec::new();
+        encode(&said, &mut frame).unwrap();
+        let (first, rest) = frame.split_at(9);
+        keeper.write_all(first).unwrap();
+        assert!(receiver.hear_now().unwrap().is_none());
+        keeper.write_all(rest).unwrap();
+        keeper.write_all(&frame).unwrap();
+        assert_eq!(receiver.hear_now().unwrap(), Some(said.clone()));
+        assert_eq!(receiver.hear_now().unwrap(), Some(said));
+        drop(keeper);
+        assert!(matches!(receiver.hear_now(), Err(ClientError::Broken(_))));
+    }
+
+    #[test]
+    fn a_frame_that_the_socket_cannot_hold_is_sent_whole_though_the_connection_does_not_wait() {
+        let (mut keeper, receiver) = pair();
+        let _pollable = receiver.pollable().unwrap();
+        let frame = vec![7; MORE_THAN_A_SOCKET_HOLDS];
+        let reader = std::thread::spawn(move || {
+            let mut read = vec![0; MORE_THAN_A_SOCKET_HOLDS];
+            keeper.read_exact(&mut read).map(|()| read)
+        });
+        send_all(&receiver.stream, &frame).unwrap();
+        assert!(reader.join().unwrap().unwrap() == frame);
+    }
+
+    const MORE_THAN_A_SOCKET_HOLDS: usize = 4 << 20;
+}
