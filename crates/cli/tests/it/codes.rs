@@ -49,13 +49,12 @@ fn every_problem_of_the_daemon_ends_with_the_exit_code_of_the_guide() {
 
 #[test]
 fn a_command_line_that_cannot_be_understood_ends_with_2() {
-    let lines: [&[&str]; 15] = [
+    let lines: [&[&str]; 14] = [
         &["ps", "--health", "helthy"],
         &["ps", "--health", "fine"],
         &["ps", "--class", "good"],
         &["ps", "--intent", "up"],
         &["ps", "--profile", "robot"],
-        &["history", "web-1", "--state", "onlin"],
         &["events", "--since", "1h", "--after", "c-1"],
         &[],
         &["fly"],

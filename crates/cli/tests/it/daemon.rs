@@ -115,11 +115,17 @@ fn routes() -> Router {
         let several = query
             .iter()
             .any(|(key, value)| key == "selector" && value == "team=many");
+        if query.iter().any(|(key, value)| key == "phase" && value == "runing") {
+            return problem(
+                ProblemCode::InvalidRequest,
+                "in the query: phase: `runing` is not known",
+            );
+        }
         let count = if several { 20_000 } else { 1 };
         let items: Vec<_> = (1..=count)
             .map(|number| agent(&format!("web-{number}"), "online"))
             .collect();
-        Json(json!({ "items": items, "next_cursor": null }))
+        Json(json!({ "items": items, "next_cursor": null })).into_response()
     };
     let none = || async { Json(json!({ "items": [], "next_cursor": null })) };
     Router::new()

@@ -39,7 +39,7 @@ fn a_phase_that_no_lifecycle_has_is_refused_at_once() {
         .assert()
         .code(2);
     let told = String::from_utf8_lossy(&done.get_output().stderr).into_owned();
-    assert!(told.contains("phase is one of") && told.contains("online"), "{told}");
+    assert!(told.contains("`runing` is not known"), "{told}");
 }
 
 #[test]
