@@ -167,7 +167,10 @@ fn missing(step: &mut Step, record: &mut Record) {
     // Of an earlier boot nobody can tell whether it was begun.
     let same_boot = record.row.boot == step.boot.boot;
     if !begun && same_boot {
+        // The same order twice is one run; one with another spec may succeed where the first, still under way, fails.
+        let same_order = !record.ordered || row.spec_revision == record.row.spec_revision;
         if !row.ending
+            && same_order
             && plan::wanted(record) == Wanted::Running
             && let Some(process) = record.process().cloned()
         {
