@@ -43,6 +43,12 @@ const HOUSES: &[House] = &[
         purity: Purity::Pure,
     },
     House {
+        name: "stead-resilience",
+        below: &["stead-policy"],
+        tests: &[],
+        purity: Purity::Shell,
+    },
+    House {
         name: "stead-store",
         below: &["stead-model"],
         tests: &[],

@@ -1,0 +1,54 @@
+//! What a result means to the policies: which errors count, and which results are failures in disguise.
+
+use core::time::Duration;
+
+/// What one finished call says about the service that was called.
+///
+/// A call that never finished (cancelled, panicked, dropped) has no verdict: it is *abandoned*, and says nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// The service did what it was asked.
+    Success,
+    /// Says nothing about the service (the caller's own mistake, say): neither counted nor tried again.
+    Ignored,
+    /// The service failed; another try may succeed.
+    Failure {
+        /// When the service said to come back, from now on (`Retry-After`, a quota's reset).
+        retry_after: Option<Duration>,
+    },
+    /// The service refuses, and will go on refusing until somebody changes something (401, 402, 403, billing).
+    Terminal,
+}
+
+impl Verdict {
+    /// A failure that did not say when to come back.
+    pub const FAILURE: Self = Self::Failure { retry_after: None };
+}
+
+/// Judges results. Any `Fn(&Result<T, E>) -> Verdict` is one.
+pub trait Classify<T, E> {
+    /// Says what `result` means. Called once per finished call, on the caller's own thread: it must not block.
+    fn classify(&self, result: &Result<T, E>) -> Verdict;
+}
+
+impl<T, E, F> Classify<T, E> for F
+where
+    F: Fn(&Result<T, E>) -> Verdict,
+{
+    fn classify(&self, result: &Result<T, E>) -> Verdict {
+        self(result)
+    }
+}
+
+/// The default: every error is a failure, every value a success.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct AnyError;
+
+impl<T, E> Classify<T, E> for AnyError {
+    fn classify(&self, result: &Result<T, E>) -> Verdict {
+        match result {
+            Ok(_) => Verdict::Success,
+            Err(_) => Verdict::FAILURE,
+        }
+    }
+}

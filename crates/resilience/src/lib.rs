@@ -1,0 +1,13 @@
+//! Call protection for whoever calls a model, a tool or a database: correct first, then fast.
+//!
+//! Every policy stands alone, takes its time from a [`Clock`] and tells what it did in a [`Failure`].
+
+mod classify;
+mod clock;
+mod failure;
+mod layer;
+
+pub use classify::{AnyError, Classify, Verdict};
+pub use clock::{Clock, Coarse, Moment, Precise, Ticker, TokioClock, Virtual};
+pub use failure::Failure;
+pub use layer::Layer;
