@@ -31,11 +31,13 @@
 extern crate alloc;
 
 mod backoff;
+mod criticality;
 mod intensity;
 mod jitter;
 mod streak;
 
 pub use backoff::{Backoff, Factor, First, Growth};
+pub use criticality::Criticality;
 pub use intensity::{Ages, Intensity, IntensityLimit, Verdict};
 pub use jitter::{Jitter, Spread, draw};
 pub use streak::{FrozenStreak, StableReset, Streak};

@@ -2,12 +2,17 @@
 //!
 //! Every policy stands alone, takes its time from a [`Clock`] and tells what it did in a [`Failure`].
 
+mod check;
 mod classify;
 mod clock;
 mod failure;
 mod layer;
+mod watch;
 
+pub use check::{CheckConfig, CheckRefused, CheckReport, Finding, Health, HealthChecker, HealthReport};
 pub use classify::{AnyError, Classify, Verdict};
 pub use clock::{Clock, Coarse, Moment, Precise, Ticker, TokioClock, Virtual};
 pub use failure::Failure;
 pub use layer::Layer;
+pub use stead_policy::Criticality;
+pub use watch::Watch;
