@@ -35,12 +35,14 @@ mod criticality;
 mod intensity;
 mod jitter;
 mod streak;
+mod trend;
 
 pub use backoff::{Backoff, Factor, First, Growth};
 pub use criticality::Criticality;
 pub use intensity::{Ages, Intensity, IntensityLimit, Verdict};
 pub use jitter::{Jitter, Spread, draw};
 pub use streak::{FrozenStreak, StableReset, Streak};
+pub use trend::Trend;
 
 /// A number that a policy cannot work with. Nothing was built from it.
 #[derive(Clone, Copy, PartialEq, Debug, thiserror::Error)]

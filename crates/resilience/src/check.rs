@@ -8,11 +8,11 @@
 
 use core::fmt;
 use core::time::Duration;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use stead_policy::Criticality;
-use tokio::task::JoinSet;
 
+use crate::rounds::Rounds;
 use crate::{Clock, Coarse, Watch};
 
 mod board;
@@ -122,15 +122,7 @@ pub enum CheckRefused {
 /// ```
 pub struct HealthChecker<C: Clock = Coarse> {
     board: Arc<Board<C>>,
-    rounds: Arc<Mutex<Rounds>>,
-}
-
-/// The tasks of the periodic runs; dropping them ends them.
-#[derive(Default)]
-enum Rounds {
-    #[default]
-    Stopped,
-    Started(JoinSet<()>),
+    rounds: Arc<Rounds>,
 }
 
 impl HealthChecker {
@@ -179,12 +171,7 @@ impl<C: Clock> HealthChecker<C> {
         if !self.board.add(Arc::clone(&check)) {
             return Err(CheckRefused::NameTaken { name });
         }
-        match &mut *self.rounds() {
-            Rounds::Started(tasks) => {
-                tasks.spawn(Arc::clone(&self.board).rounds_of(check));
-            }
-            Rounds::Stopped => {}
-        }
+        self.rounds.join(Arc::clone(&self.board).rounds_of(check));
         Ok(())
     }
 
@@ -227,29 +214,14 @@ impl<C: Clock> HealthChecker<C> {
     /// Runs every check now and then once per its interval, until [`HealthChecker::stop`] or until the last clone of this
     /// checker is dropped. Started twice, it runs once. Must be called on a tokio runtime.
     pub fn start(&self) {
-        match &mut *self.rounds() {
-            Rounds::Started(_) => {}
-            stopped @ Rounds::Stopped => {
-                let mut tasks = JoinSet::new();
-                for check in self.board.checks() {
-                    tasks.spawn(Arc::clone(&self.board).rounds_of(check));
-                }
-                *stopped = Rounds::Started(tasks);
-            }
-        }
+        let checks = self.board.checks().into_iter();
+        self.rounds
+            .start(checks.map(|check| Arc::clone(&self.board).rounds_of(check)));
     }
 
     /// Ends the periodic runs and waits until none begins any more; nothing where there are none.
     pub async fn stop(&self) {
-        let rounds = core::mem::take(&mut *self.rounds());
-        match rounds {
-            Rounds::Started(mut tasks) => tasks.shutdown().await,
-            Rounds::Stopped => {}
-        }
-    }
-
-    fn rounds(&self) -> std::sync::MutexGuard<'_, Rounds> {
-        self.rounds.lock().unwrap_or_else(PoisonError::into_inner)
+        self.rounds.stop().await;
     }
 }
 

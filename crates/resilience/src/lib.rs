@@ -7,6 +7,8 @@ mod classify;
 mod clock;
 mod failure;
 mod layer;
+mod leak;
+mod rounds;
 mod watch;
 
 pub use check::{CheckConfig, CheckRefused, CheckReport, Finding, Health, HealthChecker, HealthReport};
@@ -14,5 +16,9 @@ pub use classify::{AnyError, Classify, Verdict};
 pub use clock::{Clock, Coarse, Moment, Precise, Ticker, TokioClock, Virtual};
 pub use failure::Failure;
 pub use layer::Layer;
+pub use leak::{
+    HandleId, Holder, LeakConfig, LeakConfigRefused, LeakDetector, LeakFinding, LeakReport, ProcSampler, Resource,
+    Sample, Sign, Tracked, Usage,
+};
 pub use stead_policy::Criticality;
 pub use watch::Watch;
