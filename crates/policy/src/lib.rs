@@ -1,4 +1,4 @@
-//! Policies as data: backoff, jitter, restart intensity.
+//! Policies as data: backoff, jitter, restart intensity, circuit breakers and their windows.
 //!
 //! Nothing here waits, draws random numbers or asks the time. A policy is a plain value; its caller hands in the point
 //! in time (a [`Duration`](core::time::Duration) since an origin of the caller's own) and a seed, and gets an answer
@@ -31,18 +31,27 @@
 extern crate alloc;
 
 mod backoff;
+mod breaker;
 mod criticality;
 mod intensity;
 mod jitter;
+pub mod span;
 mod streak;
 mod trend;
+mod window;
 
 pub use backoff::{Backoff, Factor, First, Growth};
+pub use breaker::{
+    BreakerConfig, BreakerImage, BreakerRefused, BreakerSettings, Bucket, Circuit, CircuitState, Marks, Outcome,
+    PhaseImage, RETRY_AFTER_MOST, Ramp, Recorded, Refusal, SlowCalls, Ticket, Tripped, UnknownMark, Window,
+    WindowImage, share,
+};
 pub use criticality::Criticality;
 pub use intensity::{Ages, Intensity, IntensityLimit, Verdict};
 pub use jitter::{Jitter, Spread, draw};
 pub use streak::{FrozenStreak, StableReset, Streak};
 pub use trend::Trend;
+pub use window::{Buckets, CountWindow, Counts, Leaky, Mark, TimeWindow, aged};
 
 /// A number that a policy cannot work with. Nothing was built from it.
 #[derive(Clone, Copy, PartialEq, Debug, thiserror::Error)]
