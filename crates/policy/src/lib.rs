@@ -33,6 +33,7 @@ extern crate alloc;
 mod backoff;
 mod breaker;
 mod criticality;
+pub mod degrade;
 mod intensity;
 mod jitter;
 pub mod span;
