@@ -5,9 +5,11 @@
 mod check;
 mod classify;
 mod clock;
+pub mod degrade;
 mod failure;
 mod layer;
 mod leak;
+mod procfs;
 mod rounds;
 mod watch;
 
@@ -20,5 +22,5 @@ pub use leak::{
     HandleId, Holder, LeakConfig, LeakConfigRefused, LeakDetector, LeakFinding, LeakReport, ProcSampler, Resource,
     Sample, Sign, Tracked, Usage,
 };
-pub use stead_policy::Criticality;
+pub use stead_policy::{CircuitState, Criticality};
 pub use watch::Watch;

@@ -3,32 +3,28 @@
 use std::collections::HashSet;
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::{Sample, Usage};
+use crate::procfs::{Root, field, kibibytes, named};
 
 /// Counts what this process holds. One sample reads `/proc/self` (a link per open file), the network's table of TCP sockets
 /// where any socket is open, and the memory limits of the cgroup (version 2 and 1) and of its parents.
 #[derive(Clone, Debug)]
 pub struct ProcSampler {
-    root: PathBuf,
+    root: Root,
 }
 
 impl ProcSampler {
     /// A sampler of this process.
     #[must_use]
     pub fn new() -> Self {
-        Self::below("/")
+        Self::below(Path::new("/"))
     }
 
     /// A sampler that finds `proc` and `sys` below `root`.
-    pub(super) fn below(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into() }
-    }
-
-    fn read(&self, path: &str) -> io::Result<String> {
-        let path = self.root.join(path);
-        fs::read_to_string(&path).map_err(|error| named(&path, &error))
+    pub(super) fn below(root: &Path) -> Self {
+        Self { root: Root::new(root) }
     }
 
     /// Open files, and the inodes of those that are sockets.
@@ -53,39 +49,18 @@ impl ProcSampler {
         if sockets.is_empty() {
             return Ok(0);
         }
-        let four = self.read("proc/self/net/tcp")?;
+        let four = self.root.read("proc/self/net/tcp")?;
         // A kernel without IPv6 has no such file.
-        let six = self.read("proc/self/net/tcp6").unwrap_or_default();
+        let six = self.root.read("proc/self/net/tcp6").unwrap_or_default();
         let lines = four.lines().chain(six.lines());
         let ours = lines.filter_map(connected).filter(|inode| sockets.contains(inode));
         Ok(ours.count() as u64)
     }
 
     fn memory_limit(&self) -> io::Result<u64> {
-        let host = kibibytes(&self.read("proc/meminfo")?, "MemTotal:").unwrap_or(u64::MAX);
-        // A kernel without cgroups has no such file, and no such limit.
-        let groups = self.read("proc/self/cgroup").unwrap_or_default();
-        let limits = groups.lines().filter_map(|line| self.group_limit(line));
-        Ok(limits.fold(host, u64::min))
-    }
-
-    /// The lowest limit from a cgroup up to the root of its hierarchy. Inside a container the upper part is hidden.
-    fn group_limit(&self, line: &str) -> Option<u64> {
-        let mut fields = line.splitn(3, ':').skip(1);
-        let (controllers, path) = (fields.next()?, fields.next()?);
-        let (mount, file) = match controllers {
-            "" => ("sys/fs/cgroup", "memory.max"),
-            _ if controllers.split(',').any(|name| name == "memory") => {
-                ("sys/fs/cgroup/memory", "memory.limit_in_bytes")
-            }
-            _ => return None,
-        };
-        let relative = Path::new(path.trim_start_matches('/'));
-        let limit_of = |folder: &Path| {
-            let text = fs::read_to_string(self.root.join(mount).join(folder).join(file)).ok()?;
-            text.trim().parse().ok()
-        };
-        relative.ancestors().filter_map(limit_of).min()
+        let host = kibibytes(&self.root.read("proc/meminfo")?, "MemTotal:").unwrap_or(u64::MAX);
+        let group = self.root.memory_group();
+        Ok(group.map_or(host, |group| group.limit.min(host)))
     }
 }
 
@@ -97,7 +72,7 @@ impl Default for ProcSampler {
 
 impl Sample for ProcSampler {
     fn sample(&mut self) -> io::Result<Usage> {
-        let status = self.read("proc/self/status")?;
+        let status = self.root.read("proc/self/status")?;
         let missing = |field| io::Error::other(format!("/proc/self/status has no {field}"));
         let (file_handles, sockets) = self.files()?;
         Ok(Usage {
@@ -108,21 +83,6 @@ impl Sample for ProcSampler {
             threads: field(&status, "Threads:").ok_or_else(|| missing("Threads"))?,
         })
     }
-}
-
-fn named(path: &Path, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
-}
-
-/// The number behind `name`.
-fn field(text: &str, name: &str) -> Option<u64> {
-    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
-    line.split_whitespace().next()?.parse().ok()
-}
-
-/// The same in bytes, where it is written in KiB.
-fn kibibytes(text: &str, name: &str) -> Option<u64> {
-    field(text, name).map(|kibibytes| kibibytes.saturating_mul(1024))
 }
 
 /// The inode of a line of `/proc/net/tcp`, unless that socket only listens (state 0A).

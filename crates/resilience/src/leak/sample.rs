@@ -50,10 +50,7 @@ impl Usage {
     /// Resident memory over its limit.
     #[must_use]
     pub fn memory_ratio(&self) -> f64 {
-        if self.memory_limit == 0 {
-            return 0.0;
-        }
-        self.memory as f64 / self.memory_limit as f64
+        crate::procfs::share(self.memory, self.memory_limit)
     }
 }
 
