@@ -99,6 +99,8 @@ pub struct Machine {
     begun: BTreeSet<InstanceId>,
     /// Runs that this boot's keeper was ordered to begin.
     ordered: BTreeSet<InstanceId>,
+    /// Runs whose order failed once, as was told; ordered twice, they may yet begin when the next run is already ordered.
+    failed: BTreeSet<InstanceId>,
     /// Highest epoch seen per slot.
     epochs: BTreeMap<Slot, Epoch>,
     pids: i32,
@@ -199,10 +201,20 @@ impl Machine {
             return Err(format!("run {instance} was begun, has ended, and is ordered again"));
         }
         if let Some(other) = self.live_of(instance.agent).next() {
-            return Err(format!("run {instance} is ordered while {other} lives"));
+            if !self.failed.contains(&other) {
+                return Err(format!("run {instance} is ordered while {other} lives"));
+            }
+            return Ok(Some(Observation::Spawned {
+                instance,
+                result: Err(SpawnFailure {
+                    kind: SpawnFailureKind::Resources,
+                    detail: "an older incarnation of the agent still lives".to_owned(),
+                }),
+            }));
         }
         let behaviour = self.behaviour(process);
         if let Err(failure) = behaviour.fault() {
+            self.failed.insert(instance);
             return Ok(Some(Observation::Spawned {
                 instance,
                 result: Err(failure),
@@ -312,6 +324,7 @@ impl Machine {
         self.live.clear();
         self.exits.clear();
         self.ordered.clear();
+        self.failed.clear();
         self.epochs.clear();
         self.blind = false;
     }
