@@ -72,6 +72,12 @@ pub struct Spread(f64);
 impl Eq for Spread {}
 
 impl Spread {
+    /// So many percent; more than all of it is all of it.
+    #[must_use]
+    pub const fn percent(share: u8) -> Self {
+        Self(if share < 100 { share as f64 / 100.0 } else { 1.0 })
+    }
+
     /// The share as a number from 0 to 1.
     #[must_use]
     pub const fn get(self) -> f64 {

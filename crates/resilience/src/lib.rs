@@ -2,6 +2,7 @@
 //!
 //! Every policy stands alone, takes its time from a [`Clock`] and tells what it did in a [`Failure`].
 
+mod chaos;
 mod check;
 mod classify;
 mod clock;
@@ -9,10 +10,12 @@ pub mod degrade;
 mod failure;
 mod layer;
 mod leak;
+mod preset;
 mod procfs;
 mod rounds;
 mod watch;
 
+pub use chaos::{Chaos, ChaosConfig, ChaosError, ChaosLatency, ChaosOutcome, ChaosRefused, ChaosSnapshot};
 pub use check::{CheckConfig, CheckRefused, CheckReport, Finding, Health, HealthChecker, HealthReport};
 pub use classify::{AnyError, Classify, Verdict};
 pub use clock::{Clock, Coarse, Moment, Precise, Ticker, TokioClock, Virtual};
@@ -22,5 +25,6 @@ pub use leak::{
     HandleId, Holder, LeakConfig, LeakConfigRefused, LeakDetector, LeakFinding, LeakReport, ProcSampler, Resource,
     Sample, Sign, Tracked, Usage,
 };
+pub use preset::{Preset, UnknownPreset};
 pub use stead_policy::{CircuitState, Criticality};
 pub use watch::Watch;

@@ -88,3 +88,14 @@ proptest! {
         prop_assert!(equal >= wait / 2 && equal <= wait);
     }
 }
+
+#[test]
+fn percents_are_shares_and_never_more_than_all() {
+    for percent in 0..=100_u8 {
+        assert_eq!(
+            Ok(Spread::percent(percent)),
+            Spread::try_from(f64::from(percent) / 100.0)
+        );
+    }
+    assert_eq!(Ok(Spread::percent(255)), Spread::try_from(1.0));
+}
