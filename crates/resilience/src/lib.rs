@@ -12,6 +12,7 @@ mod layer;
 mod leak;
 mod preset;
 mod procfs;
+pub mod replay;
 mod rounds;
 mod watch;
 
