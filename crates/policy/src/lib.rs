@@ -30,10 +30,13 @@
 
 extern crate alloc;
 
+mod adaptive;
+mod amplification;
 mod backoff;
 mod breaker;
 mod criticality;
 pub mod degrade;
+mod gcra;
 mod intensity;
 mod jitter;
 pub mod span;
@@ -41,6 +44,8 @@ mod streak;
 mod trend;
 mod window;
 
+pub use adaptive::{Adaptive, Aimd, Gradient, LimitRange, Sample, Vegas};
+pub use amplification::{Amplification, Extra};
 pub use backoff::{Backoff, Factor, First, Growth};
 pub use breaker::{
     BreakerConfig, BreakerImage, BreakerRefused, BreakerSettings, Bucket, Circuit, CircuitState, Marks, Outcome,
@@ -48,6 +53,7 @@ pub use breaker::{
     WindowImage, share,
 };
 pub use criticality::Criticality;
+pub use gcra::{Gcra, Quota};
 pub use intensity::{Ages, Intensity, IntensityLimit, Verdict};
 pub use jitter::{Jitter, Spread, draw};
 pub use streak::{FrozenStreak, StableReset, Streak};
@@ -60,6 +66,42 @@ pub enum OutOfRange {
     /// A growth factor must be a number from 1 to 100.
     #[error("backoff factor {0} is not a number from 1 to 100")]
     Factor(f64),
+    /// A rate must be at least one unit per period, and at most one per nanosecond.
+    #[error("a rate of {units} units in {period:?} is not from 1 unit per period to 1 per nanosecond")]
+    Rate {
+        /// The units asked for.
+        units: u32,
+        /// In which time.
+        period: core::time::Duration,
+    },
+    /// A burst must be at least 1.
+    #[error("burst of 0 lets nothing through: it must be at least 1")]
+    Burst,
+    /// The share of extra calls must be a number from 0 to 10.
+    #[error("ratio {0} of extra calls is not a number from 0 to 10")]
+    Ratio(f64),
+    /// The bounds of a limit must not be zero, nor the wrong way round, nor leave out where it starts.
+    #[error("limit from {least} to {most}, starting at {initial}, is not 1 <= least <= initial <= most")]
+    Limit {
+        /// The lower bound.
+        least: u32,
+        /// Where it starts.
+        initial: u32,
+        /// The upper bound.
+        most: u32,
+    },
+    /// A factor of an adaptive limit is out of its range.
+    #[error("{what} of {value} is not a number from {low} to {high}")]
+    Adaptive {
+        /// Which one.
+        what: &'static str,
+        /// What it was set to.
+        value: f64,
+        /// The least that works.
+        low: f64,
+        /// The most that works.
+        high: f64,
+    },
     /// A jitter ratio must be a number from 0 to 1.
     #[error("jitter ratio {0} is not a number from 0 to 1")]
     Spread(f64),

@@ -2,6 +2,8 @@
 
 use core::time::Duration;
 
+use crate::Failure;
+
 /// What one finished call says about the service that was called.
 ///
 /// A call that never finished (cancelled, panicked, dropped) has no verdict: it is *abandoned*, and says nothing.
@@ -51,4 +53,18 @@ impl<T, E> Classify<T, E> for AnyError {
             Err(_) => Verdict::FAILURE,
         }
     }
+}
+
+/// Judges what an operation under inner policies gave: the classifier what the operation itself said, and
+/// [`Failure::verdict`] what a policy said instead.
+pub(crate) fn judge<T, E>(
+    classifier: &impl Classify<T, E>,
+    result: Result<T, Failure<E>>,
+) -> (Verdict, Result<T, Failure<E>>) {
+    let own = match result {
+        Ok(value) => Ok(value),
+        Err(Failure::Inner(error)) => Err(error),
+        Err(policy) => return (policy.verdict(), Err(policy)),
+    };
+    (classifier.classify(&own), own.map_err(Failure::Inner))
 }

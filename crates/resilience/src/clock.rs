@@ -14,10 +14,12 @@ use core::fmt;
 use core::future::Future;
 use core::time::Duration;
 
+mod any;
 mod hand;
 mod system;
 mod ticker;
 
+pub use any::AnyClock;
 pub use hand::Virtual;
 pub use system::{Coarse, Precise, TokioClock};
 pub use ticker::Ticker;
@@ -33,6 +35,11 @@ pub trait Clock: Clone + fmt::Debug + Send + Sync + 'static {
     /// Waits for `wait` from now on. Cancel safe.
     fn sleep(&self, wait: Duration) -> impl Future<Output = ()> + Send + 'static {
         self.sleep_until(self.now().after(wait))
+    }
+
+    /// The same clock without its type, for what travels between policies whose clocks differ (a deadline).
+    fn any(&self) -> AnyClock {
+        AnyClock::other(self)
     }
 }
 

@@ -2,6 +2,8 @@
 
 use core::time::Duration;
 
+use crate::Verdict;
+
 /// Why a protected call gave no value: what the operation said, or which policy stepped in and when to come back.
 ///
 /// All policies speak this one type, so that they compose without wrapping each other's errors.
@@ -32,14 +34,14 @@ pub enum Failure<E> {
         /// When a call of the same size would be admitted.
         retry_after: Duration,
     },
-    /// The operation took longer than one call may. It was cancelled.
+    /// The operation took longer than it may. It was cancelled.
     #[error("operation took longer than {limit:?}")]
     Timeout {
-        /// How long one call may take.
+        /// How long it was allowed: what one call may take, or what was left of the deadline.
         limit: Duration,
     },
-    /// The deadline of the whole request has passed, or would before an attempt could end.
-    #[error("deadline exceeded")]
+    /// The deadline of the whole request has passed, or would before an attempt could end: the operation was not begun.
+    #[error("deadline leaves no time for an attempt")]
     DeadlineExceeded,
     /// Every try failed, or the next was not worth it. `last` is what the last try said.
     #[error("gave up after {attempts} attempts")]
@@ -52,6 +54,26 @@ pub enum Failure<E> {
         #[source]
         last: E,
     },
+}
+
+impl<E> Failure<E> {
+    /// What a failure says about the service, where an inner policy and not the operation made it: refusals before the
+    /// operation began say nothing, a timeout and an exhausted retry are failures. [`Failure::Inner`] counts as one here;
+    /// a classifier knows better.
+    #[must_use]
+    pub const fn verdict(&self) -> Verdict {
+        match self {
+            Self::Inner(_) | Self::Timeout { .. } => Verdict::FAILURE,
+            Self::Exhausted { retry_after, .. } => Verdict::Failure {
+                retry_after: *retry_after,
+            },
+            Self::CircuitOpen { .. }
+            | Self::BulkheadFull
+            | Self::BulkheadTimeout { .. }
+            | Self::RateLimited { .. }
+            | Self::DeadlineExceeded => Verdict::Ignored,
+        }
+    }
 }
 
 fn after(wait: Option<Duration>) -> String {

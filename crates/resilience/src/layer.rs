@@ -14,4 +14,16 @@ pub trait Layer<T, E> {
     where
         F: Fn() -> Fut,
         Fut: Future<Output = Result<T, Failure<E>>>;
+
+    /// Runs a plain operation under this policy.
+    fn call<F, Fut>(&self, operation: F) -> impl Future<Output = Result<T, Failure<E>>>
+    where
+        F: Fn() -> Fut,
+        Fut: Future<Output = Result<T, E>>,
+    {
+        self.run(move || {
+            let tried = operation();
+            async move { tried.await.map_err(Failure::Inner) }
+        })
+    }
 }

@@ -2,30 +2,51 @@
 //!
 //! Every policy stands alone, takes its time from a [`Clock`] and tells what it did in a [`Failure`].
 
+mod budget;
+mod bulkhead;
 mod chaos;
 mod check;
 mod classify;
 mod clock;
+mod count;
+mod deadline;
 pub mod degrade;
+mod events;
 mod failure;
 mod layer;
 mod leak;
+mod limiter;
 mod preset;
 mod procfs;
 pub mod replay;
 mod rounds;
+mod seats;
+mod setting;
+mod sync;
+mod timeout;
 mod watch;
 
+pub use budget::{Budget, BudgetConfig, BudgetEvent, BudgetSnapshot, ExtraCounts};
+pub use bulkhead::{
+    AdaptiveBulkhead, AdaptiveConfig, Bulkhead, BulkheadConfig, BulkheadEvent, BulkheadSnapshot, LimitRule, NoSeat,
+    OwnedSeat, Seat,
+};
 pub use chaos::{Chaos, ChaosConfig, ChaosError, ChaosLatency, ChaosOutcome, ChaosRefused, ChaosSnapshot};
 pub use check::{CheckConfig, CheckRefused, CheckReport, Finding, Health, HealthChecker, HealthReport};
 pub use classify::{AnyError, Classify, Verdict};
-pub use clock::{Clock, Coarse, Moment, Precise, Ticker, TokioClock, Virtual};
+pub use clock::{AnyClock, Clock, Coarse, Moment, Precise, Ticker, TokioClock, Virtual};
+pub use deadline::{Deadline, InvalidHeader};
+pub use events::{Heard, Listener};
 pub use failure::Failure;
 pub use layer::Layer;
 pub use leak::{
     HandleId, Holder, LeakConfig, LeakConfigRefused, LeakDetector, LeakFinding, LeakReport, ProcSampler, Resource,
     Sample, Sign, Tracked, Usage,
 };
+pub use limiter::{Limiter, LimiterConfig, LimiterEvent, LimiterSnapshot, RateExceeded};
 pub use preset::{Preset, UnknownPreset};
-pub use stead_policy::{CircuitState, Criticality};
+pub use seats::Order;
+pub use setting::InvalidSetting;
+pub use stead_policy::{CircuitState, Criticality, Extra, LimitRange, Quota};
+pub use timeout::{Timeout, TimeoutConfig, TimeoutEvent, TimeoutSnapshot};
 pub use watch::Watch;

@@ -8,7 +8,7 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Clock, Moment};
+use super::{AnyClock, Clock, Moment};
 
 /// A clock that stands still until it is told to move: hours of retries, windows and leases pass in no time, and twice
 /// the same. Clones share one time.
@@ -112,6 +112,10 @@ impl Clock for Virtual {
             until,
         };
         poll_fn(move |context| sleeper.poll(context.waker()))
+    }
+
+    fn any(&self) -> AnyClock {
+        self.clone().into()
     }
 }
 

@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
-use super::{Clock, Moment, nanos};
+use super::{AnyClock, Clock, Moment, nanos};
 
 /// The kernel's coarse monotonic clock (`CLOCK_MONOTONIC_COARSE`): stands still between two timer ticks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -17,6 +17,10 @@ impl Clock for Coarse {
 
     fn sleep_until(&self, until: Moment) -> impl Future<Output = ()> + Send + 'static {
         sleep_by(Self, until)
+    }
+
+    fn any(&self) -> AnyClock {
+        (*self).into()
     }
 }
 
@@ -31,6 +35,10 @@ impl Clock for Precise {
 
     fn sleep_until(&self, until: Moment) -> impl Future<Output = ()> + Send + 'static {
         sleep_by(Self, until)
+    }
+
+    fn any(&self) -> AnyClock {
+        (*self).into()
     }
 }
 
@@ -64,6 +72,10 @@ impl Clock for TokioClock {
 
     fn sleep_until(&self, until: Moment) -> impl Future<Output = ()> + Send + 'static {
         sleep_by(*self, until)
+    }
+
+    fn any(&self) -> AnyClock {
+        (*self).into()
     }
 }
 

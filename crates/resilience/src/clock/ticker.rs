@@ -6,7 +6,7 @@ use std::io;
 use std::sync::{Arc, Weak};
 
 use super::system::sleep_by;
-use super::{Clock, Moment, Precise};
+use super::{AnyClock, Clock, Moment, Precise};
 
 /// A clock that a thread of its own winds once per period. The thread ends with the last handle.
 ///
@@ -55,5 +55,9 @@ impl Clock for Ticker {
 
     fn sleep_until(&self, until: Moment) -> impl Future<Output = ()> + Send + 'static {
         sleep_by(self.clone(), until)
+    }
+
+    fn any(&self) -> AnyClock {
+        self.clone().into()
     }
 }

@@ -1,0 +1,116 @@
+use core::time::Duration;
+use std::sync::Arc;
+
+use super::SECOND;
+use crate::{
+    AdaptiveBulkhead, AdaptiveConfig, AnyError, BulkheadEvent, Clock, Failure, Heard, Layer, LimitRange, LimitRule,
+    Verdict, Virtual,
+};
+
+const CONFIG: AdaptiveConfig = AdaptiveConfig {
+    range: LimitRange {
+        least: 2,
+        initial: 8,
+        most: 40,
+    },
+    rule: LimitRule::Aimd {
+        backoff: 0.5,
+        slow: SECOND,
+    },
+    max_queue: 1000,
+    max_wait_duration: Duration::from_secs(600),
+    order: crate::Order::Fifo,
+};
+
+/// Anything that the service answers is too much for it.
+fn refuses(result: &Result<(), ()>) -> Verdict {
+    match result {
+        Ok(()) => Verdict::Success,
+        Err(()) => Verdict::Failure {
+            retry_after: Some(SECOND),
+        },
+    }
+}
+
+#[test]
+fn settings_that_make_no_sense_are_refused_by_name() {
+    let backwards = AdaptiveConfig {
+        range: LimitRange {
+            least: 9,
+            ..CONFIG.range
+        },
+        ..CONFIG
+    };
+    assert_eq!(AdaptiveBulkhead::new(backwards).unwrap_err().setting, "adaptive.range");
+    let rule = LimitRule::Vegas { smoothing: 2.0 };
+    assert_eq!(
+        AdaptiveBulkhead::new(AdaptiveConfig { rule, ..CONFIG })
+            .unwrap_err()
+            .setting,
+        "adaptive.rule"
+    );
+}
+
+#[tokio::test]
+async fn the_limit_grows_while_answers_are_good_and_shrinks_on_overload() {
+    let clock = Virtual::new();
+    let bulkhead = AdaptiveBulkhead::with(CONFIG, clock.clone(), refuses).unwrap();
+    let bulkhead = Arc::new(bulkhead);
+    let calls: Vec<_> = (0..500)
+        .map(|_| {
+            let (bulkhead, clock) = (Arc::clone(&bulkhead), clock.clone());
+            tokio::spawn(async move {
+                let answer = || async {
+                    clock.sleep(SECOND / 2).await;
+                    Ok(())
+                };
+                bulkhead.call(answer).await
+            })
+        })
+        .collect();
+    clock.run_for(60 * SECOND).await;
+    for call in calls {
+        assert_eq!(call.await.unwrap(), Ok(()));
+    }
+    let learned = bulkhead.snapshot().max_concurrent_calls;
+    assert!(learned > 20, "{learned}");
+
+    let mut events = bulkhead.events();
+    assert_eq!(bulkhead.call(|| async { Err(()) }).await, Err(Failure::Inner(())));
+    let halved = bulkhead.snapshot().max_concurrent_calls;
+    assert_eq!(halved, learned / 2);
+    let resized = BulkheadEvent::Resized {
+        from: learned,
+        to: halved,
+    };
+    assert_eq!(events.try_next(), Some(Heard::Event(resized)));
+
+    let vegas = AdaptiveConfig {
+        rule: LimitRule::Vegas { smoothing: 1.0 },
+        ..CONFIG
+    };
+    bulkhead.reconfigure(vegas).unwrap();
+    assert_eq!(
+        bulkhead.snapshot().max_concurrent_calls,
+        halved,
+        "what was learned stays"
+    );
+}
+
+#[tokio::test]
+async fn failures_that_say_nothing_of_load_teach_nothing() {
+    let clock = Virtual::new();
+    let bulkhead = AdaptiveBulkhead::with(CONFIG, clock, AnyError).unwrap();
+    for _ in 0..20 {
+        assert!(
+            bulkhead
+                .call(|| async { Err::<(), _>("wrong password") })
+                .await
+                .is_err()
+        );
+    }
+    assert_eq!(bulkhead.snapshot().max_concurrent_calls, 8);
+    let times_out = || async { Err::<(), Failure<()>>(Failure::Timeout { limit: SECOND }) };
+    assert!(bulkhead.run(times_out).await.is_err());
+    assert_eq!(bulkhead.snapshot().max_concurrent_calls, 4);
+}

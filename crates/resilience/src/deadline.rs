@@ -1,0 +1,146 @@
+//! Until when an answer is of use, known to everything that works on it.
+//!
+//! A deadline travels with the task: whatever is awaited inside [`Deadline::scope`] sees it through [`Deadline::current`],
+//! and every policy of this crate heeds it. A spawned task does not inherit it: hand it over, `deadline.scope(work)`. To
+//! another process it travels as a header (see [`Deadline::to_header`]).
+
+use core::cell::RefCell;
+use core::future::{Future, poll_fn};
+use core::pin::pin;
+use core::time::Duration;
+
+mod header;
+
+pub use header::InvalidHeader;
+
+use crate::{AnyClock, Clock, Moment};
+
+/// The point in time after which nobody waits for the answer any more.
+///
+/// # Examples
+///
+/// ```
+/// use core::time::Duration;
+/// use stead_resilience::{Deadline, Virtual};
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// let clock = Virtual::new();
+/// let outer = Deadline::after(&clock, Duration::from_secs(10));
+/// outer.scope(async {
+///     clock.advance(Duration::from_secs(7));
+///     // Work adapts to what is left…
+///     assert_eq!(Deadline::remaining_now(), Some(Duration::from_secs(3)));
+///     // …and an inner deadline is never later than the outer one.
+///     let inner = Deadline::after(&clock, Duration::from_secs(60));
+///     inner.scope(async { assert_eq!(Deadline::remaining_now(), Some(Duration::from_secs(3))) }).await;
+/// }).await;
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Deadline {
+    at: Moment,
+    clock: AnyClock,
+}
+
+impl Deadline {
+    /// The deadline that is `limit` away.
+    #[must_use]
+    pub fn after<C: Clock>(clock: &C, limit: Duration) -> Self {
+        Self::at(clock.now().after(limit), clock)
+    }
+
+    /// The deadline at that moment of `clock`.
+    #[must_use]
+    pub fn at<C: Clock>(at: Moment, clock: &C) -> Self {
+        Self { at, clock: clock.any() }
+    }
+
+    /// The deadline of the task that runs now, if it has one.
+    #[must_use]
+    pub fn current() -> Option<Self> {
+        CURRENT.with_borrow(Clone::clone)
+    }
+
+    /// How much time the task that runs now has left; `None` where it has no deadline.
+    #[must_use]
+    pub fn remaining_now() -> Option<Duration> {
+        CURRENT.with_borrow(|current| current.as_ref().map(Self::remaining))
+    }
+
+    /// How much time is left; nothing once it has passed.
+    #[must_use]
+    pub fn remaining(&self) -> Duration {
+        self.at.since(self.clock.now())
+    }
+
+    /// Whether it has passed.
+    #[must_use]
+    pub fn has_passed(&self) -> bool {
+        self.remaining() == Duration::ZERO
+    }
+
+    /// The one of the two that comes first, on whatever clocks they are.
+    #[must_use]
+    pub fn or_earlier(self, other: Self) -> Self {
+        if other.remaining() < self.remaining() {
+            other
+        } else {
+            self
+        }
+    }
+
+    /// Runs `work` under this deadline, or under the task's own where that comes first.
+    ///
+    /// `work` sees it and adapts; it is not cut off (a [`Timeout`](crate::Timeout) does that). Cancel safe.
+    pub async fn scope<F: Future>(self, work: F) -> F::Output {
+        let mut scope = Scope(Some(match Self::current() {
+            Some(outer) => self.or_earlier(outer),
+            None => self,
+        }));
+        let mut work = pin!(work);
+        poll_fn(|context| scope.enter(|| work.as_mut().poll(context))).await
+    }
+}
+
+/// A deadline that is in force only while the work under it is polled.
+pub(crate) struct Scope(Option<Deadline>);
+
+impl Scope {
+    pub(crate) const fn new(deadline: Option<Deadline>) -> Self {
+        Self(deadline)
+    }
+
+    /// Runs `poll` with the deadline in force; one that is not there leaves in force what is.
+    pub(crate) fn enter<R>(&mut self, poll: impl FnOnce() -> R) -> R {
+        if self.0.is_none() {
+            return poll();
+        }
+        let swapped = Swapped::swap(&mut self.0);
+        let result = poll();
+        drop(swapped);
+        result
+    }
+}
+
+/// Puts back what was in force, also when the work panics.
+struct Swapped<'a>(&'a mut Option<Deadline>);
+
+impl<'a> Swapped<'a> {
+    fn swap(held: &'a mut Option<Deadline>) -> Self {
+        CURRENT.with_borrow_mut(|current| core::mem::swap(current, held));
+        Self(held)
+    }
+}
+
+impl Drop for Swapped<'_> {
+    fn drop(&mut self) {
+        CURRENT.with_borrow_mut(|current| core::mem::swap(current, self.0));
+    }
+}
+
+thread_local! {
+    static CURRENT: RefCell<Option<Deadline>> = const { RefCell::new(None) };
+}
+
+#[cfg(test)]
+mod tests;

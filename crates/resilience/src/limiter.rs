@@ -1,0 +1,402 @@
+//! Rate limiter: so many per second, a burst, debts, and pauses that the service asks for.
+//!
+//! All of its state is one atomic word: the point in time at which everything used has come back ([`Gcra`]). There is no
+//! thread that fills a bucket and no lock; only those who wait stand in a line.
+
+use core::future::poll_fn;
+use core::time::Duration;
+
+use stead_policy::{Gcra, Quota};
+
+use crate::classify::judge;
+use crate::count::Counter;
+use crate::events::Events;
+use crate::seats::{Order, Place, Seats};
+use crate::setting::require;
+use crate::sync::{AtomicU64, Mutex, Ordering::Relaxed, lock};
+use crate::timeout::within;
+use crate::{AnyError, Classify, Clock, Coarse, Deadline, Failure, InvalidSetting, Layer, Listener, Moment, Verdict};
+
+/// How often, and who waits how long.
+///
+/// # Defaults
+///
+/// | field | default | too small | too large |
+/// |---|---|---|---|
+/// | `quota` | 10 per second, bursts of 10 | calls wait that the service would take | the service refuses what this let through |
+/// | `cost` | 1 | – | – |
+/// | `max_queue` | 1,000 | a short burst is refused | answers come when nobody needs them any more |
+/// | `max_wait_duration` | 30 s | a short burst becomes an error | callers hang instead of doing something else |
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LimiterConfig {
+    /// Units per period, and at once.
+    pub quota: Quota,
+    /// Units that a call costs which goes through this as a [`Layer`]; at most a burst.
+    pub cost: u32,
+    /// Callers that wait for units at once; with 0 nobody waits.
+    pub max_queue: u32,
+    /// How long a caller waits for units at most; not zero, as nobody could wait then (that is `max_queue` 0).
+    pub max_wait_duration: Duration,
+}
+
+impl Default for LimiterConfig {
+    fn default() -> Self {
+        Self {
+            quota: Quota::default(),
+            cost: 1,
+            max_queue: 1000,
+            max_wait_duration: Duration::from_secs(30),
+        }
+    }
+}
+
+impl LimiterConfig {
+    fn rule(&self) -> Result<Gcra, InvalidSetting> {
+        let Ok(rule) = Gcra::try_from(self.quota) else {
+            return Err(InvalidSetting::new(
+                "limiter.quota",
+                self.quota,
+                "units and burst must be at least 1, and units at most one per nanosecond",
+            ));
+        };
+        require(
+            (1..=self.quota.burst).contains(&self.cost),
+            "limiter.cost",
+            self.cost,
+            "it must be 1 to limiter.quota.burst",
+        )?;
+        require(
+            !self.max_wait_duration.is_zero(),
+            "limiter.max_wait_duration",
+            self.max_wait_duration,
+            "it must be more than nothing; for no waiting set limiter.max_queue = 0",
+        )?;
+        Ok(rule)
+    }
+}
+
+/// Lets calls through at a rate.
+///
+/// Cost may be known only afterwards (tokens of a model's answer): take what is expected, then [`Limiter::charge`] or
+/// [`Limiter::refund`] the difference. The debt delays whoever comes next.
+///
+/// As a [`Layer`] it takes [`LimiterConfig::cost`] per call, and pauses for as long as a failure says
+/// ([`Verdict::Failure`] with a `retry_after`).
+///
+/// # Examples
+///
+/// ```
+/// use core::time::Duration;
+/// use stead_resilience::{AnyError, Limiter, LimiterConfig, Quota, Virtual};
+///
+/// let clock = Virtual::new();
+/// let config = LimiterConfig { quota: Quota { burst: 2, ..Quota::per_second(10) }, ..LimiterConfig::default() };
+/// let limiter = Limiter::with(config, clock.clone(), AnyError)?;
+/// assert!(limiter.try_acquire(2).is_ok());
+/// assert_eq!(limiter.try_acquire(1).unwrap_err().retry_after, Duration::from_millis(100));
+/// clock.advance(Duration::from_millis(100));
+/// assert!(limiter.try_acquire(1).is_ok());
+/// # Ok::<(), stead_resilience::InvalidSetting>(())
+/// ```
+#[derive(Debug)]
+pub struct Limiter<C = Coarse, K = AnyError> {
+    /// When everything used has come back, in nanoseconds of the clock. All of the state.
+    full: AtomicU64,
+    per_unit: AtomicU64,
+    reach: AtomicU64,
+    clock: C,
+    classifier: K,
+    config: Mutex<LimiterConfig>,
+    /// Those who wait for a turn to wait for units: one sits, the others stand in line.
+    turn: Seats,
+    waited: Counter,
+    refused: Counter,
+    pauses: Counter,
+    events: Events<LimiterEvent>,
+}
+
+impl Limiter {
+    /// A limiter on the [`Coarse`] clock: calls come through in bunches of a kernel tick. For less than that, a
+    /// [`Ticker`](crate::Ticker).
+    ///
+    /// # Errors
+    ///
+    /// A setting does not work.
+    pub fn new(config: LimiterConfig) -> Result<Self, InvalidSetting> {
+        Self::with(config, Coarse, AnyError)
+    }
+}
+
+impl<C: Clock, K> Limiter<C, K> {
+    /// A limiter with a clock and a classifier of one's own. The classifier finds the `retry_after` of failures.
+    ///
+    /// # Errors
+    ///
+    /// A setting does not work.
+    pub fn with(config: LimiterConfig, clock: C, classifier: K) -> Result<Self, InvalidSetting> {
+        let rule = config.rule()?;
+        Ok(Self {
+            full: AtomicU64::new(0),
+            per_unit: AtomicU64::new(rule.per_unit()),
+            reach: AtomicU64::new(rule.reach()),
+            clock,
+            classifier,
+            config: Mutex::new(config),
+            turn: Seats::new(1, Order::Fifo),
+            waited: Counter::default(),
+            refused: Counter::default(),
+            pauses: Counter::default(),
+            events: Events::new(),
+        })
+    }
+
+    /// Takes `cost` units if they are there and nobody waits for any.
+    ///
+    /// # Errors
+    ///
+    /// They are not: when to ask again. Nothing was taken.
+    #[inline]
+    pub fn try_acquire(&self, cost: u32) -> Result<(), RateExceeded> {
+        if self.turn.is_busy() {
+            return Err(self.behind_the_line(cost));
+        }
+        self.take(cost).map_err(|retry_after| self.refuse(retry_after))
+    }
+
+    /// Takes `cost` units, or waits for them; who waits is served in order. Cancel safe: who is cancelled while waiting
+    /// leaves no trace.
+    ///
+    /// # Errors
+    ///
+    /// `cost` is more than a burst; or there is no place to wait; or the units would not be there within the time that a
+    /// caller waits or that its [`Deadline`] leaves (said as soon as it is known). Nothing was taken.
+    #[inline]
+    pub async fn acquire(&self, cost: u32) -> Result<(), RateExceeded> {
+        if !self.turn.is_busy() && self.take(cost).is_ok() {
+            return Ok(());
+        }
+        // Boxed, so that callers who need not wait carry no timer about.
+        Box::pin(self.queue(cost)).await
+    }
+
+    /// Takes `cost` units whether they are there or not: what a call turned out to cost beyond what was taken for it. The
+    /// debt comes back before anybody gets more.
+    pub fn charge(&self, cost: u32) {
+        let now = self.now();
+        self.update(|rule, full| rule.charge(full, now, cost));
+    }
+
+    /// Gives `cost` units back that were taken and turned out not to be needed.
+    pub fn refund(&self, cost: u32) {
+        self.update(|rule, full| rule.refund(full, cost));
+    }
+
+    /// Lets nothing through before `until`, and then one unit at a time: what `Retry-After` asks for. A pause that ends
+    /// later already is not shortened. Those who wait go on waiting.
+    pub fn pause_until(&self, until: Moment) {
+        self.update(|rule, full| rule.pause(full, until.as_nanos()));
+        self.pauses.add();
+        self.events.tell(|| LimiterEvent::Paused {
+            wait: until.since(self.clock.now()),
+        });
+    }
+
+    /// Lets nothing through for `wait`.
+    pub fn pause_for(&self, wait: Duration) {
+        self.pause_until(self.clock.now().after(wait));
+    }
+
+    /// Changes the settings in place. Units used, debts and pauses stay.
+    ///
+    /// # Errors
+    ///
+    /// A setting does not work; everything is as before.
+    pub fn reconfigure(&self, config: LimiterConfig) -> Result<(), InvalidSetting> {
+        let to = config.rule()?;
+        let mut current = lock(&self.config);
+        *current = config;
+        let now = self.now();
+        let from = self.rule();
+        // A call in between sees the old rate and the new burst, or its use in the old terms: once, and within either.
+        self.per_unit.store(to.per_unit(), Relaxed);
+        self.reach.store(to.reach(), Relaxed);
+        self.update(|_, full| from.convert(full, now, to));
+        Ok(())
+    }
+
+    /// What is going on, and what has been.
+    #[must_use]
+    pub fn snapshot(&self) -> LimiterSnapshot {
+        let (rule, full, now) = (self.rule(), self.full.load(Relaxed), self.now());
+        LimiterSnapshot {
+            quota: lock(&self.config).quota,
+            free: rule.free(full, now),
+            debt: rule.debt(full, now),
+            waiting: usize::try_from(self.turn.taken()).unwrap_or(0) + self.turn.waiting(),
+            waited: self.waited.get(),
+            refused: self.refused.get(),
+            pauses: self.pauses.get(),
+        }
+    }
+
+    /// Hears what happens from now on.
+    pub fn events(&self) -> Listener<LimiterEvent> {
+        self.events.listen()
+    }
+
+    /// Takes `cost` units, or says how long until they are there.
+    #[inline]
+    fn take(&self, cost: u32) -> Result<(), Duration> {
+        let now = self.now();
+        let rule = self.rule();
+        let mut full = self.full.load(Relaxed);
+        loop {
+            let next = rule.take(full, now, cost).map_err(|wait| match wait {
+                u64::MAX => Duration::MAX,
+                wait => Duration::from_nanos(wait),
+            })?;
+            // Relaxed: the word is all there is, nothing is published with it.
+            match self.full.compare_exchange_weak(full, next, Relaxed, Relaxed) {
+                Ok(_) => return Ok(()),
+                Err(other) => full = other,
+            }
+        }
+    }
+
+    fn update(&self, to: impl Fn(Gcra, u64) -> u64) {
+        let rule = self.rule();
+        let mut full = self.full.load(Relaxed);
+        while let Err(other) = self.full.compare_exchange_weak(full, to(rule, full), Relaxed, Relaxed) {
+            full = other;
+        }
+    }
+
+    async fn queue(&self, cost: u32) -> Result<(), RateExceeded> {
+        let config = *lock(&self.config);
+        if cost > config.quota.burst {
+            return Err(self.refuse(Duration::MAX));
+        }
+        // One sits and counts as waiting, so one less stands.
+        let place = match config.max_queue.checked_sub(1) {
+            Some(standing) => self.turn.stand_in_line(standing),
+            None => return self.take(cost).map_err(|retry_after| self.refuse(retry_after)),
+        };
+        let Ok(place) = place else {
+            return Err(self.behind_the_line(cost));
+        };
+        self.waited.add();
+        let longest = config.max_wait_duration;
+        let longest = Deadline::remaining_now().map_or(longest, |left| left.min(longest));
+        let until = self.clock.now().after(longest);
+        self.wait(place, cost, until).await
+    }
+
+    async fn wait(&self, mut place: Place<'_>, cost: u32, until: Moment) -> Result<(), RateExceeded> {
+        let turn = within(&self.clock, until, poll_fn(|context| place.poll(context))).await;
+        if turn.is_none() {
+            return Err(self.behind_the_line(cost));
+        }
+        // From here on `place` is the seat; dropped in any way, the next in line gets it.
+        loop {
+            let Err(wait) = self.take(cost) else { return Ok(()) };
+            let back = self.clock.now().after(wait);
+            if back > until {
+                return Err(self.refuse(wait));
+            }
+            self.clock.sleep_until(back).await;
+        }
+    }
+
+    /// Refuses a call because others wait already.
+    fn behind_the_line(&self, cost: u32) -> RateExceeded {
+        let wait = self.rule().take(self.full.load(Relaxed), self.now(), cost).err();
+        self.refuse(Duration::from_nanos(wait.unwrap_or(self.per_unit.load(Relaxed))))
+    }
+
+    #[cold]
+    fn refuse(&self, retry_after: Duration) -> RateExceeded {
+        self.refused.add();
+        self.events.tell(|| LimiterEvent::Refused { retry_after });
+        RateExceeded { retry_after }
+    }
+
+    fn rule(&self) -> Gcra {
+        Gcra::from_parts(self.per_unit.load(Relaxed), self.reach.load(Relaxed))
+    }
+
+    fn now(&self) -> u64 {
+        self.clock.now().as_nanos()
+    }
+}
+
+impl<C: Clock, K: Classify<T, E>, T, E> Layer<T, E> for Limiter<C, K> {
+    async fn run<F, Fut>(&self, next: F) -> Result<T, Failure<E>>
+    where
+        F: Fn() -> Fut,
+        Fut: Future<Output = Result<T, Failure<E>>>,
+    {
+        let cost = lock(&self.config).cost;
+        self.acquire(cost).await?;
+        let (verdict, result) = judge(&self.classifier, next().await);
+        if let Verdict::Failure {
+            retry_after: Some(wait),
+        } = verdict
+        {
+            self.pause_for(wait);
+        }
+        result
+    }
+}
+
+/// The rate is used up. Nothing was taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("rate limit is used up, try again in {retry_after:?}")]
+pub struct RateExceeded {
+    /// When so many units will be there, if nobody else takes any; [`Duration::MAX`] where they are more than a burst.
+    pub retry_after: Duration,
+}
+
+impl<E> From<RateExceeded> for Failure<E> {
+    fn from(why: RateExceeded) -> Self {
+        Self::RateLimited {
+            retry_after: why.retry_after,
+        }
+    }
+}
+
+/// A limiter at one moment. The counters are since its making.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LimiterSnapshot {
+    /// The quota in force.
+    pub quota: Quota,
+    /// Units that could be taken now.
+    pub free: u64,
+    /// Units that were charged and have yet to come back before there are any.
+    pub debt: u64,
+    /// Callers that wait for units.
+    pub waiting: usize,
+    /// Calls that had to wait, whatever came of it.
+    pub waited: u64,
+    /// Calls that got nothing.
+    pub refused: u64,
+    /// Pauses that were asked for.
+    pub pauses: u64,
+}
+
+/// What happens at a limiter beside calls that come through.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LimiterEvent {
+    /// A call got nothing.
+    Refused {
+        /// When it may ask again.
+        retry_after: Duration,
+    },
+    /// Nothing comes through for a while.
+    Paused {
+        /// For how long.
+        wait: Duration,
+    },
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,7 @@
+use super::*;
+
+#[cfg(loom)]
+mod looms;
+
+#[cfg(not(loom))]
+mod calls;
