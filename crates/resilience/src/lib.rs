@@ -16,6 +16,8 @@ mod failure;
 mod layer;
 mod leak;
 mod limiter;
+#[cfg(any(test, doctest))]
+mod patterns;
 mod preset;
 mod procfs;
 pub mod replay;

@@ -1,0 +1,27 @@
+//! Holds the pages of `docs/patterns` to the code: their examples run, their tables are compared.
+
+/// Runs the examples of a page with the documentation's tests.
+macro_rules! pages {
+    ($($page:ident $file:literal)*) => { $(
+        #[cfg(doctest)]
+        #[doc = include_str!(concat!("../../../docs/patterns/", $file))]
+        struct $page;
+    )*
+
+        #[cfg(test)]
+        const PAGES: &[(&str, &str)] = &[$(($file, include_str!(concat!("../../../docs/patterns/", $file)))),*];
+    };
+}
+
+pages! {
+    Index "README.md"
+    Chaos "chaos.md"
+    Degradation "degradation.md"
+    HealthChecks "health-checks.md"
+    LeakDetector "leak-detector.md"
+    Presets "presets.md"
+    Replay "replay.md"
+}
+
+#[cfg(test)]
+mod tests;

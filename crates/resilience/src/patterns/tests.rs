@@ -1,0 +1,213 @@
+use core::fmt::Debug;
+use core::time::Duration;
+
+use stead_policy::{Jitter, degrade};
+
+use super::PAGES;
+use crate::replay::Hindsight;
+use crate::{ChaosConfig, ChaosSnapshot, CheckConfig, LeakConfig, LeakReport, Preset};
+
+/// The part of a page under a heading of the second order.
+fn section(file: &str, heading: &str) -> &'static str {
+    let (_, page) = PAGES.iter().find(|(name, _)| *name == file).unwrap();
+    let start = page
+        .find(&format!("\n## {heading}\n"))
+        .unwrap_or_else(|| panic!("{file} has no {heading}"));
+    let rest = &page[start + 4..];
+    &rest[..rest.find("\n## ").unwrap_or(rest.len())]
+}
+
+/// The first two cells of each row of the first table after `mark`.
+fn table(text: &str, mark: &str) -> Vec<(String, String)> {
+    let start = text.find(mark).unwrap_or_else(|| panic!("{mark:?} is not in {text:?}"));
+    let lines = text[start..].lines().skip_while(|line| !line.starts_with('|'));
+    let rows = lines.take_while(|line| line.starts_with('|')).skip(2);
+    let cells = rows.map(|row| {
+        row.split('|')
+            .skip(1)
+            .map(|cell| cell.trim().trim_matches('`').to_owned())
+    });
+    cells
+        .map(|mut cells| (cells.next().unwrap(), cells.next().unwrap_or_default()))
+        .collect()
+}
+
+/// The fields of a struct and their values, as it prints itself.
+fn fields(value: &impl Debug) -> Vec<(String, String)> {
+    let text = format!("{value:#?}");
+    let mut fields: Vec<(String, String)> = Vec::new();
+    let inner = text.lines().skip(1).filter(|line| *line != "}");
+    for line in inner {
+        match line
+            .strip_prefix("    ")
+            .filter(|line| !line.starts_with([' ', '}', ']', ')']))
+        {
+            Some(line) => {
+                let (name, value) = line.split_once(": ").unwrap();
+                fields.push((name.to_owned(), value.trim_end_matches(',').to_owned()));
+            }
+            None => {
+                if let Some((_, value)) = fields.last_mut() {
+                    value.push_str(line.trim());
+                }
+            }
+        }
+    }
+    fields
+}
+
+/// Whether a page's words for a value mean what the value prints itself as.
+fn means(words: &str, printed: &str) -> bool {
+    let span = |words: &str| {
+        let (number, unit) = words.split_once(' ')?;
+        let number: f64 = number.parse().ok()?;
+        let seconds = match unit {
+            "ms" => number / 1000.0,
+            "s" => number,
+            "min" => number * 60.0,
+            "h" => number * 3600.0,
+            _ => return None,
+        };
+        Some(format!("{:?}", Duration::from_secs_f64(seconds)))
+    };
+    let same_number = || Some((words.parse::<f64>().ok()? - printed.parse::<f64>().ok()?).abs() < f64::EPSILON);
+    let plain = |text: &str| text.to_lowercase().replace(['_', ' '], "");
+    span(words).as_deref() == Some(printed) || same_number() == Some(true) || plain(words) == plain(printed)
+}
+
+/// Compares the table of defaults that follows the name of a settings type with its `Default`.
+fn defaults<T: Default + Debug>(file: &str, name: &str) {
+    let told = table(section(file, "Defaults"), &format!("`{name}`"));
+    let real = fields(&T::default());
+    let names = |fields: &[(String, String)]| fields.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+    assert_eq!(names(&told), names(&real), "{file}: the fields of {name}");
+    for ((field, words), (_, printed)) in told.iter().zip(&real) {
+        assert!(
+            means(words, printed),
+            "{file}: {name}.{field} is {printed}, not {words}"
+        );
+    }
+}
+
+/// Compares the names of a page's telemetry with the fields of what is reported.
+fn telemetry(file: &str, report: &impl Debug) {
+    let told: Vec<_> = table(section(file, "Telemetry"), "| field |")
+        .into_iter()
+        .map(|(name, _)| name)
+        .collect();
+    let real: Vec<_> = fields(report).into_iter().map(|(name, _)| name).collect();
+    assert_eq!(told, real, "{file}: the telemetry");
+}
+
+#[test]
+fn the_defaults_that_pages_tell_are_those_of_the_code() {
+    defaults::<CheckConfig>("health-checks.md", "CheckConfig");
+    defaults::<LeakConfig>("leak-detector.md", "LeakConfig");
+    defaults::<degrade::Calm>("degradation.md", "Calm");
+    defaults::<ChaosConfig>("chaos.md", "ChaosConfig");
+    defaults::<Hindsight>("replay.md", "Hindsight");
+}
+
+#[test]
+fn the_default_rules_of_degradation_are_those_that_its_page_tells() {
+    let told = table(section("degradation.md", "Defaults"), "`Rule::defaults()`");
+    let real = degrade::Rule::defaults()
+        .into_iter()
+        .map(|rule| (rule.name.to_string(), rule.level.as_str().to_owned()));
+    assert_eq!(told, real.collect::<Vec<_>>());
+}
+
+#[test]
+fn the_presets_are_those_that_their_page_tells() {
+    let text = section("presets.md", "Defaults");
+    for preset in Preset::ALL {
+        let backoff = preset.backoff();
+        let share = match backoff.jitter {
+            Jitter::Proportional(share) => share.get().to_string(),
+            Jitter::None => "none".to_owned(),
+            Jitter::Full | Jitter::Equal | Jitter::Decorrelated => panic!("{preset}"),
+        };
+        let span = |span: Duration| {
+            format!("{span:?}")
+                .replace("ms", " ms")
+                .replace("0s", "0 s")
+                .replace("1s", "1 s")
+                .replace("2s", "2 s")
+        };
+        let (first, longest) = (span(backoff.initial), span(backoff.max));
+        let row = format!("| `{preset}` | {} | {first} | {longest} | {share} |", preset.attempts());
+        assert!(text.contains(&row), "{row}");
+    }
+}
+
+#[test]
+fn the_telemetry_that_pages_tell_is_what_is_reported() {
+    let checker = crate::HealthChecker::new();
+    checker
+        .add("it", CheckConfig::default(), || async { crate::Finding::healthy() })
+        .unwrap();
+    telemetry("health-checks.md", &checker.report().checks[0]);
+    telemetry("leak-detector.md", &LeakReport::default());
+    telemetry("chaos.md", &ChaosSnapshot::default());
+    let degrader = degrade::Degrader::new(degrade::Plan::default()).unwrap();
+    telemetry("degradation.md", degrader.state());
+    let settings = stead_policy::BreakerConfig::default().try_into().unwrap();
+    telemetry(
+        "replay.md",
+        &crate::replay::replay(&crate::replay::Trace::default(), &settings, &Hindsight::default()),
+    );
+}
+
+#[test]
+fn every_page_says_what_it_is_how_to_use_it_what_it_does_by_default_and_what_not_to_do() {
+    for (file, page) in PAGES.iter().filter(|(file, _)| *file != "README.md") {
+        let mut lines = page.lines();
+        assert!(lines.next().unwrap().starts_with("# "), "{file}");
+        assert!(lines.nth(1).unwrap().len() > 40, "{file} does not say what it is");
+        for heading in ["Usage", "Defaults", "Not like this"] {
+            assert!(section(file, heading).len() > 50, "{file}: {heading}");
+        }
+        assert!(section(file, "Usage").contains("```rust"), "{file} has no example");
+        assert!(
+            section(file, "Not like this").contains("| better |"),
+            "{file} does not say what is better"
+        );
+        // Presets are data: they have no states and report nothing.
+        if *file != "presets.md" {
+            assert!(section(file, "States").contains("►"), "{file} has no diagram");
+            assert!(section(file, "Telemetry").contains("|"), "{file} has no telemetry");
+        }
+    }
+}
+
+#[test]
+fn every_page_is_in_the_index_and_every_page_is_held_to_the_code() {
+    let (_, index) = PAGES.iter().find(|(file, _)| *file == "README.md").unwrap();
+    for (file, _) in PAGES.iter().filter(|(file, _)| *file != "README.md") {
+        assert!(index.contains(&format!("]({file})")), "{file} is not in the index");
+    }
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/patterns");
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        assert!(
+            PAGES.iter().any(|(file, _)| **file == name),
+            "{name} is not in the list"
+        );
+    }
+}
+
+#[test]
+fn words_for_values_are_compared_by_what_they_mean() {
+    for (words, printed) in [
+        ("5 s", "5s"),
+        ("5 min", "300s"),
+        ("500 ms", "500ms"),
+        ("none", "None"),
+        ("1", "1.0"),
+    ] {
+        assert!(means(words, printed), "{words} {printed}");
+    }
+    for (words, printed) in [("5 s", "6s"), ("5 m", "300s"), ("none", "Some"), ("0.2", "0.3")] {
+        assert!(!means(words, printed), "{words} {printed}");
+    }
+}
