@@ -41,7 +41,7 @@ mod trace;
 pub use hindsight::{Hindsight, Outage};
 pub use recorder::{Recorder, RecorderSnapshot};
 pub use report::{OutageSeen, Replay, Trip};
-pub use trace::{Call, Heard, Trace, TraceRefused};
+pub use trace::{Call, Ended, Trace, TraceRefused};
 
 /// Runs the calls of a trace through a breaker of these settings, on the time of the trace.
 ///
@@ -115,14 +115,14 @@ fn finish(in_flight: &mut BinaryHeap<Reverse<InFlight>>, now: Duration, circuit:
 /// What the breaker hears of a call; nothing where it was never made.
 const fn outcome(call: &Call) -> Option<Outcome> {
     match call.outcome {
-        Heard::Success => Some(Outcome::Success),
-        Heard::Failure => Some(Outcome::Failure {
+        Ended::Success => Some(Outcome::Success),
+        Ended::Failure => Some(Outcome::Failure {
             retry_after: call.retry_after,
         }),
-        Heard::Terminal => Some(Outcome::Terminal),
-        Heard::Ignored => Some(Outcome::Ignored),
-        Heard::Abandoned => Some(Outcome::Abandoned),
-        Heard::Rejected => None,
+        Ended::Terminal => Some(Outcome::Terminal),
+        Ended::Ignored => Some(Outcome::Ignored),
+        Ended::Abandoned => Some(Outcome::Abandoned),
+        Ended::Rejected => None,
     }
 }
 

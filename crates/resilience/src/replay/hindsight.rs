@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use super::{Call, Heard};
+use super::{Call, Ended};
 
 /// A time in which the service was out, since the origin of the trace; both ends belong to it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -55,12 +55,12 @@ impl Hindsight {
         let mut stretch: Option<Stretch> = None;
         for call in calls {
             match call.outcome {
-                Heard::Success => {
+                Ended::Success => {
                     if let Some(stretch) = &mut stretch {
                         stretch.successes += 1;
                     }
                 }
-                Heard::Failure | Heard::Terminal => {
+                Ended::Failure | Ended::Terminal => {
                     let goes_on = stretch.take_if(|stretch| self.goes_on(stretch, call.at));
                     let ended = call.at.saturating_add(call.took);
                     let (outage, failures) = match goes_on {
@@ -84,7 +84,7 @@ impl Hindsight {
                         successes: 0,
                     });
                 }
-                Heard::Ignored | Heard::Abandoned | Heard::Rejected => {}
+                Ended::Ignored | Ended::Abandoned | Ended::Rejected => {}
             }
         }
         outages.extend(stretch.and_then(|stretch| self.counts(&stretch)));

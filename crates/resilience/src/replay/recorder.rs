@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::trace::{Call, Heard, header, line, lost, write_line};
+use super::trace::{Call, Ended, header, line, lost, write_line};
 use crate::{AnyError, Classify, Clock, Coarse, Failure, Layer, Moment, Verdict};
 
 /// A layer that keeps in memory what calls came to, until somebody writes it down as a trace.
@@ -124,7 +124,7 @@ impl<C: Clock, K> Recorder<C, K> {
         }
     }
 
-    fn keep(&self, begun: Moment, outcome: Heard, retry_after: Option<Duration>) {
+    fn keep(&self, begun: Moment, outcome: Ended, retry_after: Option<Duration>) {
         let call = Call {
             at: begun.since(self.origin),
             took: self.clock.now().since(begun),
@@ -179,11 +179,11 @@ impl<C: Clock, K> Unheard<'_, C, K> {
 
 impl<C: Clock, K> Drop for Unheard<'_, C, K> {
     fn drop(&mut self) {
-        self.recorder.keep(self.begun, Heard::Abandoned, None);
+        self.recorder.keep(self.begun, Ended::Abandoned, None);
     }
 }
 
-type Judged<T, E> = (Result<T, Failure<E>>, Heard, Option<Duration>);
+type Judged<T, E> = (Result<T, Failure<E>>, Ended, Option<Duration>);
 
 fn judge<T, E>(classify: &impl Classify<T, E>, result: Result<T, Failure<E>>) -> Judged<T, E> {
     let own = match result {
@@ -195,25 +195,25 @@ fn judge<T, E>(classify: &impl Classify<T, E>, result: Result<T, Failure<E>>) ->
         }
     };
     let (outcome, retry_after) = match classify.classify(&own) {
-        Verdict::Success => (Heard::Success, None),
-        Verdict::Ignored => (Heard::Ignored, None),
-        Verdict::Failure { retry_after } => (Heard::Failure, retry_after),
-        Verdict::Terminal => (Heard::Terminal, None),
+        Verdict::Success => (Ended::Success, None),
+        Verdict::Ignored => (Ended::Ignored, None),
+        Verdict::Failure { retry_after } => (Ended::Failure, retry_after),
+        Verdict::Terminal => (Ended::Terminal, None),
     };
     (own.map_err(Failure::Inner), outcome, retry_after)
 }
 
 /// What a policy's word says about the service: it was too slow, or was not asked.
-const fn refusal<E>(failure: &Failure<E>) -> (Heard, Option<Duration>) {
+const fn refusal<E>(failure: &Failure<E>) -> (Ended, Option<Duration>) {
     match failure {
-        Failure::Inner(_) | Failure::Timeout { .. } => (Heard::Failure, None),
-        Failure::Exhausted { retry_after, .. } => (Heard::Failure, *retry_after),
+        Failure::Inner(_) | Failure::Timeout { .. } => (Ended::Failure, None),
+        Failure::Exhausted { retry_after, .. } => (Ended::Failure, *retry_after),
         Failure::CircuitOpen { .. }
         | Failure::BulkheadFull
         | Failure::BulkheadTimeout { .. }
-        | Failure::RateLimited { .. } => (Heard::Rejected, None),
+        | Failure::RateLimited { .. } => (Ended::Rejected, None),
         // Somebody's time was over, which says nothing about the service.
-        Failure::DeadlineExceeded => (Heard::Ignored, None),
+        Failure::DeadlineExceeded => (Ended::Ignored, None),
     }
 }
 

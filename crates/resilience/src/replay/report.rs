@@ -7,7 +7,7 @@ use stead_policy::CircuitState;
 
 use super::hindsight::Outage;
 use super::is_tripped;
-use super::trace::{Call, Heard};
+use super::trace::{Call, Ended};
 
 /// One time that the breaker would have opened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -98,7 +98,7 @@ impl Replay {
     pub(super) fn refused(&mut self, call: &Call) {
         if is_failure(call) {
             self.spared += 1;
-        } else if call.outcome == Heard::Success {
+        } else if call.outcome == Ended::Success {
             self.denied += 1;
         }
     }
@@ -135,8 +135,8 @@ impl Replay {
 
 const fn is_failure(call: &Call) -> bool {
     match call.outcome {
-        Heard::Failure | Heard::Terminal => true,
-        Heard::Success | Heard::Ignored | Heard::Abandoned | Heard::Rejected => false,
+        Ended::Failure | Ended::Terminal => true,
+        Ended::Success | Ended::Ignored | Ended::Abandoned | Ended::Rejected => false,
     }
 }
 

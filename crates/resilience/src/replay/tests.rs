@@ -3,7 +3,7 @@ use core::time::Duration;
 use proptest::prelude::*;
 use stead_policy::{BreakerConfig, BreakerSettings, Window};
 
-use super::{Call, Heard, Hindsight, Outage, Replay, Trace, replay};
+use super::{Call, Ended, Hindsight, Outage, Replay, Trace, replay};
 
 mod recorder;
 mod trace;
@@ -13,11 +13,11 @@ const SECOND: Duration = Duration::from_secs(1);
 /// One call a second, each taking a tenth: `.` succeeds, `x` fails, `t` is terminal, `r` was rejected, ` ` is no call.
 fn trace(calls: &str) -> Trace {
     let heard = |letter| match letter {
-        '.' => Some(Heard::Success),
-        'x' => Some(Heard::Failure),
-        't' => Some(Heard::Terminal),
-        'r' => Some(Heard::Rejected),
-        'i' => Some(Heard::Ignored),
+        '.' => Some(Ended::Success),
+        'x' => Some(Ended::Failure),
+        't' => Some(Ended::Terminal),
+        'r' => Some(Ended::Rejected),
+        'i' => Some(Ended::Ignored),
         ' ' => None,
         other => panic!("{other:?}"),
     };
@@ -153,13 +153,13 @@ fn a_slow_call_is_heard_of_when_it_ends_and_not_before() {
     let slow = Call {
         at: Duration::ZERO,
         took: 10 * SECOND,
-        outcome: Heard::Failure,
+        outcome: Ended::Failure,
         retry_after: Some(300 * SECOND),
     };
     let quick = |second| Call {
         at: second * SECOND,
         took: Duration::ZERO,
-        outcome: Heard::Success,
+        outcome: Ended::Success,
         retry_after: None,
     };
     let calls = [quick(5), quick(10), quick(200), slow, quick(310), quick(311)];
@@ -190,16 +190,16 @@ fn a_replay_reads_as_a_report() {
 
 fn calls() -> impl Strategy<Value = Vec<Call>> {
     let heard = [
-        Heard::Success,
-        Heard::Failure,
-        Heard::Terminal,
-        Heard::Ignored,
-        Heard::Abandoned,
-        Heard::Rejected,
+        Ended::Success,
+        Ended::Failure,
+        Ended::Terminal,
+        Ended::Ignored,
+        Ended::Abandoned,
+        Ended::Rejected,
     ];
     let heard = prop::sample::select(heard.repeat(2)).prop_map(|heard| {
-        if heard == Heard::Terminal {
-            Heard::Failure
+        if heard == Ended::Terminal {
+            Ended::Failure
         } else {
             heard
         }
@@ -222,10 +222,10 @@ proptest! {
         let trace = Trace::of(calls.clone());
         let replay = replay(&trace, &settings(config), &Hindsight::default());
         let count = |heard| calls.iter().filter(|call| call.outcome == heard).count() as u64;
-        prop_assert_eq!(replay.unknown, count(Heard::Rejected));
+        prop_assert_eq!(replay.unknown, count(Ended::Rejected));
         prop_assert_eq!(replay.calls + replay.unknown, calls.len() as u64);
-        prop_assert_eq!(replay.failed + replay.spared, count(Heard::Failure));
-        prop_assert!(replay.denied <= count(Heard::Success));
+        prop_assert_eq!(replay.failed + replay.spared, count(Ended::Failure));
+        prop_assert!(replay.denied <= count(Ended::Success));
         for pair in replay.trips.windows(2) {
             prop_assert!(pair[0].closed_at.unwrap() <= pair[1].at);
         }
@@ -260,7 +260,7 @@ proptest! {
             prop_assert!(pair[0].begins < pair[1].begins);
         }
         let failures_of = |outage: &Outage| {
-            let inside = |call: &&Call| outage.contains(call.at) && call.outcome == Heard::Failure;
+            let inside = |call: &&Call| outage.contains(call.at) && call.outcome == Ended::Failure;
             trace.calls().iter().filter(inside).copied().collect::<Vec<_>>()
         };
         for outage in &outages {

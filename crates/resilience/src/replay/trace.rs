@@ -10,7 +10,7 @@ use super::hindsight::{Hindsight, Outage};
 /// How a recorded call ended.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Heard {
+pub enum Ended {
     /// The service did what it was asked.
     Success,
     /// The service failed.
@@ -33,7 +33,7 @@ pub struct Call {
     /// How long it took.
     pub took: Duration,
     /// How it ended.
-    pub outcome: Heard,
+    pub outcome: Ended,
     /// When it was told to come back, from its end on.
     pub retry_after: Option<Duration>,
 }
@@ -92,7 +92,7 @@ pub(super) struct Line {
     #[serde(skip_serializing_if = "Option::is_none")]
     took: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    outcome: Option<Heard>,
+    outcome: Option<Ended>,
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]

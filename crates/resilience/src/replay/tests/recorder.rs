@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use super::SECOND;
-use crate::replay::{Call, Heard, Recorder, RecorderSnapshot, Trace};
+use crate::replay::{Call, Ended, Recorder, RecorderSnapshot, Trace};
 use crate::{AnyError, Clock, Failure, Layer, Verdict, Virtual};
 
 type Answer = Result<u32, Failure<&'static str>>;
@@ -40,20 +40,20 @@ async fn calls_are_recorded_as_what_they_mean() {
         last: "down",
     };
     let limited = Failure::RateLimited { retry_after: SECOND };
-    let cases: [(Answer, Heard, Option<Duration>); 13] = [
-        (Ok(1), Heard::Success, None),
-        (Ok(0), Heard::Failure, None),
-        (Err(Failure::Inner("down")), Heard::Failure, None),
-        (Err(Failure::Inner("slow down")), Heard::Failure, Some(SECOND)),
-        (Err(Failure::Inner("unpaid")), Heard::Terminal, None),
-        (Err(Failure::Inner("typo")), Heard::Ignored, None),
-        (Err(timeout), Heard::Failure, None),
-        (Err(exhausted), Heard::Failure, Some(SECOND)),
-        (Err(Failure::CircuitOpen { retry_after: None }), Heard::Rejected, None),
-        (Err(Failure::BulkheadFull), Heard::Rejected, None),
-        (Err(Failure::BulkheadTimeout { waited: SECOND }), Heard::Rejected, None),
-        (Err(limited), Heard::Rejected, None),
-        (Err(Failure::DeadlineExceeded), Heard::Ignored, None),
+    let cases: [(Answer, Ended, Option<Duration>); 13] = [
+        (Ok(1), Ended::Success, None),
+        (Ok(0), Ended::Failure, None),
+        (Err(Failure::Inner("down")), Ended::Failure, None),
+        (Err(Failure::Inner("slow down")), Ended::Failure, Some(SECOND)),
+        (Err(Failure::Inner("unpaid")), Ended::Terminal, None),
+        (Err(Failure::Inner("typo")), Ended::Ignored, None),
+        (Err(timeout), Ended::Failure, None),
+        (Err(exhausted), Ended::Failure, Some(SECOND)),
+        (Err(Failure::CircuitOpen { retry_after: None }), Ended::Rejected, None),
+        (Err(Failure::BulkheadFull), Ended::Rejected, None),
+        (Err(Failure::BulkheadTimeout { waited: SECOND }), Ended::Rejected, None),
+        (Err(limited), Ended::Rejected, None),
+        (Err(Failure::DeadlineExceeded), Ended::Ignored, None),
     ];
     for (answer, _, _) in &cases {
         assert_eq!(recorder.run(|| core::future::ready(answer.clone())).await, *answer);
@@ -93,7 +93,7 @@ async fn calls_are_timed_and_one_that_nobody_waits_for_is_abandoned() {
         outcome,
         retry_after: None,
     };
-    let expected = [call(2 * SECOND, Heard::Success), call(4 * SECOND, Heard::Abandoned)];
+    let expected = [call(2 * SECOND, Ended::Success), call(4 * SECOND, Ended::Abandoned)];
     assert_eq!(written(&recorder).calls(), expected);
 }
 
@@ -105,7 +105,7 @@ async fn a_call_that_panics_is_abandoned() {
         async move { recorder.run(|| async { panic!("of all things") as Answer }).await }
     });
     assert!(task.await.unwrap_err().is_panic());
-    assert_eq!(written(&recorder).calls()[0].outcome, Heard::Abandoned);
+    assert_eq!(written(&recorder).calls()[0].outcome, Ended::Abandoned);
 }
 
 #[tokio::test]

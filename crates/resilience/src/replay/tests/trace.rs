@@ -7,7 +7,7 @@ use std::io::{self, BufReader, Read};
 use proptest::prelude::*;
 
 use super::{SECOND, calls};
-use crate::replay::{Call, Heard, Hindsight, Outage, Trace, TraceRefused};
+use crate::replay::{Call, Ended, Hindsight, Outage, Trace, TraceRefused};
 
 /// The trace that the documentation shows.
 const SHOWN: &str = r#"{"trace":1,"service":"llm/example"}
@@ -33,7 +33,7 @@ fn a_trace_of_version_one_is_read_as_documented() {
     let second = Call {
         at: SECOND / 2,
         took: 2 * SECOND,
-        outcome: Heard::Failure,
+        outcome: Ended::Failure,
         retry_after: Some(30 * SECOND),
     };
     assert_eq!(trace.calls()[1], second);
