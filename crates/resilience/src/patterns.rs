@@ -15,12 +15,16 @@ macro_rules! pages {
 
 pages! {
     Index "README.md"
+    Bulkhead "bulkhead.md"
     Chaos "chaos.md"
     Degradation "degradation.md"
     HealthChecks "health-checks.md"
     LeakDetector "leak-detector.md"
     Presets "presets.md"
+    RateLimiter "rate-limiter.md"
     Replay "replay.md"
+    RetryBudget "retry-budget.md"
+    Timeouts "timeouts.md"
 }
 
 #[cfg(test)]

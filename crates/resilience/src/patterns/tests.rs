@@ -5,7 +5,10 @@ use stead_policy::{Jitter, degrade};
 
 use super::PAGES;
 use crate::replay::Hindsight;
-use crate::{ChaosConfig, ChaosSnapshot, CheckConfig, LeakConfig, LeakReport, Preset};
+use crate::{
+    Budget, BudgetConfig, Bulkhead, BulkheadConfig, ChaosConfig, ChaosSnapshot, CheckConfig, LeakConfig, LeakReport,
+    LimitRange, Limiter, LimiterConfig, Preset, Quota, Timeout, TimeoutConfig,
+};
 
 /// The part of a page under a heading of the second order.
 fn section(file: &str, heading: &str) -> &'static str {
@@ -77,15 +80,22 @@ fn means(words: &str, printed: &str) -> bool {
 
 /// Compares the table of defaults that follows the name of a settings type with its `Default`.
 fn defaults<T: Default + Debug>(file: &str, name: &str) {
+    defaults_but::<T>(file, name, &[]);
+}
+
+/// The same, where the page has its own words for values that are structs themselves: (field, words, value).
+fn defaults_but<T: Default + Debug>(file: &str, name: &str, own: &[(&str, &str, &dyn Debug)]) {
     let told = table(section(file, "Defaults"), &format!("`{name}`"));
     let real = fields(&T::default());
     let names = |fields: &[(String, String)]| fields.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
     assert_eq!(names(&told), names(&real), "{file}: the fields of {name}");
     for ((field, words), (_, printed)) in told.iter().zip(&real) {
-        assert!(
-            means(words, printed),
-            "{file}: {name}.{field} is {printed}, not {words}"
-        );
+        let bare = |text: &str| text.replace([' ', ','], "");
+        let true_words = match own.iter().find(|(name, _, _)| name == field) {
+            Some((_, own, value)) => words == own && bare(printed) == bare(&format!("{value:?}")),
+            None => means(words, printed),
+        };
+        assert!(true_words, "{file}: {name}.{field} is {printed}, not {words}");
     }
 }
 
@@ -106,6 +116,17 @@ fn the_defaults_that_pages_tell_are_those_of_the_code() {
     defaults::<degrade::Calm>("degradation.md", "Calm");
     defaults::<ChaosConfig>("chaos.md", "ChaosConfig");
     defaults::<Hindsight>("replay.md", "Hindsight");
+    defaults::<TimeoutConfig>("timeouts.md", "TimeoutConfig");
+    defaults::<BulkheadConfig>("bulkhead.md", "BulkheadConfig");
+    defaults::<LimitRange>("bulkhead.md", "LimitRange");
+    defaults::<Quota>("rate-limiter.md", "Quota");
+    let quota = (
+        "quota",
+        "10 per second, bursts of 10",
+        &Quota::per_second(10) as &dyn Debug,
+    );
+    defaults_but::<LimiterConfig>("rate-limiter.md", "LimiterConfig", &[quota]);
+    defaults::<BudgetConfig>("retry-budget.md", "BudgetConfig");
 }
 
 #[test]
@@ -148,6 +169,22 @@ fn the_telemetry_that_pages_tell_is_what_is_reported() {
         .unwrap();
     telemetry("health-checks.md", &checker.report().checks[0]);
     telemetry("leak-detector.md", &LeakReport::default());
+    telemetry(
+        "timeouts.md",
+        &Timeout::new(TimeoutConfig::default()).unwrap().snapshot(),
+    );
+    telemetry(
+        "bulkhead.md",
+        &Bulkhead::new(BulkheadConfig::default()).unwrap().snapshot(),
+    );
+    telemetry(
+        "rate-limiter.md",
+        &Limiter::new(LimiterConfig::default()).unwrap().snapshot(),
+    );
+    telemetry(
+        "retry-budget.md",
+        &Budget::new(BudgetConfig::default()).unwrap().snapshot(),
+    );
     telemetry("chaos.md", &ChaosSnapshot::default());
     let degrader = degrade::Degrader::new(degrade::Plan::default()).unwrap();
     telemetry("degradation.md", degrader.state());

@@ -7,6 +7,7 @@ use std::io::{self, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::trace::{Call, Ended, header, line, lost, write_line};
+use crate::classify::judge;
 use crate::{AnyError, Classify, Clock, Coarse, Failure, Layer, Moment, Verdict};
 
 /// A layer that keeps in memory what calls came to, until somebody writes it down as a trace.
@@ -157,7 +158,15 @@ impl<T, E, C: Clock, K: Classify<T, E>> Layer<T, E> for Recorder<C, K> {
         };
         let result = next().await;
         let begun = unheard.heard();
-        let (result, outcome, retry_after) = judge(&self.classify, result);
+        let unmade = result.as_ref().is_err_and(was_not_made);
+        let (verdict, result) = judge(&self.classify, result);
+        let (outcome, retry_after) = match verdict {
+            _ if unmade => (Ended::Rejected, None),
+            Verdict::Success => (Ended::Success, None),
+            Verdict::Ignored => (Ended::Ignored, None),
+            Verdict::Failure { retry_after } => (Ended::Failure, retry_after),
+            Verdict::Terminal => (Ended::Terminal, None),
+        };
         self.keep(begun, outcome, retry_after);
         result
     }
@@ -183,37 +192,14 @@ impl<C: Clock, K> Drop for Unheard<'_, C, K> {
     }
 }
 
-type Judged<T, E> = (Result<T, Failure<E>>, Ended, Option<Duration>);
-
-fn judge<T, E>(classify: &impl Classify<T, E>, result: Result<T, Failure<E>>) -> Judged<T, E> {
-    let own = match result {
-        Ok(value) => Ok(value),
-        Err(Failure::Inner(error)) => Err(error),
-        Err(failure) => {
-            let (outcome, retry_after) = refusal(&failure);
-            return (Err(failure), outcome, retry_after);
-        }
-    };
-    let (outcome, retry_after) = match classify.classify(&own) {
-        Verdict::Success => (Ended::Success, None),
-        Verdict::Ignored => (Ended::Ignored, None),
-        Verdict::Failure { retry_after } => (Ended::Failure, retry_after),
-        Verdict::Terminal => (Ended::Terminal, None),
-    };
-    (own.map_err(Failure::Inner), outcome, retry_after)
-}
-
-/// What a policy's word says about the service: it was too slow, or was not asked.
-const fn refusal<E>(failure: &Failure<E>) -> (Ended, Option<Duration>) {
+/// Whether a policy refused the call, so that the service was not asked. A deadline that passed may have cut off either.
+const fn was_not_made<E>(failure: &Failure<E>) -> bool {
     match failure {
-        Failure::Inner(_) | Failure::Timeout { .. } => (Ended::Failure, None),
-        Failure::Exhausted { retry_after, .. } => (Ended::Failure, *retry_after),
         Failure::CircuitOpen { .. }
         | Failure::BulkheadFull
         | Failure::BulkheadTimeout { .. }
-        | Failure::RateLimited { .. } => (Ended::Rejected, None),
-        // Somebody's time was over, which says nothing about the service.
-        Failure::DeadlineExceeded => (Ended::Ignored, None),
+        | Failure::RateLimited { .. } => true,
+        Failure::Inner(_) | Failure::Timeout { .. } | Failure::Exhausted { .. } | Failure::DeadlineExceeded => false,
     }
 }
 
