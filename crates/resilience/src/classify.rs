@@ -55,6 +55,34 @@ impl<T, E> Classify<T, E> for AnyError {
     }
 }
 
+/// Judges as another classifier does, except that errors which `stop` picks are ignored: neither counted nor tried again.
+///
+/// # Examples
+///
+/// ```
+/// use stead_resilience::{AnyError, Classify, StopOn, Verdict};
+///
+/// let classifier = StopOn(AnyError, |error: &u16| *error == 404);
+/// assert_eq!(classifier.classify(&Err::<(), _>(404)), Verdict::Ignored);
+/// assert_eq!(classifier.classify(&Err::<(), _>(503)), Verdict::FAILURE);
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct StopOn<K, P>(
+    /// Judges the rest.
+    pub K,
+    /// Picks the errors that end the tries.
+    pub P,
+);
+
+impl<T, E, K: Classify<T, E>, P: Fn(&E) -> bool> Classify<T, E> for StopOn<K, P> {
+    fn classify(&self, result: &Result<T, E>) -> Verdict {
+        match result {
+            Err(error) if (self.1)(error) => Verdict::Ignored,
+            Ok(_) | Err(_) => self.0.classify(result),
+        }
+    }
+}
+
 /// Judges what an operation under inner policies gave: the classifier what the operation itself said, and
 /// [`Failure::verdict`] what a policy said instead.
 pub(crate) fn judge<T, E>(

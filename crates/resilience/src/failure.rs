@@ -48,7 +48,7 @@ pub enum Failure<E> {
     Exhausted {
         /// How many tries were made, the first one included.
         attempts: u32,
-        /// When the service said to come back, where that is later than a retry may wait.
+        /// When the service said to come back, if it did: maybe later than a retry may wait.
         retry_after: Option<Duration>,
         /// What the last try said.
         #[source]

@@ -21,6 +21,7 @@ mod patterns;
 mod preset;
 mod procfs;
 pub mod replay;
+mod retry;
 mod rounds;
 mod seats;
 mod setting;
@@ -35,7 +36,7 @@ pub use bulkhead::{
 };
 pub use chaos::{Chaos, ChaosConfig, ChaosError, ChaosLatency, ChaosOutcome, ChaosRefused, ChaosSnapshot};
 pub use check::{CheckConfig, CheckRefused, CheckReport, Finding, Health, HealthChecker, HealthReport};
-pub use classify::{AnyError, Classify, Verdict};
+pub use classify::{AnyError, Classify, StopOn, Verdict};
 pub use clock::{AnyClock, Clock, Coarse, Moment, Precise, Ticker, TokioClock, Virtual};
 pub use deadline::{Deadline, InvalidHeader};
 pub use events::{Heard, Listener};
@@ -47,8 +48,11 @@ pub use leak::{
 };
 pub use limiter::{Limiter, LimiterConfig, LimiterEvent, LimiterSnapshot, RateExceeded};
 pub use preset::{Preset, UnknownPreset};
+pub use retry::{GaveUp, Retry, RetryConfig, RetryEvent, RetrySnapshot};
 pub use seats::Order;
 pub use setting::InvalidSetting;
-pub use stead_policy::{CircuitState, Criticality, Extra, LimitRange, Quota};
+pub use stead_policy::{
+    Backoff, CircuitState, Criticality, Extra, Factor, First, Growth, Jitter, LimitRange, Quota, Spread,
+};
 pub use timeout::{Timeout, TimeoutConfig, TimeoutEvent, TimeoutSnapshot};
 pub use watch::Watch;
