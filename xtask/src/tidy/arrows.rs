@@ -67,6 +67,12 @@ const HOUSES: &[House] = &[
         purity: Purity::Shell,
     },
     House {
+        name: "stead-agent",
+        below: &["stead-model", "stead-policy", "stead-resilience", "stead-client"],
+        tests: &[],
+        purity: Purity::Shell,
+    },
+    House {
         name: "stead-sim",
         below: &["stead-model", "stead-policy", "stead-engine", "stead-store"],
         tests: &[],

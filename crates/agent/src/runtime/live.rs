@@ -1,0 +1,254 @@
+//! An execution that has not ended.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::Duration;
+
+use serde_json::value::RawValue;
+use stead_model::Wall;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::record::{self, Record};
+use super::{EntryPoint, Execution, ExecutionId, ExecutionStatus, StreamId};
+use crate::activity::Activity;
+use crate::clock;
+use crate::store::{CheckpointStore, StoreError};
+
+/// One try of an execution.
+#[derive(Debug)]
+pub(super) struct Live {
+    pub(super) id: ExecutionId,
+    pub(super) stream: StreamId,
+    pub(super) entry: EntryPoint,
+    /// Its place among the entry points.
+    pub(super) place: usize,
+    pub(super) input: Arc<RawValue>,
+    pub(super) attempt: u32,
+    pub(super) started_at: Wall,
+    /// When this try began.
+    pub(super) begun: Instant,
+    /// Asked to end.
+    pub(super) cancel: CancellationToken,
+    /// Ended by force at its next wait.
+    pub(super) kill: CancellationToken,
+    /// Woken when nothing more becomes of the execution; the same for all of its tries.
+    pub(super) done: Arc<Notify>,
+    /// The same for all of its tries, so that a late word of an earlier one does no harm.
+    notes: Arc<Mutex<Notes>>,
+    recorded: Arc<Mutex<Recorded>>,
+}
+
+/// What the function said about itself.
+#[derive(Debug, Default)]
+struct Notes {
+    checkpoint: Option<Arc<RawValue>>,
+    /// Whether the checkpoint is newer than what is written down.
+    fresh: bool,
+    activity: Option<(Activity, Wall)>,
+}
+
+/// What the store has of it. The lock is held across writing, so that no late write brings back what has ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Recorded {
+    Nothing,
+    Written,
+    Ended,
+}
+
+/// What an execution begins with.
+#[derive(Debug)]
+pub(super) struct Birth {
+    pub(super) id: ExecutionId,
+    pub(super) stream: StreamId,
+    pub(super) entry: EntryPoint,
+    pub(super) place: usize,
+    pub(super) input: Arc<RawValue>,
+}
+
+impl Live {
+    pub(super) fn new(birth: Birth) -> Self {
+        Self {
+            id: birth.id,
+            stream: birth.stream,
+            entry: birth.entry,
+            place: birth.place,
+            input: birth.input,
+            attempt: 1,
+            started_at: clock::wall(),
+            begun: clock::now(),
+            cancel: CancellationToken::new(),
+            kill: CancellationToken::new(),
+            done: Arc::default(),
+            notes: Arc::default(),
+            recorded: Arc::new(Mutex::new(Recorded::Nothing)),
+        }
+    }
+
+    /// What an earlier process left behind.
+    pub(super) fn thaw(record: Record, entry: EntryPoint, place: usize) -> Self {
+        let live = Self::new(Birth {
+            id: record.execution,
+            stream: record.stream,
+            entry,
+            place,
+            input: record.input.into(),
+        });
+        let notes = Notes {
+            checkpoint: record.checkpoint.map(Arc::from),
+            ..Notes::default()
+        };
+        Self {
+            attempt: record.attempt.saturating_add(1),
+            started_at: record.started_at,
+            notes: Arc::new(Mutex::new(notes)),
+            recorded: Arc::new(Mutex::new(Recorded::Written)),
+            ..live
+        }
+    }
+
+    /// The next try, after this one was interrupted.
+    pub(super) fn again(&self) -> Self {
+        let live = Self::new(Birth {
+            id: self.id,
+            stream: self.stream.clone(),
+            entry: self.entry.clone(),
+            place: self.place,
+            input: Arc::clone(&self.input),
+        });
+        Self {
+            attempt: self.attempt.saturating_add(1),
+            started_at: self.started_at,
+            done: Arc::clone(&self.done),
+            notes: Arc::clone(&self.notes),
+            recorded: Arc::clone(&self.recorded),
+            ..live
+        }
+    }
+
+    pub(super) fn status(&self) -> ExecutionStatus {
+        if self.cancel.is_cancelled() {
+            ExecutionStatus::Cancelling
+        } else {
+            ExecutionStatus::Running
+        }
+    }
+
+    pub(super) fn show(&self, status: ExecutionStatus) -> Execution {
+        Execution {
+            id: self.id,
+            stream: self.stream.clone(),
+            entry_point: Arc::clone(&self.entry.name),
+            status,
+            attempt: self.attempt,
+            started_at: self.started_at,
+            ended_at: None,
+            result: None,
+            error: None,
+        }
+    }
+
+    pub(super) fn note(&self, checkpoint: Arc<RawValue>) {
+        let mut notes = self.notes();
+        notes.checkpoint = Some(checkpoint);
+        notes.fresh = true;
+    }
+
+    pub(super) fn checkpoint(&self) -> Option<Arc<RawValue>> {
+        self.notes().checkpoint.clone()
+    }
+
+    pub(super) fn says(&self, activity: Activity) {
+        self.notes().activity = Some((activity, clock::wall()));
+    }
+
+    pub(super) fn activity(&self) -> Option<(Activity, Wall)> {
+        self.notes().activity.clone()
+    }
+
+    /// Waits until this try must be ended by force: told so, or cancelled and still there after a while.
+    pub(super) async fn forced(&self, grace: Duration) {
+        let overdue = async {
+            self.cancel.cancelled().await;
+            tokio::time::sleep(grace).await;
+        };
+        tokio::select! {
+            () = self.kill.cancelled() => {}
+            () = overdue => {}
+        }
+    }
+
+    /// Writes down where it is, unless it has ended. Blocks.
+    pub(super) fn write(&self, store: &dyn CheckpointStore) -> Result<(), StoreError> {
+        let mut recorded = self.recorded.lock().unwrap_or_else(PoisonError::into_inner);
+        let checkpoint = {
+            let notes = self.notes();
+            match *recorded {
+                Recorded::Ended => return Ok(()),
+                Recorded::Written if !notes.fresh => return Ok(()),
+                Recorded::Written | Recorded::Nothing => notes.checkpoint.clone(),
+            }
+        };
+        let record = Record {
+            version: record::VERSION,
+            execution: self.id,
+            stream: self.stream.clone(),
+            entry_point: self.entry.name.to_string(),
+            input: (*self.input).to_owned(),
+            checkpoint: checkpoint.as_deref().map(ToOwned::to_owned),
+            started_at: self.started_at,
+            attempt: self.attempt,
+        };
+        let bytes = serde_json::to_vec(&record).map_err(|error| StoreError::Other(error.to_string()))?;
+        store.put(&record::key(&self.stream), &bytes)?;
+        *recorded = Recorded::Written;
+        let mut notes = self.notes();
+        let unchanged = match (&notes.checkpoint, &checkpoint) {
+            (Some(now), Some(then)) => Arc::ptr_eq(now, then),
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        notes.fresh &= !unchanged;
+        Ok(())
+    }
+
+    /// Forgets what is written down, and lets nothing be written any more. Blocks.
+    pub(super) fn erase(&self, store: &dyn CheckpointStore) -> Result<(), StoreError> {
+        let mut recorded = self.recorded.lock().unwrap_or_else(PoisonError::into_inner);
+        let written = std::mem::replace(&mut *recorded, Recorded::Ended);
+        match written {
+            Recorded::Written => store.remove(&record::key(&self.stream)),
+            Recorded::Nothing | Recorded::Ended => Ok(()),
+        }
+    }
+
+    /// Ends the record where the store has nothing of it. Never blocks; false where [`Live::erase`] is needed.
+    pub(super) fn was_never_written(&self) -> bool {
+        let mut recorded = match self.recorded.try_lock() {
+            Ok(recorded) => recorded,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return false,
+        };
+        match *recorded {
+            Recorded::Nothing => {
+                *recorded = Recorded::Ended;
+                true
+            }
+            Recorded::Ended => true,
+            Recorded::Written => false,
+        }
+    }
+
+    /// Whether the store has its latest checkpoint. Never blocks; false where somebody is writing just now.
+    pub(super) fn is_written(&self) -> bool {
+        let written = self
+            .recorded
+            .try_lock()
+            .is_ok_and(|recorded| *recorded == Recorded::Written);
+        written && !self.notes().fresh
+    }
+
+    fn notes(&self) -> MutexGuard<'_, Notes> {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,291 @@
+//! What all handles of one runtime share: the book under its lock, and the hands that do what it says.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tracing::{error, warn};
+
+use super::book::{Ask, Book, End};
+use super::call::{Call, WindDown};
+use super::live::Live;
+use super::{EntryPoint, Execution, ExecutionId, Hooks, Refused, RuntimeConfig, RuntimeState, Submission};
+use crate::clock;
+use crate::store::{CheckpointStore, StoreError, whole};
+
+pub(super) struct Shared {
+    pub(super) config: RuntimeConfig,
+    pub(super) entries: Vec<EntryPoint>,
+    pub(super) names: Arc<[Arc<str>]>,
+    pub(super) store: Arc<dyn CheckpointStore>,
+    pub(super) hooks: Hooks,
+    /// Where the functions run, whoever asks for it.
+    pub(super) handle: Handle,
+    pub(super) wind: watch::Sender<WindDown>,
+    pub(super) changes: watch::Sender<RuntimeState>,
+    /// Set once what earlier processes left behind was read.
+    pub(super) inherited: tokio::sync::OnceCell<()>,
+    /// Held while a pause is written down or taken back, so that the last word is what the store has.
+    pub(super) gate: tokio::sync::Mutex<()>,
+    book: Mutex<Book>,
+    /// Woken when the last execution in flight ends.
+    idle: Notify,
+    progress: Mutex<u64>,
+    fatal: Mutex<Option<String>>,
+}
+
+impl Shared {
+    pub(super) fn new(
+        config: RuntimeConfig,
+        entries: Vec<EntryPoint>,
+        store: Arc<dyn CheckpointStore>,
+        hooks: Hooks,
+        handle: Handle,
+    ) -> Self {
+        Self {
+            book: Mutex::new(Book::new(&config, entries.len())),
+            names: entries.iter().map(|entry| Arc::clone(&entry.name)).collect(),
+            config,
+            entries,
+            store,
+            hooks,
+            handle,
+            wind: watch::Sender::new(WindDown::No),
+            changes: watch::Sender::new(RuntimeState::Stopped),
+            inherited: tokio::sync::OnceCell::new(),
+            gate: tokio::sync::Mutex::new(()),
+            idle: Notify::new(),
+            progress: Mutex::new(0),
+            fatal: Mutex::new(None),
+        }
+    }
+
+    pub(super) fn book(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn place_of(&self, name: &str) -> Option<usize> {
+        self.entries.iter().position(|entry| &*entry.name == name)
+    }
+
+    /// Takes work in and begins it.
+    pub(super) async fn submit(self: &Arc<Self>, submission: Submission) -> Result<Arc<Execution>, Refused> {
+        let Some(place) = self.place_of(&submission.entry_point) else {
+            return Err(Refused::UnknownEntryPoint {
+                name: submission.entry_point.chars().take(80).collect(),
+                known: self.names.iter().map(ToString::to_string).collect(),
+            });
+        };
+        let found = submission.input.get().len();
+        if found > self.config.max_input {
+            let limit = self.config.max_input;
+            return Err(Refused::TooLarge { found, limit });
+        }
+        let entry = &self.entries[place];
+        let ask = Ask {
+            place,
+            stream: submission.stream,
+            input: submission.input.into(),
+        };
+        let live = self.book().admit(ask, entry, clock::now())?;
+        if entry.durable {
+            // On a task of its own: whoever asked may go away, and the execution must not stay half taken in.
+            let (shared, taken) = (Arc::clone(self), Arc::clone(&live));
+            let begun = self.handle.spawn(async move { shared.begin_written(taken).await });
+            begun.await.map_err(|error| Refused::Internal(error.to_string()))??;
+        } else {
+            self.spawn(Arc::clone(&live));
+        }
+        Ok(self.show(&live))
+    }
+
+    async fn begin_written(self: Arc<Self>, live: Arc<Live>) -> Result<(), Refused> {
+        if let Err(refused) = self.write(&live).await {
+            let forgotten = Arc::clone(&live);
+            let store = Arc::clone(&self.store);
+            // Half a write may be there; nothing of it must be resumed.
+            self.handle.spawn_blocking(move || forgotten.erase(&*store));
+            self.book().forget(&live);
+            self.idle.notify_waiters();
+            return Err(refused.into());
+        }
+        self.spawn(live);
+        Ok(())
+    }
+
+    fn show(&self, live: &Live) -> Arc<Execution> {
+        let shown = self.book().show(live.id);
+        shown.unwrap_or_else(|| Arc::new(live.show(live.status())))
+    }
+
+    /// Begins a try. Never under the lock: a runtime that is going down drops it at once, which closes it.
+    pub(super) fn spawn(self: &Arc<Self>, live: Arc<Live>) {
+        let call = Call::new(Arc::clone(&live), Arc::clone(self));
+        let grace = self.config.cancel_grace;
+        self.handle.spawn(async move {
+            let working = live.entry.begin(call.clone());
+            tokio::select! {
+                biased;
+                () = live.forced(grace) => {}
+                outcome = working => call.set(outcome),
+            }
+        });
+    }
+
+    /// Closes a try whose last call is gone: what is written down of it first.
+    pub(super) fn ended(shared: &Arc<Self>, live: Arc<Live>, end: End) {
+        let settled = match &end {
+            End::Interrupted => live.is_written(),
+            End::Succeeded(_) | End::Failed(_) | End::Cancelled(_) => live.was_never_written(),
+        };
+        if settled {
+            return shared.close(&live, end);
+        }
+        let this = Arc::clone(shared);
+        shared.handle.spawn_blocking(move || {
+            let kept = match &end {
+                End::Interrupted => live.write(&*this.store),
+                End::Succeeded(_) | End::Failed(_) | End::Cancelled(_) => live.erase(&*this.store),
+            };
+            if let Err(error) = kept {
+                let (execution, error) = (live.id, whole(&error));
+                error!(%execution, error, "ExecutionNotRecorded: its end is not written down");
+            }
+            this.close(&live, end);
+        });
+    }
+
+    fn close(self: &Arc<Self>, live: &Live, end: End) {
+        let is_final = !matches!(end, End::Interrupted);
+        let next = {
+            let mut book = self.book();
+            book.close(live, end, clock::now(), clock::wall());
+            if book.in_flight() == 0 {
+                self.idle.notify_waiters();
+            }
+            book.next_of_line()
+        };
+        if is_final {
+            live.done.notify_waiters();
+        }
+        for live in next {
+            self.spawn(live);
+        }
+    }
+
+    /// Begins what waits and may go on.
+    pub(super) fn dispatch(self: &Arc<Self>) {
+        let next = self.book().next_of_line();
+        for live in next {
+            self.spawn(live);
+        }
+    }
+
+    /// Waits until nothing is in flight. Cancel safe.
+    pub(super) async fn idle(&self) {
+        loop {
+            let idle = self.idle.notified();
+            tokio::pin!(idle);
+            idle.as_mut().enable();
+            if self.book().in_flight() == 0 {
+                return;
+            }
+            idle.await;
+        }
+    }
+
+    /// Waits until an execution ends, at most until `until`.
+    pub(super) async fn wait(&self, id: ExecutionId, until: Instant) -> Option<Result<Arc<Execution>, Refused>> {
+        loop {
+            let (done, shown) = {
+                let book = self.book();
+                (book.end_of(id), book.show(id))
+            };
+            let Some(done) = done else {
+                return Some(shown.ok_or(Refused::UnknownExecution(id)));
+            };
+            let ended = done.notified();
+            tokio::pin!(ended);
+            ended.as_mut().enable();
+            if self.book().end_of(id).is_some() {
+                tokio::time::timeout_at(until, ended).await.ok()?;
+            }
+        }
+    }
+
+    /// Writes down where one is. Cancelled, it is written all the same.
+    pub(super) async fn write(&self, live: &Arc<Live>) -> Result<(), StoreError> {
+        let (live, store) = (Arc::clone(live), Arc::clone(&self.store));
+        let written = self.handle.spawn_blocking(move || live.write(&*store)).await;
+        written.unwrap_or_else(|error| Err(StoreError::Other(error.to_string())))
+    }
+
+    /// Writes down where all of these are, side by side: one that is stuck holds up no other. Those that could not be are logged.
+    pub(super) async fn write_all(&self, lives: &[Arc<Live>]) {
+        let mut writing = JoinSet::new();
+        for live in lives {
+            let (live, store) = (Arc::clone(live), Arc::clone(&self.store));
+            writing.spawn_blocking_on(
+                move || {
+                    if let Err(error) = live.write(&*store) {
+                        let (execution, error) = (live.id, whole(&error));
+                        warn!(%execution, error, "CheckpointNotWritten: it cannot be resumed by another process");
+                    }
+                },
+                &self.handle,
+            );
+        }
+        // Dropped before its end, the writes go on by themselves: blocking work is not aborted.
+        while writing.join_next().await.is_some() {}
+    }
+
+    /// Changes the store on a thread for that.
+    pub(super) async fn with_store<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&dyn CheckpointStore) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let store = Arc::clone(&self.store);
+        let done = self.handle.spawn_blocking(move || work(&*store)).await;
+        done.unwrap_or_else(|error| Err(StoreError::Other(error.to_string())))
+    }
+
+    /// Tells everybody where the runtime is. Called under the lock, so that the order is the book's.
+    pub(super) fn tell(&self, book: &Book) {
+        self.changes.send_replace(book.state());
+    }
+
+    pub(super) fn add_progress(&self, steps: u64) {
+        let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        *progress = progress.saturating_add(steps);
+    }
+
+    pub(super) fn progress(&self) -> u64 {
+        *self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn set_fatal(&self, why: String) {
+        *self.fatal.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
+    }
+
+    pub(super) fn fatal(&self) -> Option<String> {
+        self.fatal.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Runtime")
+            .field("state", &self.book().state())
+            .field("entry_points", &self.names)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The shorter of what is left until `until` and `most`.
+pub(super) fn left(until: Instant, most: Duration) -> Duration {
+    until.saturating_duration_since(clock::now()).min(most)
+}

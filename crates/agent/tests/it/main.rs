@@ -1,0 +1,5 @@
+//! The runtime, its server and its signals, from outside.
+
+mod drain;
+mod runtime;
+mod world;
