@@ -19,6 +19,11 @@ const GENERATED: &[Generated] = &[
         test: &["-p", "stead-daemon", "--test", "it", "api::description"],
     },
     Generated {
+        files: "docs/api/agent-v1.json",
+        variable: "UPDATE_OPENAPI",
+        test: &["-p", "stead-agent", "--test", "it", "description"],
+    },
+    Generated {
         files: "docs/fleet.schema.json",
         variable: "UPDATE_SCHEMA",
         test: &["-p", "stead-daemon", "--lib", "config::tests::schema"],

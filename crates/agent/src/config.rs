@@ -85,7 +85,11 @@ impl LifecycleConfig {
     }
 
     fn with(mut self, read: impl Fn(&str) -> Option<String>) -> Result<Self, InvalidConfig> {
-        let read = |name| read(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
+        let read = |name| {
+            read(name)
+                .map(|value| value.trim().to_owned())
+                .filter(|value| !value.is_empty())
+        };
         if let Some(enabled) = read("STEAD_LIFECYCLE_ENABLED") {
             self.enabled = match enabled.to_ascii_lowercase().as_str() {
                 "true" | "1" | "yes" | "on" => true,
@@ -95,10 +99,10 @@ impl LifecycleConfig {
         }
         if let Some(host) = read("STEAD_LIFECYCLE_HOST") {
             let named = if host == "localhost" { "127.0.0.1" } else { &host };
-            self.host = named.parse().map_err(|_| InvalidConfig::Host(host.clone()))?;
+            self.host = named.parse().map_err(|_unreadable| InvalidConfig::Host(host.clone()))?;
         }
         if let Some(port) = read("STEAD_LIFECYCLE_PORT") {
-            self.port = port.parse().map_err(|_| InvalidConfig::Port(port.clone()))?;
+            self.port = port.parse().map_err(|_unreadable| InvalidConfig::Port(port.clone()))?;
         }
         if let Some(token) = read("STEAD_LIFECYCLE_TOKEN") {
             self.token = Some(Token::new(&token)?);
@@ -188,7 +192,13 @@ mod tests {
             let error = read(&[(name, value)]).unwrap_err().to_string();
             assert!(error.contains(name) && error.contains(value), "{error}");
         }
-        assert_eq!(read(&[("STEAD_LIFECYCLE_TOKEN", "short")]).unwrap_err(), InvalidConfig::TokenShort(5));
-        assert_eq!(Token::new("with space 0123456789").unwrap_err(), InvalidConfig::TokenCharacters);
+        assert_eq!(
+            read(&[("STEAD_LIFECYCLE_TOKEN", "short")]).unwrap_err(),
+            InvalidConfig::TokenShort(5)
+        );
+        assert_eq!(
+            Token::new("with space 0123456789").unwrap_err(),
+            InvalidConfig::TokenCharacters
+        );
     }
 }

@@ -1,14 +1,31 @@
 //! What an agent embeds: a runtime for its work, that can be started, paused, drained and asked about itself.
+//!
+//! [`Agent`] is the whole: it runs entry points, answers probes and control requests over HTTP, tells its supervisor how it is, and
+//! on SIGTERM finishes what it has. [`Runtime`] is the part that runs, [`Server`] the part that answers; both can be used alone.
 
 mod activity;
+mod agent;
 mod clock;
+mod config;
+pub mod lifecycle;
+mod notify;
+mod pulse;
 mod runtime;
+mod sampler;
+mod server;
+mod shutdown;
 mod store;
 
 pub use activity::Activity;
+pub use agent::{Agent, AgentBuilder, AgentError};
+pub use config::{InvalidConfig, LifecycleConfig, Token};
 pub use runtime::{
     Call, Change, CheckpointView, DependencyHealth, EntryPoint, Execution, ExecutionId, ExecutionStatus, InvalidId,
     InvalidRuntime, Pause, PauseView, Refused, Runtime, RuntimeBuilder, RuntimeConfig, RuntimeState, Status, StreamId,
     StreamView, Submission, Suspended, Unreadable, WindDown, WorkResult,
 };
+pub use sampler::{Sampler, Vitals};
+pub use server::{Reach, Server};
+pub use stead_model::PauseMode;
+pub use stead_resilience::{CheckConfig, Finding, HealthChecker};
 pub use store::{CheckpointStore, Files, Memory, StoreError};

@@ -1,6 +1,5 @@
 //! The runtime: entry points, executions and streams, from start to drain.
 
-use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
@@ -11,6 +10,7 @@ use futures_util::future::BoxFuture;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use stead_model::{PauseMode, Wall};
+use stead_resilience::{CheckConfig, CheckRefused, Finding, Health, HealthChecker, TokioClock};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
@@ -31,7 +31,7 @@ mod shared;
 mod state;
 mod view;
 
-pub(crate) use book::Tally;
+pub(crate) use book::{BOUNDS, Tally};
 pub use call::{Call, Suspended, Unreadable, WindDown};
 pub use entry::{EntryPoint, WorkResult};
 pub use id::{ExecutionId, InvalidId, StreamId};
@@ -106,13 +106,15 @@ impl Default for RuntimeConfig {
 pub struct Runtime(Arc<Shared>);
 
 /// What a runtime is made of.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 #[must_use = "a builder does nothing until it is built"]
 pub struct RuntimeBuilder {
     config: RuntimeConfig,
     entries: Vec<EntryPoint>,
     store: Option<Arc<dyn CheckpointStore>>,
     hooks: Hooks,
+    checks: HealthChecker<TokioClock>,
+    refused: Option<CheckRefused>,
 }
 
 type Hook = Arc<dyn Fn() -> BoxFuture<'static, Result<(), Box<dyn Error + Send + Sync>>> + Send + Sync>;
@@ -161,9 +163,25 @@ pub enum InvalidRuntime {
     /// It could never run.
     #[error("`max_concurrent` of `{0}` is 0: it could never run; use at least 1")]
     NeverRuns(String),
+    /// A health check that makes no sense.
+    #[error(transparent)]
+    Check(CheckRefused),
     /// Not on a tokio runtime.
     #[error("build it on a tokio runtime, in which the entry points shall run")]
     NoTokio,
+}
+
+impl Default for RuntimeBuilder {
+    fn default() -> Self {
+        Self {
+            config: RuntimeConfig::default(),
+            entries: Vec::new(),
+            store: None,
+            hooks: Hooks::default(),
+            checks: HealthChecker::with_clock(TokioClock::new()),
+            refused: None,
+        }
+    }
 }
 
 impl RuntimeBuilder {
@@ -184,6 +202,20 @@ impl RuntimeBuilder {
             store: Some(Arc::new(store)),
             ..self
         }
+    }
+
+    /// Looks now and then whether something that the agent depends on works; the status tells what was found. `storage`, the
+    /// store of checkpoints, is looked at unless it has a check of that name.
+    pub fn check<F, Fut>(mut self, name: impl Into<Arc<str>>, config: CheckConfig, check: F) -> Self
+    where
+        F: Fn() -> Fut + Send + Sync + 'static,
+        Fut: Future + Send + 'static,
+        Fut::Output: Into<Finding>,
+    {
+        if let Err(refused) = self.checks.add(name, config, check) {
+            self.refused.get_or_insert(refused);
+        }
+        self
     }
 
     /// Runs `hook` at each start, before any work. Where it fails, the start does.
@@ -233,9 +265,21 @@ impl RuntimeBuilder {
                 return Err(InvalidRuntime::NeverRuns(name));
             }
         }
-        let handle = Handle::try_current().map_err(|_| InvalidRuntime::NoTokio)?;
+        if let Some(refused) = self.refused {
+            return Err(InvalidRuntime::Check(refused));
+        }
+        let handle = Handle::try_current().map_err(|_outside| InvalidRuntime::NoTokio)?;
         let store = self.store.unwrap_or_else(|| Arc::new(Memory::new()));
-        let shared = Shared::new(self.config, self.entries, store, self.hooks, handle);
+        let kept = Arc::clone(&store);
+        let storage = self
+            .checks
+            .add("storage", CheckConfig::default(), move || looks(Arc::clone(&kept)));
+        match storage {
+            // One of its own is there.
+            Ok(()) | Err(CheckRefused::NameTaken { .. }) => {}
+            Err(refused) => return Err(InvalidRuntime::Check(refused)),
+        }
+        let shared = Shared::new(self.config, self.entries, store, self.hooks, self.checks, handle);
         Ok(Runtime(Arc::new(shared)))
     }
 }
@@ -294,7 +338,15 @@ impl Runtime {
     /// # Errors
     /// It is starting or stopping, or the start failed and it is stopped.
     pub async fn restart(&self) -> Result<Change, Refused> {
-        control::restart(&self.0, self.0.config.graceful_timeout).await
+        self.restart_within(self.0.config.graceful_timeout).await
+    }
+
+    /// Drains within `budget`, stops and starts; what was paused is paused again.
+    ///
+    /// # Errors
+    /// It is starting or stopping, or the start failed and it is stopped.
+    pub async fn restart_within(&self, budget: Duration) -> Result<Change, Refused> {
+        control::restart(&self.0, budget).await
     }
 
     /// Takes work in and begins it. Cancelled, it may have been taken in.
@@ -362,9 +414,15 @@ impl Runtime {
         self.0.changes.subscribe()
     }
 
-    /// The runtime as it is, without what it depends on. Costs the same however much has run.
+    /// The runtime as it is, with what was found last of what it depends on: nothing is asked and nothing is waited for. Costs
+    /// the same however much has run.
     #[must_use]
     pub fn status(&self) -> Status {
+        let checks = self.0.checks.report().checks;
+        let health = checks
+            .iter()
+            .map(|check| (check.name.to_string(), word(check.health)))
+            .collect();
         let book = self.0.book();
         let (total_executions, failed_executions) = book.totals();
         Status {
@@ -374,7 +432,7 @@ impl Runtime {
             total_executions,
             failed_executions,
             entry_points: Arc::clone(&self.0.names),
-            health: BTreeMap::new(),
+            health,
         }
     }
 
@@ -388,6 +446,12 @@ impl Runtime {
     #[must_use]
     pub fn paused(&self) -> Option<PauseView> {
         self.0.book().pause.clone()
+    }
+
+    /// Executions that have not ended.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.0.book().in_flight()
     }
 
     /// Executions that go on when the runtime runs again.
@@ -433,12 +497,20 @@ impl Runtime {
         &self.0.config
     }
 
+    /// Writes down where everything in flight is, so that the next process goes on with it.
+    pub(crate) async fn write_down(&self) {
+        let live = self.0.book().live();
+        self.0.write_all(&live).await;
+    }
+
     pub(crate) fn handle(&self) -> &Handle {
         &self.0.handle
     }
 
-    pub(crate) fn store(&self) -> &Arc<dyn CheckpointStore> {
-        &self.0.store
+    /// The checks of what it depends on: for their findings, and to add and remove some later.
+    #[must_use]
+    pub fn checks(&self) -> &HealthChecker<TokioClock> {
+        &self.0.checks
     }
 
     pub(crate) fn tallies(&self) -> Vec<(Arc<str>, usize, Tally)> {
@@ -501,6 +573,22 @@ impl fmt::Debug for Hooks {
             .field("start", &self.start.is_some())
             .field("stop", &self.stop.is_some())
             .finish()
+    }
+}
+
+async fn looks(store: Arc<dyn CheckpointStore>) -> Result<(), String> {
+    let looked = tokio::task::spawn_blocking(move || store.check()).await;
+    looked
+        .map_err(|error| error.to_string())?
+        .map_err(|error| whole(&error))
+}
+
+const fn word(health: Health) -> DependencyHealth {
+    match health {
+        Health::Healthy => DependencyHealth::Healthy,
+        Health::Degraded => DependencyHealth::Degraded,
+        Health::Unhealthy => DependencyHealth::Unhealthy,
+        Health::Unknown => DependencyHealth::Unknown,
     }
 }
 

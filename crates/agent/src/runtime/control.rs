@@ -102,6 +102,11 @@ async fn bring_up(shared: &Arc<Shared>) -> Result<(), Refused> {
 }
 
 async fn prepare(shared: &Arc<Shared>) -> Result<(), String> {
+    {
+        // The checks run where the work does.
+        let _there = shared.handle.enter();
+        shared.checks.start();
+    }
     shared.inherited.get_or_try_init(|| inherit(shared)).await?;
     if let Some(hook) = &shared.hooks.start {
         let ran = shared.handle.spawn(hook()).await;

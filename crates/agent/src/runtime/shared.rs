@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use stead_resilience::{HealthChecker, TokioClock};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
@@ -23,6 +24,7 @@ pub(super) struct Shared {
     pub(super) names: Arc<[Arc<str>]>,
     pub(super) store: Arc<dyn CheckpointStore>,
     pub(super) hooks: Hooks,
+    pub(super) checks: HealthChecker<TokioClock>,
     /// Where the functions run, whoever asks for it.
     pub(super) handle: Handle,
     pub(super) wind: watch::Sender<WindDown>,
@@ -44,6 +46,7 @@ impl Shared {
         entries: Vec<EntryPoint>,
         store: Arc<dyn CheckpointStore>,
         hooks: Hooks,
+        checks: HealthChecker<TokioClock>,
         handle: Handle,
     ) -> Self {
         Self {
@@ -53,6 +56,7 @@ impl Shared {
             entries,
             store,
             hooks,
+            checks,
             handle,
             wind: watch::Sender::new(WindDown::No),
             changes: watch::Sender::new(RuntimeState::Stopped),

@@ -54,7 +54,8 @@ fn by_no_site(headers: &HeaderMap) -> Result<(), Problem> {
             && !is_loopback(value)
         {
             let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
-            let detail = format!("{name} `{value}` is not this machine; call it localhost or 127.0.0.1, or set a token");
+            let detail =
+                format!("{name} `{value}` is not this machine; call it localhost or 127.0.0.1, or set a token");
             return Err(Problem::new(Code::ForeignOrigin, detail));
         }
     }

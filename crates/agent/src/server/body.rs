@@ -91,7 +91,9 @@ pub(super) async fn read_or_default<T: DeserializeOwned + Default>(
 pub(super) fn at_most(field: &str, asked: Duration, most: Duration) -> Result<Duration, Problem> {
     if asked > most {
         let most = most.as_secs();
-        return Err(Problem::invalid(format!("`{field}` is {asked:?}; the most is {most} s")));
+        return Err(Problem::invalid(format!(
+            "`{field}` is {asked:?}; the most is {most} s"
+        )));
     }
     Ok(asked)
 }

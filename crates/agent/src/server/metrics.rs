@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::Server;
 use crate::runtime::{BOUNDS, DependencyHealth, RuntimeState};
-use crate::sampler::{Usage, as_f64};
+use crate::sampler::{as_f64, cpu_seconds, usage};
 
 /// Renders everything. Labels are names of entry points, checks and states: never ids.
 pub(super) fn render(server: &Server) -> String {
@@ -16,7 +16,12 @@ pub(super) fn render(server: &Server) -> String {
         let value = u64::from(*state == status.state);
         page.line("stead_agent_state", &[("state", state.as_str())], value);
     }
-    page.one("stead_agent_uptime_seconds", "gauge", "Since the runtime was started.", status.uptime_seconds);
+    page.one(
+        "stead_agent_uptime_seconds",
+        "gauge",
+        "Since the runtime was started.",
+        status.uptime_seconds,
+    );
     page.one(
         "stead_agent_active_streams",
         "gauge",
@@ -29,47 +34,97 @@ pub(super) fn render(server: &Server) -> String {
         "Executions that go on when the runtime runs again.",
         runtime.to_be_resumed() as u64,
     );
-    page.one("stead_agent_progress_total", "counter", "Steps of useful work.", runtime.progress());
-    page.head("stead_agent_dependency_health", "gauge", "1 for the health of each dependency.");
+    page.one(
+        "stead_agent_progress_total",
+        "counter",
+        "Steps of useful work.",
+        runtime.progress(),
+    );
+    page.head(
+        "stead_agent_dependency_health",
+        "gauge",
+        "1 for the health of each dependency.",
+    );
     for (name, health) in &status.health {
         for (word, known) in HEALTH {
             let value = u64::from(known == health);
-            page.line("stead_agent_dependency_health", &[("dependency", name), ("health", word)], value);
+            page.line(
+                "stead_agent_dependency_health",
+                &[("dependency", name), ("health", word)],
+                value,
+            );
         }
     }
     entry_points(&mut page, server);
-    let usage = Usage::now();
+    let usage = usage();
     page.head("process_cpu_seconds_total", "counter", "Processor time used.");
-    page.float("process_cpu_seconds_total", usage.cpu_seconds);
-    page.one("process_resident_memory_bytes", "gauge", "Memory in use.", usage.memory_bytes);
-    page.one("process_open_fds", "gauge", "Open files, sockets and pipes.", usage.handles);
+    page.float("process_cpu_seconds_total", cpu_seconds());
+    page.one("process_resident_memory_bytes", "gauge", "Memory in use.", usage.memory);
+    page.one(
+        "process_open_fds",
+        "gauge",
+        "Open files, sockets and pipes.",
+        usage.file_handles,
+    );
     page.one("process_threads", "gauge", "Threads.", usage.threads);
     page.0
 }
 
 fn entry_points(page: &mut Page, server: &Server) {
     let tallies = server.runtime().tallies();
-    page.head("stead_agent_executions_total", "counter", "Executions that ended, by how.");
+    page.head(
+        "stead_agent_executions_total",
+        "counter",
+        "Executions that ended, by how.",
+    );
     for (name, _, tally) in &tallies {
         for (outcome, count) in [
             ("succeeded", tally.succeeded),
             ("failed", tally.failed),
             ("cancelled", tally.cancelled),
         ] {
-            page.line("stead_agent_executions_total", &[("entry_point", name), ("outcome", outcome)], count);
+            page.line(
+                "stead_agent_executions_total",
+                &[("entry_point", name), ("outcome", outcome)],
+                count,
+            );
         }
     }
-    page.head("stead_agent_executions_started_total", "counter", "Executions taken in or resumed, each once.");
+    page.head(
+        "stead_agent_executions_started_total",
+        "counter",
+        "Executions taken in or resumed, each once.",
+    );
     for (name, _, tally) in &tallies {
-        page.line("stead_agent_executions_started_total", &[("entry_point", name)], tally.taken);
+        page.line(
+            "stead_agent_executions_started_total",
+            &[("entry_point", name)],
+            tally.taken,
+        );
     }
-    page.head("stead_agent_executions_interrupted_total", "counter", "Tries that were interrupted, to be resumed.");
+    page.head(
+        "stead_agent_executions_interrupted_total",
+        "counter",
+        "Tries that were interrupted, to be resumed.",
+    );
     for (name, _, tally) in &tallies {
-        page.line("stead_agent_executions_interrupted_total", &[("entry_point", name)], tally.interrupted);
+        page.line(
+            "stead_agent_executions_interrupted_total",
+            &[("entry_point", name)],
+            tally.interrupted,
+        );
     }
-    page.head("stead_agent_executions_in_flight", "gauge", "Executions that have not ended.");
+    page.head(
+        "stead_agent_executions_in_flight",
+        "gauge",
+        "Executions that have not ended.",
+    );
     for (name, _, tally) in &tallies {
-        page.line("stead_agent_executions_in_flight", &[("entry_point", name)], tally.in_flight as u64);
+        page.line(
+            "stead_agent_executions_in_flight",
+            &[("entry_point", name)],
+            tally.in_flight as u64,
+        );
     }
     page.head("stead_agent_executions_limit", "gauge", "How many may run at once.");
     for (name, max, _) in &tallies {
@@ -82,10 +137,18 @@ fn entry_points(page: &mut Page, server: &Server) {
         for (bound, count) in BOUNDS.iter().zip(tally.took) {
             sum += count;
             let bound = (as_f64(*bound) / 1_000.0).to_string();
-            page.line(&format!("{histogram}_bucket"), &[("entry_point", name), ("le", &bound)], sum);
+            page.line(
+                &format!("{histogram}_bucket"),
+                &[("entry_point", name), ("le", &bound)],
+                sum,
+            );
         }
         let all = tally.succeeded + tally.failed + tally.cancelled + tally.interrupted;
-        page.line(&format!("{histogram}_bucket"), &[("entry_point", name), ("le", "+Inf")], all);
+        page.line(
+            &format!("{histogram}_bucket"),
+            &[("entry_point", name), ("le", "+Inf")],
+            all,
+        );
         let labels = labels(&[("entry_point", name)]);
         let _infallible = writeln!(page.0, "{histogram}_sum{labels} {}", tally.busy.as_secs_f64());
         page.line(&format!("{histogram}_count"), &[("entry_point", name)], all);
@@ -121,7 +184,9 @@ fn labels(pairs: &[(&str, &str)]) -> String {
         return String::new();
     }
     let escaped = |value: &str| value.replace('\\', r"\\").replace('"', "\\\"").replace('\n', r"\n");
-    let pairs = pairs.iter().map(|(name, value)| format!("{name}=\"{}\"", escaped(value)));
+    let pairs = pairs
+        .iter()
+        .map(|(name, value)| format!("{name}=\"{}\"", escaped(value)));
     format!("{{{}}}", pairs.collect::<Vec<_>>().join(","))
 }
 

@@ -161,8 +161,16 @@ fn control() -> Vec<Operation> {
             "Takes no work from now on, and waits for what is in flight. Holds until it is resumed, also in the next process.",
             schema::<PauseBody>,
             &[
-                (200, "It is paused, and nothing is in flight.", Gift::Json(schema::<Change>)),
-                (202, "It is paused, and something still is in flight.", Gift::Json(schema::<Change>)),
+                (
+                    200,
+                    "It is paused, and nothing is in flight.",
+                    Gift::Json(schema::<Change>),
+                ),
+                (
+                    202,
+                    "It is paused, and something still is in flight.",
+                    Gift::Json(schema::<Change>),
+                ),
             ],
             &[Code::WrongState, Code::NotOffered, Code::StoreUnavailable],
             on(MethodFilter::POST, routes::pause),
@@ -214,7 +222,11 @@ fn executions() -> Vec<Operation> {
                 "Has an entry point executed",
                 &[
                     (200, "It ended within `wait`.", Gift::Json(schema::<Execution>)),
-                    (202, "It was taken in; `Location` says where it is found.", Gift::Json(schema::<Execution>)),
+                    (
+                        202,
+                        "It was taken in; `Location` says where it is found.",
+                        Gift::Json(schema::<Execution>),
+                    ),
                 ],
                 &[
                     Code::UnknownEntryPoint,
@@ -257,12 +269,24 @@ fn executions() -> Vec<Operation> {
 }
 
 const LIVE: &[(u16, &str, Gift)] = &[
-    (200, "It works: also while it is stopped, paused or draining.", Gift::Json(schema::<Liveness>)),
-    (503, "It hangs, or can never work again: only a new process can help.", Gift::Json(schema::<Liveness>)),
+    (
+        200,
+        "It works: also while it is stopped, paused or draining.",
+        Gift::Json(schema::<Liveness>),
+    ),
+    (
+        503,
+        "It hangs, or can never work again: only a new process can help.",
+        Gift::Json(schema::<Liveness>),
+    ),
 ];
 const READY: &[(u16, &str, Gift)] = &[
     (200, "It runs.", Gift::Json(schema::<Readiness>)),
-    (503, "It does not, from the moment on that a pause or a stop was accepted.", Gift::Json(schema::<Readiness>)),
+    (
+        503,
+        "It does not, from the moment on that a pause or a stop was accepted.",
+        Gift::Json(schema::<Readiness>),
+    ),
 ];
 const DONE: &[(u16, &str, Gift)] = &[(200, "It is so.", Gift::Json(schema::<Change>))];
 const EXECUTION: &str = "/api/v1/executions/{id}";

@@ -122,7 +122,11 @@ impl From<Refused> for Problem {
         };
         let problem = Self::new(code, whole(&refused));
         let retry_after = refused.retry_after().map(|wait| wait.as_secs_f64().ceil());
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole seconds, never negative")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "whole seconds, never negative"
+        )]
         let retry_after = retry_after.map(|secs| secs as u64);
         Self {
             retry_after,

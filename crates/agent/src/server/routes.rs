@@ -16,9 +16,7 @@ use stead_model::PauseMode;
 use super::body::{ExecuteBody, NoBody, PauseBody, StopBody, at_most, read, read_or_default};
 use super::problem::Problem;
 use super::{Server, metrics};
-use crate::runtime::{
-    Change, Execution, ExecutionId, Pause, RuntimeState, Status, StreamView, Submission,
-};
+use crate::runtime::{Change, Execution, ExecutionId, Pause, RuntimeState, Status, StreamView, Submission};
 
 /// Whether the process works at all.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -213,7 +211,6 @@ fn null() -> Box<RawValue> {
     // `null` always is JSON.
     RawValue::NULL.to_owned()
 }
-
 
 /// How large the body of a control request may be, in bytes.
 const SMALL: usize = 16 * 1024;

@@ -1,5 +1,16 @@
 //! The runtime, its server and its signals, from outside.
 
+#[cfg(test)]
+mod description;
+#[cfg(test)]
 mod drain;
+#[cfg(test)]
+mod process;
+#[cfg(test)]
 mod runtime;
+#[cfg(test)]
+mod server;
+#[cfg(test)]
+mod web;
+#[cfg(test)]
 mod world;

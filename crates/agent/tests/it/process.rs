@@ -1,0 +1,289 @@
+//! Real processes: signals, sockets, and a kill in the middle of a drain.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+/// One run of an example, ended when it goes.
+struct Process {
+    child: Child,
+    address: SocketAddr,
+}
+
+impl Process {
+    /// Starts it and waits until it is ready.
+    fn start(example: &str, dir: &Path) -> Self {
+        let process = Self::spawn(example, dir);
+        process.until("it is ready", |process| {
+            process.ask("GET", "/health/ready", "").0 == 200
+        });
+        process
+    }
+
+    fn spawn(example: &str, dir: &Path) -> Self {
+        let mut command = Command::new(built(example));
+        command
+            .env_clear()
+            .env("STEAD_AGENT_DIR", dir)
+            .env("STEAD_LIFECYCLE_ENABLED", "true")
+            .env("STEAD_LIFECYCLE_HOST", "127.0.0.1")
+            .env("STEAD_LIFECYCLE_PORT", "0")
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut log = BufReader::new(child.stderr.take().unwrap());
+        let mut line = String::new();
+        let address = loop {
+            line.clear();
+            assert!(log.read_line(&mut line).unwrap() > 0, "it ended before it listened");
+            if let Some((_, said)) = line.split_once("LifecycleServed ") {
+                let said = said.split("127.0.0.1:").nth(1).unwrap();
+                let port: String = said.chars().take_while(char::is_ascii_digit).collect();
+                break SocketAddr::from(([127, 0, 0, 1], port.parse().unwrap()));
+            }
+        };
+        // Read on, so that it never waits for its log.
+        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+        Self { child, address }
+    }
+
+    fn ask(&self, method: &str, path: &str, body: &str) -> (u16, String) {
+        let asked = || {
+            let mut stream = TcpStream::connect(self.address)?;
+            stream.set_read_timeout(Some(PATIENCE))?;
+            let length = body.len();
+            let json = if body.is_empty() {
+                ""
+            } else {
+                "Content-Type: application/json\r\n"
+            };
+            write!(
+                stream,
+                "{method} {path} HTTP/1.0\r\nHost: localhost\r\n{json}Content-Length: {length}\r\n\r\n{body}"
+            )?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer)?;
+            std::io::Result::Ok(answer)
+        };
+        let Ok(answer) = asked() else {
+            return (0, String::new());
+        };
+        let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
+        let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+        (status.unwrap_or(0), body.to_owned())
+    }
+
+    fn json(&self, method: &str, path: &str, body: &str) -> Value {
+        serde_json::from_str(&self.ask(method, path, body).1).unwrap()
+    }
+
+    /// Begins work in a stream and gives its id.
+    fn begin(&self, entry_point: &str, input: &str, stream: &str) -> String {
+        let body = format!(r#"{{"entry_point": "{entry_point}", "input": {input}, "stream": "{stream}"}}"#);
+        let taken = self.json("POST", "/api/v1/executions", &body);
+        taken["id"].as_str().unwrap_or_else(|| panic!("{taken}")).to_owned()
+    }
+
+    fn execution(&self, id: &str) -> Value {
+        self.json("GET", &format!("/api/v1/executions/{id}"), "")
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
+        kill_process(pid, signal).unwrap();
+    }
+
+    fn until(&self, what: &str, holds: impl Fn(&Self) -> bool) {
+        let begun = Instant::now();
+        while !holds(self) {
+            assert!(begun.elapsed() < PATIENCE, "never: {what}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    fn ended(&mut self) -> ExitStatus {
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(begun.elapsed() < PATIENCE, "it never ended");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ended_already = self.child.kill();
+        let _reaped = self.child.wait();
+    }
+}
+
+/// Where cargo put an example of this crate.
+fn built(example: &str) -> PathBuf {
+    let this = std::env::current_exe().unwrap();
+    let place = this
+        .parent()
+        .and_then(Path::parent)
+        .unwrap()
+        .join("examples")
+        .join(example);
+    assert!(
+        place.exists(),
+        "{} is built by `cargo test -p stead-agent`",
+        place.display()
+    );
+    place
+}
+
+fn dir() -> tempfile::TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+#[test]
+fn sigterm_drains_and_ends_with_0_while_probes_are_answered() {
+    let dir = dir();
+    let mut process = Process::start("agent_complete", dir.path());
+    process.begin("report", r#"{"topic": "bees", "pages": 3}"#, "bees");
+    process.signal(Signal::TERM);
+    process.until("readiness falls", |process| {
+        process.ask("GET", "/health/ready", "").0 == 503
+    });
+    assert_eq!(process.ask("GET", "/health/live", "").0, 200);
+    let refused = process.ask("POST", "/api/v1/executions", r#"{"entry_point": "ask", "input": "x"}"#);
+    assert_eq!(refused.0, 503);
+    assert_eq!(process.ended().code(), Some(0));
+    let left = std::fs::read_dir(dir.path().join("checkpoints")).unwrap();
+    let left = left.filter(|entry| {
+        entry
+            .as_ref()
+            .unwrap()
+            .file_name()
+            .to_string_lossy()
+            .starts_with("stream-")
+    });
+    assert_eq!(left.count(), 0);
+}
+
+#[test]
+fn sigint_does_the_same_and_a_second_signal_forces() {
+    let dir = dir();
+    let mut idle = Process::start("agent_complete", dir.path());
+    idle.signal(Signal::INT);
+    assert_eq!(idle.ended().code(), Some(0));
+    let mut busy = Process::start("agent_hangs", dir.path());
+    let id = busy.begin("hang", "60000", "bees");
+    busy.signal(Signal::TERM);
+    busy.until("readiness falls", |process| {
+        process.ask("GET", "/health/ready", "").0 == 503
+    });
+    busy.signal(Signal::INT);
+    assert_eq!(busy.ended().code(), Some(130));
+    // What was in flight was marked before: the next one knows it.
+    let next = Process::start("agent_hangs", dir.path());
+    let shown = next.execution(&id);
+    assert_eq!(
+        (shown["status"].as_str(), shown["attempt"].as_u64()),
+        (Some("running"), Some(2))
+    );
+}
+
+#[test]
+fn killed_in_the_middle_of_a_drain_every_execution_goes_on_once_in_the_next_process() {
+    let dir = dir();
+    let mut process = Process::start("agent_complete", dir.path());
+    let ids = ["bees", "ants", "wasps"].map(|topic| {
+        let order = format!(r#"{{"topic": "{topic}", "pages": 3}}"#);
+        process.begin("report", &order, topic)
+    });
+    process.signal(Signal::TERM);
+    process.until("readiness falls", |process| {
+        process.ask("GET", "/health/ready", "").0 == 503
+    });
+    process.signal(Signal::KILL);
+    process.ended();
+    let next = Process::start("agent_complete", dir.path());
+    for id in &ids {
+        next.until("it is done", |process| process.execution(id)["status"] == "succeeded");
+        let shown = next.execution(id);
+        assert_eq!(shown["result"]["lines"].as_array().unwrap().len(), 3, "{shown}");
+        assert_eq!(shown["attempt"], 2);
+    }
+    assert_eq!(next.json("GET", "/api/v1/status", "")["total_executions"], 3);
+}
+
+#[test]
+fn a_pause_outlives_a_kill() {
+    let dir = dir();
+    let mut process = Process::start("agent_complete", dir.path());
+    assert_eq!(process.ask("POST", "/api/v1/lifecycle/pause", "").0, 200);
+    process.signal(Signal::KILL);
+    process.ended();
+    let next = Process::spawn("agent_complete", dir.path());
+    next.until("it is paused", |process| {
+        process.json("GET", "/api/v1/status", "")["state"] == "paused"
+    });
+    assert_eq!(next.ask("GET", "/health/ready", "").0, 503);
+    assert_eq!(next.ask("POST", "/api/v1/lifecycle/resume", "").0, 200);
+    assert_eq!(next.ask("GET", "/health/ready", "").0, 200);
+}
+
+#[test]
+fn an_agent_whose_loop_hangs_still_answers_is_told_not_live_and_can_be_ended() {
+    let dir = dir();
+    let mut process = Process::start("agent_hangs", dir.path());
+    assert_eq!(
+        process
+            .ask("POST", "/api/v1/executions", r#"{"entry_point": "block"}"#)
+            .0,
+        202
+    );
+    process.until("it is not live", |process| {
+        process.ask("GET", "/health/live", "").0 == 503
+    });
+    assert!(
+        process.json("GET", "/health/live", "")["reason"]
+            .as_str()
+            .unwrap()
+            .contains("has not turned")
+    );
+    process.signal(Signal::TERM);
+    assert_eq!(process.ended().code(), Some(0));
+}
+
+#[test]
+fn a_second_process_does_not_take_the_work_of_the_first() {
+    let dir = dir();
+    let _first = Process::start("agent_complete", dir.path());
+    let second = Command::new(built("agent_complete"))
+        .env("STEAD_AGENT_DIR", dir.path())
+        .output()
+        .unwrap();
+    assert_eq!(second.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&second.stderr).into_owned();
+    assert!(said.contains("InUse") || said.contains("in use"), "{said}");
+}
+
+#[test]
+fn an_address_that_is_taken_is_told_with_what_to_do() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let dir = dir();
+    let ended = Command::new(built("agent_complete"))
+        .env("STEAD_AGENT_DIR", dir.path())
+        .env("STEAD_LIFECYCLE_ENABLED", "true")
+        .env("STEAD_LIFECYCLE_HOST", "127.0.0.1")
+        .env("STEAD_LIFECYCLE_PORT", &port)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert!(ended.status.code() == Some(1) && said.contains(&port), "{said}");
+}
+
+const PATIENCE: Duration = Duration::from_secs(30);
