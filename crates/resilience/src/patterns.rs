@@ -23,6 +23,7 @@ pages! {
     Presets "presets.md"
     RateLimiter "rate-limiter.md"
     Replay "replay.md"
+    Retry "retry.md"
     RetryBudget "retry-budget.md"
     Timeouts "timeouts.md"
 }

@@ -7,7 +7,7 @@ use super::PAGES;
 use crate::replay::Hindsight;
 use crate::{
     Budget, BudgetConfig, Bulkhead, BulkheadConfig, ChaosConfig, ChaosSnapshot, CheckConfig, LeakConfig, LeakReport,
-    LimitRange, Limiter, LimiterConfig, Preset, Quota, Timeout, TimeoutConfig,
+    LimitRange, Limiter, LimiterConfig, Preset, Quota, RetryConfig, RetrySnapshot, Timeout, TimeoutConfig,
 };
 
 /// The part of a page under a heading of the second order.
@@ -127,6 +127,17 @@ fn the_defaults_that_pages_tell_are_those_of_the_code() {
     );
     defaults_but::<LimiterConfig>("rate-limiter.md", "LimiterConfig", &[quota]);
     defaults::<BudgetConfig>("retry-budget.md", "BudgetConfig");
+    let backoff = RetryConfig::default().backoff;
+    assert_eq!(
+        (backoff.initial, backoff.max),
+        (Duration::from_secs(1), Duration::from_secs(60))
+    );
+    let words = (
+        "backoff",
+        "1 s, doubling up to 60 s, jitter 0.1",
+        &backoff as &dyn Debug,
+    );
+    defaults_but::<RetryConfig>("retry.md", "RetryConfig", &[words]);
 }
 
 #[test]
@@ -181,6 +192,7 @@ fn the_telemetry_that_pages_tell_is_what_is_reported() {
         "rate-limiter.md",
         &Limiter::new(LimiterConfig::default()).unwrap().snapshot(),
     );
+    telemetry("retry.md", &RetrySnapshot::default());
     telemetry(
         "retry-budget.md",
         &Budget::new(BudgetConfig::default()).unwrap().snapshot(),
