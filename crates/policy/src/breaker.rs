@@ -305,15 +305,16 @@ impl Circuit {
 
     /// Changes its settings. State and window stay; an isolated circuit closes, as what it waited for may be this.
     ///
-    /// A window of another kind starts empty. An open period that has begun ends when it was to end.
+    /// A window of another kind starts empty, as does one of time that has counted failures alone and is now asked for a
+    /// rate. An open period that has begun ends when it was to end.
     pub fn reconfigure(&mut self, now: Duration, settings: BreakerSettings) {
         if settings == self.settings {
             return;
         }
-        self.settings = settings;
-        let (window, steps) = (self.settings.config().window, self.settings.share(0).is_some());
+        let before = core::mem::replace(&mut self.settings, settings);
+        let steps = self.settings.share(0).is_some();
         match &mut self.phase {
-            Phase::Closed(memory) => memory.reconfigure(now, window),
+            Phase::Closed(memory) => memory.reconfigure(now, &before, &self.settings),
             Phase::Isolated { .. } => self.close(),
             Phase::Recovering { .. } if !steps => self.close(),
             Phase::Recovering { .. }

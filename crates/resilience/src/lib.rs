@@ -2,6 +2,7 @@
 //!
 //! Every policy stands alone, takes its time from a [`Clock`] and tells what it did in a [`Failure`].
 
+mod breaker;
 mod budget;
 mod bulkhead;
 mod chaos;
@@ -29,6 +30,7 @@ mod sync;
 mod timeout;
 mod watch;
 
+pub use breaker::{Breaker, BreakerCounts, BreakerEvent, Cause, Judged, OwnedPermit, Permit};
 pub use budget::{Budget, BudgetConfig, BudgetEvent, BudgetSnapshot, ExtraCounts};
 pub use bulkhead::{
     AdaptiveBulkhead, AdaptiveConfig, Bulkhead, BulkheadConfig, BulkheadEvent, BulkheadSnapshot, LimitRule, NoSeat,
@@ -52,7 +54,8 @@ pub use retry::{GaveUp, Retry, RetryConfig, RetryEvent, RetrySnapshot};
 pub use seats::Order;
 pub use setting::InvalidSetting;
 pub use stead_policy::{
-    Backoff, CircuitState, Criticality, Extra, Factor, First, Growth, Jitter, LimitRange, Quota, Spread,
+    Backoff, BreakerConfig, BreakerImage, BreakerRefused, BreakerSettings, CircuitState, Criticality, Extra, Factor,
+    First, Growth, Jitter, LimitRange, PhaseImage, Quota, Ramp, Refusal, SlowCalls, Spread, Window, WindowImage,
 };
 pub use timeout::{Timeout, TimeoutConfig, TimeoutEvent, TimeoutSnapshot};
 pub use watch::Watch;

@@ -6,7 +6,7 @@ use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::window::Counts;
-use crate::{Backoff, Factor, Growth, Jitter, span};
+use crate::{Backoff, Factor, First, Growth, Jitter, span};
 
 /// When a breaker opens, for how long, and how it comes back. Checked as a whole where it becomes [`BreakerSettings`].
 ///
@@ -157,7 +157,6 @@ impl Default for Ramp {
 #[serde(try_from = "BreakerConfig", into = "BreakerConfig")]
 pub struct BreakerSettings {
     config: BreakerConfig,
-    open: Backoff,
 }
 
 /// A setting that a breaker cannot work with. Nothing was built from it.
@@ -216,7 +215,14 @@ impl BreakerSettings {
     /// The open period after `reopened` failed probes in a row.
     #[must_use]
     pub fn open_period(&self, reopened: u32) -> Duration {
-        self.open.delay(reopened, 0)
+        let backoff = Backoff {
+            first: First::Waits,
+            initial: self.config.open_for,
+            max: self.config.open_max,
+            growth: Growth::Exponential(Factor::try_from(self.config.open_growth).unwrap_or_default()),
+            jitter: Jitter::None,
+        };
+        backoff.delay(reopened, 0)
     }
 
     /// How many percent of the calls step `step` of the ramp admits; nothing beyond its last step.
@@ -303,18 +309,10 @@ impl TryFrom<BreakerConfig> for BreakerSettings {
                 found: config.enforce.into(),
             });
         }
-        let growth =
-            Factor::try_from(config.open_growth).map_err(|_same| BreakerRefused::Growth(config.open_growth))?;
+        Factor::try_from(config.open_growth).map_err(|_same| BreakerRefused::Growth(config.open_growth))?;
         config.ramp.as_ref().map_or(Ok(()), ramp)?;
         window(&config)?;
-        let open = Backoff {
-            first: crate::First::Waits,
-            initial: config.open_for,
-            max: config.open_max,
-            growth: Growth::Exponential(growth),
-            jitter: Jitter::None,
-        };
-        Ok(Self { config, open })
+        Ok(Self { config })
     }
 }
 

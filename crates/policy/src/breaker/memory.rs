@@ -40,6 +40,8 @@ impl Memory {
             Self::Leaky { count, leak } if mark.failed() => in_a_row(count.record(now, *leak)),
             Self::Leaky { .. } => return None,
             Self::Count(window) => window.record(mark),
+            // Nobody asks how many calls there were.
+            Self::Time(_) if mark == Mark::Good && !settings.by_rate() => return None,
             Self::Time(window) => window.record(now, mark),
         };
         let enough_now = settings.by_rate() && counts.total == settings.config().minimum_calls;
@@ -49,9 +51,14 @@ impl Memory {
         settings.trips(counts)
     }
 
-    /// Goes on with another window; where it is of another kind, with an empty one.
-    pub(super) fn reconfigure(&mut self, now: Duration, window: Window) {
+    /// Goes on with other settings; where the window is of another kind, with an empty one, and also where one of time has
+    /// not counted what a rate needs.
+    pub(super) fn reconfigure(&mut self, now: Duration, before: &BreakerSettings, settings: &BreakerSettings) {
+        let window = settings.config().window;
         match (&mut *self, window) {
+            (Self::Time(_), Window::Time { .. }) if settings.by_rate() && !before.by_rate() => {
+                *self = Self::new(window);
+            }
             (Self::Consecutive { .. }, Window::Consecutive) => {}
             (Self::Leaky { count, leak }, Window::Leaky { leak: other }) => {
                 let (level, next) = count.level(now, *leak);

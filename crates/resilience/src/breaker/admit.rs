@@ -1,0 +1,140 @@
+//! Who may call.
+
+use stead_policy::{CircuitState, Refusal, share};
+
+use super::Breaker;
+use super::desk::Desk;
+use super::permit::{Pass, Role};
+use super::word::Word;
+use crate::sync::Ordering::Relaxed;
+use crate::{Clock, Moment};
+
+impl<C: Clock> Breaker<C> {
+    #[inline]
+    pub(super) fn pass(&self) -> Result<Pass, Refusal> {
+        let word = self.word();
+        if word.admits_at_once() {
+            return Ok(Pass::call(word));
+        }
+        self.admit(word)
+    }
+
+    #[inline(never)]
+    fn admit(&self, mut word: Word) -> Result<Pass, Refusal> {
+        loop {
+            let mode = word.mode();
+            match mode {
+                CircuitState::Closed => return Ok(self.timed(word, self.clock.now())),
+                CircuitState::ForcedClosed | CircuitState::Disabled => return Ok(bypass(word)),
+                CircuitState::ForcedOpen | CircuitState::Isolated => return self.refuse(word, None),
+                CircuitState::Recovering => return self.ramp(word),
+                CircuitState::Open | CircuitState::HalfOpen => {
+                    let (now, until) = (self.clock.now(), self.until());
+                    if now < until {
+                        return self.refuse(word, Some((now, until)));
+                    }
+                    match self.under_lock(|desk| self.place(desk, now, word)) {
+                        Some(Ok(pass)) => return Ok(pass),
+                        Some(Err((word, free))) => return self.refuse(word, Some((now, free))),
+                        None => word = self.word(),
+                    }
+                }
+            }
+        }
+    }
+
+    /// A place for a probe, or when one is free; nothing where the breaker is no longer what it was.
+    fn place(&self, desk: &mut Desk, now: Moment, seen: Word) -> Option<Result<Pass, (Word, Moment)>> {
+        let mut word = self.word();
+        if word != seen {
+            return None;
+        }
+        if word.mode() == CircuitState::Open {
+            let until = self.until();
+            if now < until {
+                return Some(Err((word, until)));
+            }
+            self.half_open(desk, now, word);
+            word = self.word();
+        }
+        let limit = desk.settings.config().half_open_max_calls;
+        Some(match self.lease(desk, now, limit) {
+            Ok(id) => Ok(Pass {
+                role: Role::Probe { id },
+                ..self.timed(word, now)
+            }),
+            Err(free) => Err((word, free)),
+        })
+    }
+
+    fn ramp(&self, word: Word) -> Result<Pass, Refusal> {
+        // Relaxed: each arrival needs a number of its own, no more.
+        let arrival = self.hot.arrivals.fetch_add(1, Relaxed);
+        let percent = u8::try_from(word.failed()).unwrap_or(100);
+        if !word.timed() && share(arrival, percent) {
+            return Ok(Pass::call(word));
+        }
+        let now = self.clock.now();
+        if share(arrival, percent) {
+            return Ok(self.timed(word, now));
+        }
+        self.refuse(word, Some((now, self.until())))
+    }
+
+    #[inline(never)]
+    pub(super) fn probe_pass(&self) -> Result<Pass, Refusal> {
+        let now = self.clock.now();
+        let placed = self.under_lock(|desk| {
+            let word = self.word();
+            (word.mode() == CircuitState::Isolated).then(|| (word, self.lease(desk, now, 1)))
+        });
+        match placed {
+            None => self.pass(),
+            Some((word, Ok(id))) => Ok(Pass {
+                role: Role::Probe { id },
+                ..self.timed(word, now)
+            }),
+            Some((word, Err(free))) => Err(Refusal {
+                state: word.mode(),
+                retry_after: Some(free.since(now)),
+            }),
+        }
+    }
+
+    fn refuse(&self, word: Word, until: Option<(Moment, Moment)>) -> Result<Pass, Refusal> {
+        // Relaxed: the number alone matters.
+        let n = self.hot.refused.fetch_add(1, Relaxed);
+        let enforce = self.hot.enforce.load(Relaxed);
+        if enforce < 100 && self.lets_through(word, n, enforce) {
+            return Ok(bypass(word));
+        }
+        Err(Refusal {
+            state: word.mode(),
+            retry_after: until.map(|(now, until)| until.since(now)),
+        })
+    }
+
+    #[cold]
+    fn lets_through(&self, word: Word, n: u64, enforce: u32) -> bool {
+        let lets = word.mode() != CircuitState::ForcedOpen && !share(n, u8::try_from(enforce).unwrap_or(100));
+        if lets {
+            self.counters.let_through.add();
+        }
+        lets
+    }
+
+    const fn timed(&self, word: Word, now: Moment) -> Pass {
+        Pass {
+            word,
+            role: Role::Call,
+            since: now.as_nanos(),
+        }
+    }
+}
+
+const fn bypass(word: Word) -> Pass {
+    Pass {
+        role: Role::Bypass,
+        ..Pass::call(word)
+    }
+}

@@ -1,0 +1,130 @@
+//! Calls through a breaker: plain, asynchronous, and as a layer of a pipeline.
+
+use core::future::Future;
+use core::ops::Deref;
+
+use stead_policy::Refusal;
+
+use super::{Breaker, Permit};
+use crate::classify::judge;
+use crate::{AnyError, Classify, Clock, Failure, Layer};
+
+impl<E> From<Refusal> for Failure<E> {
+    fn from(refusal: Refusal) -> Self {
+        Self::CircuitOpen {
+            retry_after: refusal.retry_after,
+        }
+    }
+}
+
+impl<C: Clock> Breaker<C> {
+    /// Runs `operation` if the breaker admits it; every error is a failure. A panic in it is an abandoned call.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Inner`] with what the operation said, or [`Failure::CircuitOpen`]: the operation was not begun.
+    #[inline]
+    pub fn call<T, E>(&self, operation: impl FnOnce() -> Result<T, E>) -> Result<T, Failure<E>> {
+        self.judged_by(AnyError).call(operation)
+    }
+
+    /// Awaits `operation` if the breaker admits it; every error is a failure. Dropping the future abandons the call.
+    ///
+    /// # Errors
+    ///
+    /// As [`Breaker::call`].
+    #[inline]
+    pub async fn call_async<T, E>(&self, operation: impl Future<Output = Result<T, E>>) -> Result<T, Failure<E>> {
+        self.judged_by(AnyError).call_async(operation).await
+    }
+
+    /// The breaker with a classifier of its own: which errors count, and which results are failures in disguise.
+    pub const fn judged_by<K>(&self, classifier: K) -> Judged<&Self, K> {
+        Judged::new(self, classifier)
+    }
+}
+
+/// A breaker (`&Breaker` or `Arc<Breaker>`) that judges calls by a classifier of its own.
+#[derive(Clone, Debug)]
+pub struct Judged<B, K> {
+    breaker: B,
+    classifier: K,
+}
+
+impl<B, K> Judged<B, K> {
+    /// `breaker`, judging by `classifier`.
+    pub const fn new(breaker: B, classifier: K) -> Self {
+        Self { breaker, classifier }
+    }
+}
+
+impl<B, K, C> Judged<B, K>
+where
+    B: Deref<Target = Breaker<C>>,
+    C: Clock,
+{
+    /// Runs `operation` if the breaker admits it. A panic in it is an abandoned call.
+    ///
+    /// # Errors
+    ///
+    /// As [`Breaker::call`].
+    #[inline]
+    pub fn call<T, E>(&self, operation: impl FnOnce() -> Result<T, E>) -> Result<T, Failure<E>>
+    where
+        K: Classify<T, E>,
+    {
+        let permit = self.breaker.try_acquire()?;
+        self.settle(permit, operation())
+    }
+
+    /// Awaits `operation` if the breaker admits it. Dropping the future abandons the call.
+    ///
+    /// # Errors
+    ///
+    /// As [`Breaker::call`].
+    #[inline]
+    pub async fn call_async<T, E>(&self, operation: impl Future<Output = Result<T, E>>) -> Result<T, Failure<E>>
+    where
+        K: Classify<T, E>,
+    {
+        let permit = self.breaker.try_acquire()?;
+        self.settle(permit, operation.await)
+    }
+
+    #[inline]
+    fn settle<T, E>(&self, permit: Permit<'_, C>, result: Result<T, E>) -> Result<T, Failure<E>>
+    where
+        K: Classify<T, E>,
+    {
+        permit.report(self.classifier.classify(&result));
+        result.map_err(Failure::Inner)
+    }
+}
+
+impl<B, K, C, T, E> Layer<T, E> for Judged<B, K>
+where
+    B: Deref<Target = Breaker<C>>,
+    C: Clock,
+    K: Classify<T, E>,
+{
+    async fn run<F, Fut>(&self, next: F) -> Result<T, Failure<E>>
+    where
+        F: Fn() -> Fut,
+        Fut: Future<Output = Result<T, Failure<E>>>,
+    {
+        let permit = self.breaker.try_acquire()?;
+        let (verdict, result) = judge(&self.classifier, next().await);
+        permit.report(verdict);
+        result
+    }
+}
+
+impl<C: Clock, T, E> Layer<T, E> for Breaker<C> {
+    async fn run<F, Fut>(&self, next: F) -> Result<T, Failure<E>>
+    where
+        F: Fn() -> Fut,
+        Fut: Future<Output = Result<T, Failure<E>>>,
+    {
+        self.judged_by(AnyError).run(next).await
+    }
+}

@@ -1,0 +1,292 @@
+//! What came of a call.
+
+use stead_policy::{CircuitState, Counts, Mark, Outcome, Recorded, Window};
+
+use super::Breaker;
+use super::desk::Slowness;
+use super::permit::{Pass, Role, UNTIMED};
+use super::ring::Added;
+use super::shards::At;
+use super::word::{Kind, Shape, Word};
+use crate::sync::Ordering::Relaxed;
+use crate::{Clock, Moment};
+
+impl<C: Clock> Breaker<C> {
+    #[inline]
+    pub(super) fn success(&self, pass: &Pass) {
+        if !self.word().calm_since(pass.word) {
+            self.record_success(pass);
+        }
+    }
+
+    #[inline(never)]
+    fn record_success(&self, pass: &Pass) {
+        self.record(pass, Outcome::Success);
+    }
+
+    pub(super) fn record(&self, pass: &Pass, outcome: Outcome) {
+        match outcome {
+            Outcome::Success | Outcome::Terminal => {}
+            Outcome::Failure { .. } => self.counters.failed.add(),
+            Outcome::Ignored => self.counters.ignored.add(),
+            Outcome::Abandoned => self.counters.abandoned.add(),
+        }
+        let recorded = match pass.role {
+            Role::Bypass | Role::Settled => return,
+            Role::Probe { .. } => {
+                let now = self.clock.now();
+                self.report_at_desk(now, pass, outcome, self.slowness(pass, now))
+            }
+            Role::Call => self.record_call(pass, outcome),
+        };
+        match recorded {
+            Recorded::Noted => {}
+            Recorded::Late => self.counters.late.add(),
+        }
+    }
+
+    fn record_call(&self, pass: &Pass, outcome: Outcome) -> Recorded {
+        let word = self.word();
+        if !word.same_generation(pass.word) {
+            return Recorded::Late;
+        }
+        match (outcome, word.mode()) {
+            (Outcome::Ignored | Outcome::Abandoned, _) => Recorded::Noted,
+            (Outcome::Success, CircuitState::Recovering) => {
+                let now = self.clock.now();
+                let slowness = self.slowness(pass, now);
+                if now < self.until() && slowness == Slowness::Usual {
+                    return Recorded::Noted;
+                }
+                self.report_at_desk(now, pass, outcome, slowness)
+            }
+            (Outcome::Success, _) => self.count_timed(pass, word, Slowness::good),
+            (Outcome::Failure { retry_after: None }, CircuitState::Closed) => {
+                self.count_timed(pass, word, Slowness::failed)
+            }
+            (Outcome::Failure { .. } | Outcome::Terminal, _) => {
+                let now = self.clock.now();
+                let slowness = self.slowness(pass, now);
+                let recorded = self.report_at_desk(now, pass, outcome, slowness);
+                if word.mode() == CircuitState::Closed && recorded == Recorded::Noted && outcome != Outcome::Terminal {
+                    return self.count(pass, slowness.failed(), Some(now));
+                }
+                recorded
+            }
+        }
+    }
+
+    #[inline]
+    fn count_timed(&self, pass: &Pass, word: Word, mark: fn(Slowness) -> Mark) -> Recorded {
+        if word.timed() {
+            let now = self.clock.now();
+            return self.count(pass, mark(self.slowness(pass, now)), Some(now));
+        }
+        self.count(pass, mark(Slowness::Usual), None)
+    }
+
+    /// Counts a call through a closed breaker. The clock is read where the window needs it.
+    #[inline]
+    fn count(&self, pass: &Pass, mark: Mark, now: Option<Moment>) -> Recorded {
+        loop {
+            let word = self.word();
+            if !word.same_generation(pass.word) {
+                return Recorded::Late;
+            }
+            let shape = self.shape();
+            if shape.number() != word.shape() {
+                // Somebody rebuilds the window; under the lock it is done.
+                drop(self.desk());
+                continue;
+            }
+            let now = || now.unwrap_or_else(|| self.clock.now());
+            let recorded = match shape.kind() {
+                Kind::Consecutive => self.count_streak(pass, word, shape, mark, now),
+                Kind::Leaky => self.count_leaky(pass, mark, now),
+                Kind::Count => self.count_ring(pass, word, shape, mark, now),
+                Kind::Time => Some(self.count_time(pass, word, shape, mark, now())),
+            };
+            if let Some(recorded) = recorded {
+                return recorded;
+            }
+        }
+    }
+
+    /// Nothing where the word has changed meanwhile.
+    fn count_streak(
+        &self,
+        pass: &Pass,
+        word: Word,
+        shape: Shape,
+        mark: Mark,
+        now: impl Fn() -> Moment,
+    ) -> Option<Recorded> {
+        let next = if mark.failed() {
+            let failures = word.failed() + 1;
+            if failures >= shape.failures_at_least() {
+                return Some(self.decide(now(), pass, |_, word| {
+                    let failures = word.failed() + 1;
+                    let counts = in_a_row(failures);
+                    Some((counts, word.with_failed(failures).calmed(false)))
+                }));
+            }
+            word.with_failed(failures).calmed(false)
+        } else {
+            word.with_failed(0).calmed(true)
+        };
+        (next == word || self.exchange(word, next)).then_some(Recorded::Noted)
+    }
+
+    fn count_leaky(&self, pass: &Pass, mark: Mark, now: impl Fn() -> Moment) -> Option<Recorded> {
+        if !mark.failed() {
+            return Some(Recorded::Noted);
+        }
+        let window = self.desk().settings.config().window;
+        match window {
+            Window::Leaky { leak } => Some(self.leak(now(), pass, leak)),
+            Window::Consecutive | Window::Count { .. } | Window::Time { .. } => None,
+        }
+    }
+
+    /// Nothing where the window was rebuilt before this call got its place.
+    fn count_ring(
+        &self,
+        pass: &Pass,
+        word: Word,
+        shape: Shape,
+        mark: Mark,
+        now: impl Fn() -> Moment,
+    ) -> Option<Recorded> {
+        let full_and_clean = word.calm();
+        if mark == Mark::Good && full_and_clean {
+            return Some(Recorded::Noted);
+        }
+        let (epoch, size) = (word.epoch(), shape.size());
+        let Added { total, failed, slow } = self.rings().add(epoch, size, mark, word.timed())?;
+        if mark.slow() {
+            self.counters.slow.add();
+        }
+        let enough_now = shape.by_rate() && total == shape.minimum();
+        let after = |word: Word| {
+            let moved = word.moved(failed, slow);
+            moved.calmed(total == size && moved.uneventful())
+        };
+        loop {
+            let word = self.word();
+            if word.epoch() != epoch {
+                return Some(self.lateness(pass));
+            }
+            let next = after(word);
+            let looked_at = next.failed() >= shape.failures_at_least() || next.slow() >= shape.slow_at_least();
+            if looked_at && (mark != Mark::Good || enough_now) {
+                return Some(self.decide(now(), pass, |_, word| {
+                    if word.epoch() != epoch {
+                        return None;
+                    }
+                    let next = after(word);
+                    let counts = Counts {
+                        total,
+                        failed: next.failed(),
+                        slow: next.slow(),
+                    };
+                    Some((counts, next))
+                }));
+            }
+            if next == word || self.exchange(word, next) {
+                return Some(Recorded::Noted);
+            }
+        }
+    }
+
+    #[inline]
+    fn count_time(&self, pass: &Pass, word: Word, shape: Shape, mark: Mark, now: Moment) -> Recorded {
+        if mark == Mark::Good && !shape.by_rate() {
+            return Recorded::Noted;
+        }
+        let at = at(word, shape, now);
+        let shards = self.shards();
+        let turned = shards.turns(at);
+        if turned {
+            shards.turn(at);
+        }
+        let warm = word.warm() && !(turned && self.cooled(at, shape));
+        shards.add(at, mark);
+        if mark == Mark::Good && warm {
+            return Recorded::Noted;
+        }
+        self.look_at_time(pass, shape, mark, now, at, warm)
+    }
+
+    /// Notes that so much was forgotten that a rate means nothing, if that is so.
+    #[cold]
+    fn cooled(&self, at: At, shape: Shape) -> bool {
+        if self.shards().counts(at).total >= shape.minimum() {
+            return false;
+        }
+        self.warm(at.epoch, false);
+        true
+    }
+
+    #[inline(never)]
+    fn look_at_time(&self, pass: &Pass, shape: Shape, mark: Mark, now: Moment, at: At, warm: bool) -> Recorded {
+        if mark.slow() {
+            self.counters.slow.add();
+        }
+        let counts = self.shards().counts(at);
+        let enough_now = shape.by_rate() && !warm && counts.total >= shape.minimum();
+        if enough_now {
+            self.warm(at.epoch, true);
+        }
+        let looked_at = counts.failed >= shape.failures_at_least() || counts.slow >= shape.slow_at_least();
+        if !looked_at || (mark == Mark::Good && !enough_now) {
+            return Recorded::Noted;
+        }
+        self.decide(now, pass, |_, word| {
+            (word.epoch() == at.epoch).then(|| (self.shards().counts(at), word))
+        })
+    }
+
+    fn warm(&self, epoch: u64, warm: bool) {
+        loop {
+            let word = self.word();
+            let next = word.warmed(warm);
+            if word.epoch() != epoch || next == word || self.exchange(word, next) {
+                return;
+            }
+        }
+    }
+
+    fn lateness(&self, pass: &Pass) -> Recorded {
+        if self.word().same_generation(pass.word) {
+            Recorded::Noted
+        } else {
+            Recorded::Late
+        }
+    }
+
+    fn slowness(&self, pass: &Pass, now: Moment) -> Slowness {
+        // Relaxed: whoever changes it means no call in particular.
+        let over = self.hot.slow_over.load(Relaxed);
+        if pass.since != UNTIMED && now.as_nanos().saturating_sub(pass.since) > over {
+            Slowness::Slow
+        } else {
+            Slowness::Usual
+        }
+    }
+}
+
+pub(super) const fn at(word: Word, shape: Shape, now: Moment) -> At {
+    At {
+        epoch: word.epoch(),
+        tick: shape.tick(now.as_nanos()),
+        reach: shape.reach(),
+    }
+}
+
+const fn in_a_row(failed: u32) -> Counts {
+    Counts {
+        total: failed,
+        failed,
+        slow: 0,
+    }
+}

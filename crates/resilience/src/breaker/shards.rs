@@ -1,0 +1,282 @@
+//! The calls of the last while, counted per bucket of time, in one shard or in several.
+//!
+//! A bucket is one word: whose it is (epoch and tick) and what it counts, so that beginning it anew and adding to it are
+//! each one exchange, and nothing of an older epoch or tick survives in it. Sixteen buckets are a shard. Everybody uses
+//! the first until two callers meet on one word; from then on threads are dealt out over several.
+
+use core::cell::Cell;
+use std::sync::OnceLock;
+
+use stead_policy::{Bucket, Counts, Mark};
+
+use super::word::later;
+use crate::sync::{AtomicU64, Ordering::AcqRel, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
+
+#[derive(Default)]
+pub(super) struct Shards {
+    first: Shard,
+    more: OnceLock<Box<[Apart]>>,
+}
+
+/// Two lines of a cache apart, so that neighbours do not share one.
+#[derive(Default)]
+#[repr(align(128))]
+struct Apart(Shard);
+
+#[derive(Default)]
+struct Shard {
+    /// The latest tick that somebody counted in.
+    latest: AtomicU64,
+    buckets: [AtomicU64; 16],
+    slow: OnceLock<Box<[AtomicU64; 16]>>,
+}
+
+/// A point in time as a window sees it.
+#[derive(Clone, Copy)]
+pub(super) struct At {
+    pub(super) epoch: u64,
+    pub(super) tick: u64,
+    pub(super) reach: u64,
+}
+
+impl Shards {
+    /// Whether a call at `at` is the first of its tick in the caller's shard, so that older calls may have been forgotten.
+    #[inline]
+    pub(super) fn turns(&self, at: At) -> bool {
+        self.mine().latest.load(Relaxed) < at.tick
+    }
+
+    /// Goes on to the tick of `at` in the caller's shard, and empties what was skipped.
+    #[cold]
+    pub(super) fn turn(&self, at: At) {
+        self.mine().turn(at);
+    }
+
+    /// Adds a call; one of an earlier epoch, or one that is older than its bucket, is not counted any more.
+    #[inline]
+    pub(super) fn add(&self, at: At, mark: Mark) {
+        let shard = self.mine();
+        let one = 1 | if mark.failed() { 1 << FAILED } else { 0 };
+        let met = add(&shard.buckets[slot(at.tick)], at, one);
+        if mark.slow() {
+            let slow = shard
+                .slow
+                .get_or_init(|| Box::new(core::array::from_fn(|_| AtomicU64::default())));
+            add(&slow[slot(at.tick)], at, 1);
+        }
+        if met {
+            self.spread();
+        }
+    }
+
+    /// What the window holds.
+    pub(super) fn counts(&self, at: At) -> Counts {
+        let held = self.all().filter(|shard| shard.alive(at));
+        let buckets = held.flat_map(|shard| (0..16).map(|slot| shard.held(at, slot)));
+        buckets.fold(Counts::default(), |sum, (_, counts)| sum.plus(counts))
+    }
+
+    /// The buckets that are not empty, oldest first.
+    pub(super) fn buckets(&self, at: At) -> Vec<Bucket> {
+        let mut ages = [Counts::default(); 16];
+        for shard in self.all().filter(|shard| shard.alive(at)) {
+            for slot in 0..16 {
+                let (age, counts) = shard.held(at, slot);
+                ages[age % 16] = ages[age % 16].plus(counts);
+            }
+        }
+        let oldest_first = (0..16).rev().zip(ages.into_iter().rev());
+        let some = oldest_first.filter(|(_, counts)| counts.total > 0 || counts.slow > 0);
+        some.map(|(age, counts)| Bucket::new(age, counts)).collect()
+    }
+
+    /// Fills the window of a new epoch, which nobody else uses yet. Ticks come in order.
+    pub(super) fn fill(&self, at: At, buckets: impl Iterator<Item = (u64, Counts)>) {
+        for shard in self.all() {
+            shard.latest.store(0, Release);
+        }
+        self.first.latest.store(at.tick, Release);
+        for (tick, counts) in buckets {
+            let at = At { tick, ..at };
+            let word = u64::from(counts.failed.min(MOST_FAILED)) << FAILED | u64::from(counts.total.min(MOST));
+            add(&self.first.buckets[slot(tick)], at, word);
+            if counts.slow > 0 {
+                let slow = self.first.slow.get_or_init(Box::default);
+                add(&slow[slot(tick)], at, counts.slow.into());
+            }
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Shard> {
+        let more = self.more.get().map_or(&[][..], |more| more);
+        core::iter::once(&self.first).chain(more.iter().map(|apart| &apart.0))
+    }
+
+    #[inline]
+    fn mine(&self) -> &Shard {
+        match self.more.get() {
+            Some(more) => more.get(lane() & LANES).map_or(&self.first, |apart| &apart.0),
+            None => &self.first,
+        }
+    }
+
+    #[cold]
+    fn spread(&self) {
+        self.more.get_or_init(|| (0..LANES).map(|_| Apart::default()).collect());
+    }
+}
+
+impl Shard {
+    fn turn(&self, at: At) {
+        let latest = self.latest.load(Acquire);
+        let skips = latest < at.tick;
+        if !skips || self.latest.compare_exchange(latest, at.tick, AcqRel, Acquire).is_err() {
+            return;
+        }
+        let paused = at.tick - latest >= 16;
+        // A bucket that nobody used in its tick still holds one of a lap ago, whose mark would look right a thousand ticks
+        // on. After a long pause this is true of all of them, also of those that look right.
+        let skipped = if paused {
+            at.tick.saturating_sub(15)..at.tick + 1
+        } else {
+            latest + 1..at.tick
+        };
+        let words = [Some(&self.buckets), self.slow.get().map(|slow| &**slow)];
+        for tick in skipped {
+            for word in words.iter().flatten().map(|words| &words[slot(tick)]) {
+                let seen = word.load(Acquire);
+                if paused || seen >> TICK != mark(At { tick, ..at }) {
+                    // Lost to somebody who began it anew: just as well.
+                    let _begun = word.compare_exchange(seen, 0, AcqRel, Acquire);
+                }
+            }
+        }
+    }
+
+    /// Whether anything in it may still count. Marks of ticks repeat, so a shard that slept long must not be read.
+    fn alive(&self, at: At) -> bool {
+        at.tick.saturating_sub(self.latest.load(Acquire)) < 16
+    }
+
+    /// The age of a bucket and what it counts; nothing where it is not part of the window.
+    fn held(&self, at: At, slot: usize) -> (usize, Counts) {
+        let word = self.buckets[slot].load(Acquire);
+        let slow = self.slow.get().map_or(0, |slow| slow[slot].load(Acquire));
+        let slow_age = age(slow, at, slot).filter(|age| *age < at.reach);
+        let slow = if slow_age.is_some() {
+            number(slow & ((1 << TICK) - 1))
+        } else {
+            0
+        };
+        let Some(age) = age(word, at, slot).filter(|age| *age < at.reach) else {
+            let age = slow_age.unwrap_or(0);
+            return (
+                usize::try_from(age).unwrap_or(0),
+                Counts {
+                    slow,
+                    ..Counts::default()
+                },
+            );
+        };
+        let counts = Counts {
+            total: number(word & u64::from(MOST)),
+            failed: number(word >> FAILED & u64::from(MOST_FAILED)),
+            slow,
+        };
+        (usize::try_from(age).unwrap_or(0), counts)
+    }
+}
+
+/// Adds `one` to a bucket, beginning it anew where it is of an older tick or epoch. Says whether somebody was in the way.
+#[inline]
+fn add(word: &AtomicU64, at: At, one: u64) -> bool {
+    let mine = mark(at);
+    // Acquire and release: who sees a bucket of an epoch sees what was written before that epoch began.
+    let mut seen = word.load(Acquire);
+    let mut met = false;
+    loop {
+        let next = if seen >> TICK == mine {
+            if seen & u64::from(MOST) >= u64::from(MOST)
+                || seen >> FAILED & u64::from(MOST_FAILED) >= u64::from(MOST_FAILED)
+            {
+                return met; // it is full: what is missing changes no rate worth speaking of
+            }
+            seen + one
+        } else if seen != 0 && newer(seen >> TICK, mine) {
+            return met;
+        } else {
+            mine << TICK | one
+        };
+        match word.compare_exchange_weak(seen, next, AcqRel, Acquire) {
+            Ok(_) => return met,
+            Err(now) => {
+                met = true;
+                seen = now;
+            }
+        }
+    }
+}
+
+/// Whose a bucket is: 14 bits of the epoch, 6 of the tick (its lower 4 are the bucket's place).
+#[inline]
+const fn mark(at: At) -> u64 {
+    (at.epoch & ((1 << 14) - 1)) << 6 | at.tick >> 4 & 63
+}
+
+const fn newer(mark: u64, than: u64) -> bool {
+    if mark >> 6 != than >> 6 {
+        return later(mark >> 6, than >> 6, 14);
+    }
+    later(mark & 63, than & 63, 6)
+}
+
+/// By how many ticks a bucket is older than `at`; nothing where it is of another epoch. One from ahead is of now: the
+/// clocks of two callers need not agree to the tick.
+fn age(word: u64, at: At, slot: usize) -> Option<u64> {
+    if word >> (TICK + 6) != at.epoch & ((1 << 14) - 1) {
+        return None;
+    }
+    let tick = (word >> TICK & 63) << 4 | slot as u64;
+    let age = at.tick.wrapping_sub(tick) & 1023;
+    Some(if age >= 1023 - 16 { 0 } else { age })
+}
+
+#[inline]
+const fn slot(tick: u64) -> usize {
+    (tick & 15) as usize
+}
+
+fn number(bits: u64) -> u32 {
+    u32::try_from(bits).unwrap_or(u32::MAX)
+}
+
+/// The caller's place among the shards; threads get them in turn.
+#[inline]
+fn lane() -> usize {
+    thread_local! {
+        static LANE: Cell<usize> = const { Cell::new(0) };
+    }
+    let lane = LANE.get();
+    if lane > 0 {
+        return lane - 1;
+    }
+    first_lane(&LANE)
+}
+
+#[cold]
+fn first_lane(lane: &'static std::thread::LocalKey<Cell<usize>>) -> usize {
+    use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+    static NEXT: AtomicUsize = AtomicUsize::new(1);
+    // Relaxed: the number alone matters, and sharing one does no harm.
+    lane.set(NEXT.fetch_add(1, Relaxed).max(1));
+    lane.get() - 1
+}
+
+/// A word of a bucket: 20 bits of whose it is, 20 of failures, 24 of calls.
+const TICK: u32 = 44;
+const FAILED: u32 = 24;
+const MOST: u32 = (1 << 24) - 1;
+const MOST_FAILED: u32 = (1 << 20) - 1;
+
+/// Seven more shards; the first goes on with those who are dealt number 7.
+const LANES: usize = 7;

@@ -1,0 +1,4 @@
+#[cfg(not(loom))]
+mod behaviour;
+#[cfg(loom)]
+mod looms;

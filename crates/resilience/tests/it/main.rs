@@ -1,0 +1,4 @@
+//! Tests of the crate as its users see it, with an allocator that counts.
+
+mod allocations;
+mod breaker;
