@@ -17,6 +17,7 @@ pages! {
     Index "README.md"
     Bulkhead "bulkhead.md"
     Chaos "chaos.md"
+    CircuitBreaker "circuit-breaker.md"
     Degradation "degradation.md"
     HealthChecks "health-checks.md"
     LeakDetector "leak-detector.md"

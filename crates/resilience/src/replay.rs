@@ -53,8 +53,8 @@ pub use trace::{Call, Ended, Trace, TraceRefused};
 /// # Examples
 ///
 /// ```
-/// use stead_policy::{BreakerConfig, BreakerSettings};
 /// use stead_resilience::replay::{Hindsight, Trace, replay};
+/// use stead_resilience::{BreakerConfig, BreakerSettings};
 ///
 /// // A call a second; out from the 20th on, for a minute.
 /// let mut lines = String::from("{\"trace\":1}\n");

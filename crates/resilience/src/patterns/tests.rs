@@ -6,8 +6,9 @@ use stead_policy::{Jitter, degrade};
 use super::PAGES;
 use crate::replay::Hindsight;
 use crate::{
-    Budget, BudgetConfig, Bulkhead, BulkheadConfig, ChaosConfig, ChaosSnapshot, CheckConfig, LeakConfig, LeakReport,
-    LimitRange, Limiter, LimiterConfig, Preset, Quota, RetryConfig, RetrySnapshot, Timeout, TimeoutConfig,
+    BreakerConfig, BreakerCounts, Budget, BudgetConfig, Bulkhead, BulkheadConfig, ChaosConfig, ChaosSnapshot,
+    CheckConfig, LeakConfig, LeakReport, LimitRange, Limiter, LimiterConfig, Preset, Quota, Ramp, RetryConfig,
+    RetrySnapshot, Timeout, TimeoutConfig,
 };
 
 /// The part of a page under a heading of the second order.
@@ -119,6 +120,9 @@ fn the_defaults_that_pages_tell_are_those_of_the_code() {
     defaults::<TimeoutConfig>("timeouts.md", "TimeoutConfig");
     defaults::<BulkheadConfig>("bulkhead.md", "BulkheadConfig");
     defaults::<LimitRange>("bulkhead.md", "LimitRange");
+    defaults::<BreakerConfig>("circuit-breaker.md", "BreakerConfig");
+    let steps = ("steps", "10, 25, 50", &[10, 25, 50] as &dyn Debug);
+    defaults_but::<Ramp>("circuit-breaker.md", "Ramp", &[steps]);
     defaults::<Quota>("rate-limiter.md", "Quota");
     let quota = (
         "quota",
@@ -192,6 +196,7 @@ fn the_telemetry_that_pages_tell_is_what_is_reported() {
         "rate-limiter.md",
         &Limiter::new(LimiterConfig::default()).unwrap().snapshot(),
     );
+    telemetry("circuit-breaker.md", &BreakerCounts::default());
     telemetry("retry.md", &RetrySnapshot::default());
     telemetry(
         "retry-budget.md",
@@ -200,7 +205,7 @@ fn the_telemetry_that_pages_tell_is_what_is_reported() {
     telemetry("chaos.md", &ChaosSnapshot::default());
     let degrader = degrade::Degrader::new(degrade::Plan::default()).unwrap();
     telemetry("degradation.md", degrader.state());
-    let settings = stead_policy::BreakerConfig::default().try_into().unwrap();
+    let settings = BreakerConfig::default().try_into().unwrap();
     telemetry(
         "replay.md",
         &crate::replay::replay(&crate::replay::Trace::default(), &settings, &Hindsight::default()),

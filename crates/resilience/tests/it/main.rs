@@ -2,3 +2,5 @@
 
 mod allocations;
 mod breaker;
+#[cfg(test)]
+mod resilient_call;

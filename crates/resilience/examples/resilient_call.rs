@@ -1,0 +1,19 @@
+//! A flaky HTTP server on loopback, and calls to it through every policy, with live output of what each of them does.
+//!
+//! ```sh
+//! cargo run -p stead-resilience --example resilient_call
+//! ```
+//!
+//! The pipeline, from the outside in: fallback, total timeout, retry, circuit breaker, rate limiter, bulkhead, timeout of one
+//! try, call.
+
+use std::error::Error;
+use std::io;
+
+#[path = "resilient_call/play.rs"]
+mod play;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    play::run(io::stdout()).await
+}

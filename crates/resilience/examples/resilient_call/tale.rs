@@ -1,0 +1,98 @@
+//! Tells what happens, line by line, as it happens.
+
+use std::io::Write;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use stead_resilience::{BreakerEvent, BulkheadEvent, Heard, LimiterEvent, Listener, RetryEvent, TimeoutEvent};
+use tokio::task::JoinSet;
+
+use super::protected::Protected;
+
+/// Where it is told, and when it began.
+#[derive(Clone)]
+pub(crate) struct Tale {
+    out: Arc<Mutex<dyn Write + Send>>,
+    begun: Instant,
+}
+
+/// The listeners to all policies.
+pub(crate) struct Listening(JoinSet<()>);
+
+impl Listening {
+    pub(crate) async fn stop(mut self) {
+        self.0.shutdown().await;
+    }
+}
+
+impl Tale {
+    pub(crate) fn to(out: impl Write + Send + 'static) -> Self {
+        Self {
+            out: Arc::new(Mutex::new(out)),
+            begun: Instant::now(),
+        }
+    }
+
+    pub(crate) fn tell(&self, who: &str, what: &str) {
+        let at = self.begun.elapsed().as_secs_f64();
+        let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
+        // Nobody reads any more: there is nobody to tell that either.
+        writeln!(out, "{at:7.3}s  {who:<9} {what}").ok();
+    }
+
+    /// Tells every event of every policy, until stopped.
+    pub(crate) fn listen_to(&self, protected: &Protected) -> Listening {
+        let mut set = JoinSet::new();
+        set.spawn(self.clone().all("retry", protected.retry.events(), retry));
+        set.spawn(self.clone().all("breaker", protected.breaker.listen(), breaker));
+        set.spawn(self.clone().all("limiter", protected.limiter.events(), limiter));
+        set.spawn(self.clone().all("bulkhead", protected.bulkhead.events(), bulkhead));
+        set.spawn(self.clone().all("timeout", protected.each.events(), timeout));
+        set.spawn(self.clone().all("total", protected.total.events(), timeout));
+        Listening(set)
+    }
+
+    async fn all<T: Clone>(self, who: &str, mut events: Listener<T>, words: fn(T) -> String) {
+        while let Some(heard) = events.next().await {
+            match heard {
+                Heard::Event(event) => self.tell(who, &words(event)),
+                Heard::Lost(events) => self.tell(who, &format!("… {events} more")),
+            }
+        }
+    }
+}
+
+fn retry(event: RetryEvent) -> String {
+    match event {
+        RetryEvent::Retrying { attempt, wait } => format!("try {attempt} in {wait:.0?}"),
+        RetryEvent::Recovered { attempts } => format!("saved by try {attempts}"),
+        RetryEvent::GaveUp { attempts, why } => format!("gave up after {attempts}: {why:?}"),
+    }
+}
+
+fn breaker(event: BreakerEvent) -> String {
+    let BreakerEvent { from, to, cause, .. } = event;
+    format!("{from:?} → {to:?}: {cause:?}")
+}
+
+fn limiter(event: LimiterEvent) -> String {
+    match event {
+        LimiterEvent::Refused { retry_after } => format!("refused, the next unit comes in {retry_after:.0?}"),
+        LimiterEvent::Paused { wait } => format!("the server asks for a pause of {wait:.0?}"),
+    }
+}
+
+fn bulkhead(event: BulkheadEvent) -> String {
+    match event {
+        BulkheadEvent::Refused { waiting } => format!("refused, {waiting} wait already"),
+        BulkheadEvent::TimedOut { waited } => format!("no seat within {waited:.0?}"),
+        BulkheadEvent::Resized { from, to } => format!("{from} seats become {to}"),
+    }
+}
+
+fn timeout(event: TimeoutEvent) -> String {
+    match event {
+        TimeoutEvent::CutOff { limit } => format!("cut off after {limit:.0?}"),
+        TimeoutEvent::NotBegun => "not begun, the deadline has passed".to_owned(),
+    }
+}
