@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use crate::Verdict;
+use crate::{Reasons, Verdict};
 
 /// Why a protected call gave no value: what the operation said, or which policy stepped in and when to come back.
 ///
@@ -54,6 +54,12 @@ pub enum Failure<E> {
         #[source]
         last: E,
     },
+    /// Neither the operation nor any fallback gave an answer.
+    #[error("no fallback answered: {reasons}")]
+    NoFallback {
+        /// Why each of them did not.
+        reasons: Reasons<E>,
+    },
 }
 
 impl<E> Failure<E> {
@@ -63,7 +69,7 @@ impl<E> Failure<E> {
     #[must_use]
     pub const fn verdict(&self) -> Verdict {
         match self {
-            Self::Inner(_) | Self::Timeout { .. } => Verdict::FAILURE,
+            Self::Inner(_) | Self::Timeout { .. } | Self::NoFallback { .. } => Verdict::FAILURE,
             Self::Exhausted { retry_after, .. } => Verdict::Failure {
                 retry_after: *retry_after,
             },

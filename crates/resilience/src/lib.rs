@@ -14,6 +14,8 @@ mod deadline;
 pub mod degrade;
 mod events;
 mod failure;
+mod fallback;
+mod hedge;
 mod layer;
 mod leak;
 mod limiter;
@@ -26,6 +28,7 @@ mod retry;
 mod rounds;
 mod seats;
 mod setting;
+mod stale;
 mod sync;
 mod timeout;
 mod watch;
@@ -43,6 +46,10 @@ pub use clock::{AnyClock, Clock, Coarse, Moment, Precise, Ticker, TokioClock, Vi
 pub use deadline::{Deadline, InvalidHeader};
 pub use events::{Heard, Listener};
 pub use failure::Failure;
+pub use fallback::{
+    Answer, Fallback, FallbackEvent, FallbackSnapshot, ProviderSnapshot, Reason, Reasons, Served, Unserved,
+};
+pub use hedge::{Hedge, HedgeConfig, HedgeDelay, HedgeEvent, HedgeSnapshot};
 pub use layer::Layer;
 pub use leak::{
     HandleId, Holder, LeakConfig, LeakConfigRefused, LeakDetector, LeakFinding, LeakReport, ProcSampler, Resource,
@@ -53,6 +60,7 @@ pub use preset::{Preset, UnknownPreset};
 pub use retry::{GaveUp, Retry, RetryConfig, RetryEvent, RetrySnapshot};
 pub use seats::Order;
 pub use setting::InvalidSetting;
+pub use stale::{Recalled, Stale, StaleAt, StaleCache, StaleConfig, StaleEvent, StaleSnapshot};
 pub use stead_policy::{
     Backoff, BreakerConfig, BreakerImage, BreakerRefused, BreakerSettings, CircuitState, Criticality, Extra, Factor,
     First, Growth, Jitter, LimitRange, PhaseImage, Quota, Ramp, Refusal, SlowCalls, Spread, Window, WindowImage,

@@ -199,7 +199,11 @@ const fn was_not_made<E>(failure: &Failure<E>) -> bool {
         | Failure::BulkheadFull
         | Failure::BulkheadTimeout { .. }
         | Failure::RateLimited { .. } => true,
-        Failure::Inner(_) | Failure::Timeout { .. } | Failure::Exhausted { .. } | Failure::DeadlineExceeded => false,
+        Failure::Inner(_)
+        | Failure::Timeout { .. }
+        | Failure::Exhausted { .. }
+        | Failure::DeadlineExceeded
+        | Failure::NoFallback { .. } => false,
     }
 }
 
