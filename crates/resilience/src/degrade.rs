@@ -17,7 +17,7 @@ use stead_policy::degrade::{Degrader, Signal};
 use tokio::sync::{Notify, watch};
 
 use crate::rounds::Rounds;
-use crate::{Clock, Coarse, Health, HealthReport, Watch};
+use crate::{Breaker, Clock, Coarse, Health, HealthReport, Heard, Watch};
 
 mod load;
 
@@ -163,14 +163,7 @@ impl<C: Clock> Degradation<C> {
     /// Hears the state of the circuit that stands before a component: closed and recovering ones are up, half-open ones are
     /// not yet. One that is forced closed or disabled says nothing about what is behind it.
     pub fn circuit(&self, name: &str, state: CircuitState) {
-        let standing = match state {
-            CircuitState::Closed | CircuitState::Recovering => Standing::Up,
-            CircuitState::Open | CircuitState::HalfOpen | CircuitState::Isolated | CircuitState::ForcedOpen => {
-                Standing::Down
-            }
-            CircuitState::ForcedClosed | CircuitState::Disabled => return,
-        };
-        self.component(name, standing);
+        self.core.circuit(name, state);
     }
 
     /// Hears of all checks whose names are those of components: unhealthy ones are down, unknown ones stay what they were.
@@ -198,6 +191,31 @@ impl<C: Clock> Degradation<C> {
     /// a tokio runtime.
     pub fn start(&self) {
         self.rounds.start([Arc::clone(&self.core).ticks()]);
+    }
+
+    /// Hears every change of the circuit that stands before a component from now on, and starts; see
+    /// [`Degradation::circuit`]. Must be called on a tokio runtime.
+    ///
+    /// While a feature is off nobody may call through its circuit, and what nobody calls is never found well again: let a
+    /// health check call through it now and then.
+    pub fn follow_breaker<D: Clock>(&self, name: &str, breaker: &Arc<Breaker<D>>) {
+        self.start();
+        let (core, name) = (Arc::clone(&self.core), Name::from(name));
+        let (mut changes, breaker) = (breaker.listen(), Arc::downgrade(breaker));
+        self.rounds.join(async move {
+            let now = || breaker.upgrade().map(|breaker| breaker.state());
+            let mut state = now();
+            loop {
+                if let Some(state) = state {
+                    core.circuit(&name, state);
+                }
+                state = match changes.next().await {
+                    Some(Heard::Event(change)) => Some(change.to),
+                    Some(Heard::Lost(_)) => now(),
+                    None => return,
+                };
+            }
+        });
     }
 
     /// Hears every report of a health checker from now on, and starts. Must be called on a tokio runtime.
@@ -251,6 +269,17 @@ impl<C: Clock> Core<C> {
         }
         drop(machine);
         self.stirred.notify_one();
+    }
+
+    fn circuit(&self, name: &str, state: CircuitState) {
+        let standing = match state {
+            CircuitState::Closed | CircuitState::Recovering => Standing::Up,
+            CircuitState::Open | CircuitState::HalfOpen | CircuitState::Isolated | CircuitState::ForcedOpen => {
+                Standing::Down
+            }
+            CircuitState::ForcedClosed | CircuitState::Disabled => return,
+        };
+        self.hear(Signal::Component(name.into(), standing));
     }
 
     fn health(&self, report: &HealthReport) {

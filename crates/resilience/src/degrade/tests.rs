@@ -3,12 +3,13 @@ use std::collections::VecDeque;
 use std::fs;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use stead_policy::{CircuitState, Criticality};
 
 use super::load::{MeasureLoad, ProcLoad};
 use super::{Cause, Degradation, Feature, Level, Load, Mode, Plan, Standing};
-use crate::{CheckConfig, Clock, Finding, HealthChecker, Virtual};
+use crate::{Breaker, BreakerConfig, CheckConfig, Clock, Finding, HealthChecker, Virtual};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -164,6 +165,42 @@ async fn reports_of_a_health_checker_are_followed() {
     checker.stop().await;
     drop(checker);
     clock.run_for(SECOND).await;
+}
+
+#[tokio::test]
+async fn the_circuit_before_a_component_is_followed_until_its_breaker_is_gone() {
+    let (degradation, clock) = degradation();
+    let config = BreakerConfig {
+        failure_threshold: 1,
+        success_threshold: 1,
+        ..BreakerConfig::default()
+    };
+    let breaker = Arc::new(Breaker::with_clock(config, clock.clone()).unwrap());
+    breaker.force_open();
+    degradation.follow_breaker("search", &breaker);
+    clock.run_for(SECOND).await;
+    assert_eq!(degradation.level(), Level::Moderate, "it was open before");
+    breaker.reset();
+    clock.run_for(SECOND).await;
+    assert_eq!(degradation.level(), Level::Full);
+    assert!(breaker.call(|| Err::<(), _>("down")).is_err());
+    clock.run_for(SECOND).await;
+    assert_eq!(degradation.level(), Level::Moderate);
+    clock.run_for(60 * SECOND).await;
+    assert!(breaker.call(|| Ok::<_, &str>(1)).is_ok());
+    clock.run_for(SECOND).await;
+    assert_eq!(degradation.level(), Level::Full);
+    // More changes than are kept for a slow listener: the last is what counts.
+    for _ in 0..400 {
+        breaker.force_open();
+        breaker.reset();
+    }
+    breaker.force_open();
+    clock.run_for(SECOND).await;
+    assert_eq!(degradation.level(), Level::Moderate);
+    drop(breaker);
+    clock.run_for(SECOND).await;
+    assert_eq!(degradation.level(), Level::Moderate, "nobody says anything else");
 }
 
 #[tokio::test]
