@@ -3,4 +3,6 @@
 mod allocations;
 mod breaker;
 #[cfg(test)]
+mod replay;
+#[cfg(test)]
 mod resilient_call;
