@@ -4,8 +4,8 @@
 //! cargo run -p stead-resilience --example resilient_call
 //! ```
 //!
-//! The pipeline, from the outside in: fallback, total timeout, retry, circuit breaker, rate limiter, bulkhead, timeout of one
-//! try, call.
+//! The pipeline, from the outside in: fallback, last good answer, total timeout, retry, circuit breaker, rate limiter, bulkhead,
+//! timeout of one try, call.
 
 use std::error::Error;
 use std::io;

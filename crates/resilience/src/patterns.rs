@@ -16,10 +16,13 @@ macro_rules! pages {
 pages! {
     Index "README.md"
     Bulkhead "bulkhead.md"
+    CacheOnFailure "cache-on-failure.md"
     Chaos "chaos.md"
     CircuitBreaker "circuit-breaker.md"
     Degradation "degradation.md"
+    Fallback "fallback.md"
     HealthChecks "health-checks.md"
+    Hedging "hedging.md"
     LeakDetector "leak-detector.md"
     Presets "presets.md"
     RateLimiter "rate-limiter.md"

@@ -18,7 +18,7 @@ mod server;
 #[path = "tale.rs"]
 mod tale;
 
-use protected::{Answer, Protected};
+use protected::Protected;
 use server::{Mood, Server};
 use tale::Tale;
 
@@ -32,11 +32,18 @@ pub(crate) async fn run(out: impl Write + Send + 'static) -> Result<(), Box<dyn 
         server,
         protected,
         tale,
-        tally: Tally::default(),
+        asked: 0,
+        unanswered: 0,
     };
 
-    stage.act(Mood::Well, "all is well");
-    stage.ask(20).await;
+    stage.act(
+        Mood::Down,
+        "it is not up yet, and nobody has an answer: the canned one stands in",
+    );
+    stage.ask(5).await;
+
+    stage.act(Mood::Well, "now it is");
+    stage.ask_until_fresh(20).await;
 
     stage.act(Mood::Flaky, "every third answer is an error, every tenth never comes");
     stage.ask(60).await;
@@ -45,8 +52,10 @@ pub(crate) async fn run(out: impl Write + Send + 'static) -> Result<(), Box<dyn 
         Mood::Down,
         "every answer is an error: the circuit opens, and the last answer stands in",
     );
+    let stale = stage.protected.stale.snapshot().served;
+    let stands_in = |stage: &Stage| stage.protected.stale.snapshot().served >= stale + 10;
     stage
-        .ask_until(|stage| stage.is(CircuitState::Open) && stage.tally.stale >= 10)
+        .ask_until(|stage| stage.is(CircuitState::Open) && stands_in(stage))
         .await;
 
     stage.act(Mood::Well, "it is back: probes close the circuit");
@@ -62,8 +71,7 @@ pub(crate) async fn run(out: impl Write + Send + 'static) -> Result<(), Box<dyn 
     stage.ask(5).await;
 
     stage.act(Mood::Well, "and all is well again");
-    let fresh = stage.tally.fresh;
-    stage.ask_until(|stage| stage.tally.fresh >= fresh + 20).await;
+    stage.ask_until_fresh(20).await;
 
     listening.stop().await;
     stage.sum_up();
@@ -75,16 +83,8 @@ struct Stage {
     server: Server,
     protected: Arc<Protected>,
     tale: Tale,
-    tally: Tally,
-}
-
-/// How callers were served.
-#[derive(Default)]
-struct Tally {
     asked: u64,
-    fresh: u64,
-    stale: u64,
-    failed: u64,
+    unanswered: u64,
 }
 
 impl Stage {
@@ -116,6 +116,16 @@ impl Stage {
         }
     }
 
+    /// Call after call until so many more had an answer of now.
+    async fn ask_until_fresh(&mut self, more: u64) {
+        let before = self.fresh();
+        self.ask_until(|stage| stage.fresh() >= before + more).await;
+    }
+
+    fn fresh(&self) -> u64 {
+        self.asked - self.unanswered - self.protected.stood_in()
+    }
+
     async fn crowd(&mut self, calls: u32, apart: Duration) {
         let mut callers = JoinSet::new();
         for _ in 0..calls {
@@ -124,36 +134,28 @@ impl Stage {
             sleep(apart).await;
         }
         while let Some(answered) = callers.join_next().await {
-            self.count(answered.ok());
-        }
-    }
-
-    fn count(&mut self, answered: Option<Answer>) {
-        let tally = &mut self.tally;
-        tally.asked += 1;
-        match answered {
-            Some(Answer::Fresh) => tally.fresh += 1,
-            Some(Answer::Stale { answer, instead_of }) => {
-                tally.stale += 1;
-                self.tale
-                    .tell("fallback", &format!("\"{answer}\" once more, as {instead_of}"));
+            self.asked += 1;
+            match answered {
+                Ok(Ok(_)) => {}
+                Ok(Err(failure)) => {
+                    self.unanswered += 1;
+                    self.tale.tell("caller", &format!("has no answer: {failure}"));
+                }
+                Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
             }
-            Some(Answer::None(why)) => {
-                tally.failed += 1;
-                self.tale.tell("caller", &format!("has nothing: {why}"));
-            }
-            None => tally.failed += 1,
         }
     }
 
     fn sum_up(&self) {
-        let (protected, tally) = (&self.protected, &self.tally);
+        let protected = &self.protected;
+        let (asked, fresh) = (self.asked, self.fresh());
+        let [stale, canned] = [protected.stale.snapshot().served, protected.fallback.snapshot().needed];
         let told: [(&str, String); 7] = [
             (
                 "callers",
                 format!(
-                    "{} asked, {} fresh, {} stale, {} nothing",
-                    tally.asked, tally.fresh, tally.stale, tally.failed
+                    "{asked} asked, {fresh} fresh, {stale} stale, {canned} canned, {} nothing",
+                    self.unanswered
                 ),
             ),
             ("server", format!("{} requests", self.server.requests())),

@@ -2,32 +2,24 @@
 
 use std::error::Error;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use stead_resilience::{
-    Breaker, BreakerConfig, Budget, BudgetConfig, Bulkhead, BulkheadConfig, Failure, Judged, Layer, Limiter,
-    LimiterConfig, Precise, Preset, Quota, Retry, RetryConfig, Timeout, TimeoutConfig, Verdict,
+    Breaker, BreakerConfig, Budget, BudgetConfig, Bulkhead, BulkheadConfig, Failure, Fallback, Judged, Layer, Limiter,
+    LimiterConfig, Precise, Preset, Quota, Retry, RetryConfig, StaleCache, StaleConfig, Timeout, TimeoutConfig,
+    Verdict,
 };
 
 use super::client::{CallError, get, judge};
 
 type Judge = fn(&Result<String, CallError>) -> Verdict;
 
-/// What a caller gets.
-pub(crate) enum Answer {
-    /// What the server says now.
-    Fresh,
-    /// What it said last.
-    Stale { answer: String, instead_of: String },
-    /// Nothing: there is no last answer.
-    None(String),
-}
-
 /// The call, and the policies around it, from the outside in.
 pub(crate) struct Protected {
     address: SocketAddr,
-    last: Mutex<Option<String>>,
+    pub(crate) fallback: Fallback<String, CallError, Judge>,
+    pub(crate) stale: StaleCache<(), String, Precise, Judge>,
     pub(crate) total: Timeout<Precise>,
     pub(crate) retry: Retry<Precise, Judge>,
     pub(crate) breaker: Arc<Breaker<Precise>>,
@@ -72,7 +64,8 @@ impl Protected {
         let breaker = Arc::new(Breaker::with_clock(breaker, Precise)?);
         Ok(Self {
             address,
-            last: Mutex::default(),
+            fallback: Fallback::with(judge as Judge).or_value("canned", |_| "a canned answer".to_owned()),
+            stale: StaleCache::with(StaleConfig::default(), Precise, judge as Judge)?,
             total: Timeout::with_clock(limit(1000), Precise)?,
             retry: Retry::with(retry, Precise, judge as Judge)?.with_budget(Arc::new(Budget::new(budget)?)),
             judged: Judged::new(Arc::clone(&breaker), judge),
@@ -84,30 +77,20 @@ impl Protected {
     }
 
     /// One call through all of them.
-    pub(crate) async fn ask(&self) -> Answer {
-        match self.call().await {
-            Ok(answer) => {
-                *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
-                Answer::Fresh
-            }
-            Err(failure) => {
-                let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                let why = failure.source().map_or_else(String::new, |why| format!(": {why}"));
-                let why = format!("{failure}{why}");
-                last.map_or(Answer::None(why.clone()), |answer| Answer::Stale {
-                    answer,
-                    instead_of: why,
-                })
-            }
-        }
-    }
-
-    async fn call(&self) -> Result<String, Failure<CallError>> {
+    pub(crate) async fn ask(&self) -> Result<String, Failure<CallError>> {
         let each = || self.each.call(|| get(self.address));
         let bulkhead = || self.bulkhead.run(each);
         let limiter = || self.limiter.run(bulkhead);
         let breaker = || self.judged.run(limiter);
         let retry = || self.retry.run(breaker);
-        self.total.run(retry).await
+        let total = || self.total.run(retry);
+        let last = self.stale.at(());
+        let stale = || last.run(total);
+        self.fallback.run(stale).await
+    }
+
+    /// Calls that something else had to stand in for.
+    pub(crate) fn stood_in(&self) -> u64 {
+        self.stale.snapshot().served + self.fallback.snapshot().needed
     }
 }

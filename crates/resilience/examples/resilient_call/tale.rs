@@ -4,7 +4,9 @@ use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use stead_resilience::{BreakerEvent, BulkheadEvent, Heard, LimiterEvent, Listener, RetryEvent, TimeoutEvent};
+use stead_resilience::{
+    BreakerEvent, BulkheadEvent, FallbackEvent, Heard, LimiterEvent, Listener, RetryEvent, StaleEvent, TimeoutEvent,
+};
 use tokio::task::JoinSet;
 
 use super::protected::Protected;
@@ -43,6 +45,8 @@ impl Tale {
     /// Tells every event of every policy, until stopped.
     pub(crate) fn listen_to(&self, protected: &Protected) -> Listening {
         let mut set = JoinSet::new();
+        set.spawn(self.clone().all("fallback", protected.fallback.events(), fallback));
+        set.spawn(self.clone().all("cache", protected.stale.events(), stale));
         set.spawn(self.clone().all("retry", protected.retry.events(), retry));
         set.spawn(self.clone().all("breaker", protected.breaker.listen(), breaker));
         set.spawn(self.clone().all("limiter", protected.limiter.events(), limiter));
@@ -59,6 +63,19 @@ impl Tale {
                 Heard::Lost(events) => self.tell(who, &format!("… {events} more")),
             }
         }
+    }
+}
+
+fn fallback(event: FallbackEvent) -> String {
+    match event {
+        FallbackEvent::Served { provider, .. } => format!("the {provider} answer stands in"),
+        FallbackEvent::Failed => "nobody answers".to_owned(),
+    }
+}
+
+fn stale(event: StaleEvent) -> String {
+    match event {
+        StaleEvent::Served { age } => format!("the answer of {age:.0?} ago stands in"),
     }
 }
 

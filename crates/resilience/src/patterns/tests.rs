@@ -7,8 +7,8 @@ use super::PAGES;
 use crate::replay::Hindsight;
 use crate::{
     BreakerConfig, BreakerCounts, Budget, BudgetConfig, Bulkhead, BulkheadConfig, ChaosConfig, ChaosSnapshot,
-    CheckConfig, LeakConfig, LeakReport, LimitRange, Limiter, LimiterConfig, Preset, Quota, Ramp, RetryConfig,
-    RetrySnapshot, Timeout, TimeoutConfig,
+    CheckConfig, Fallback, Hedge, HedgeConfig, HedgeDelay, LeakConfig, LeakReport, LimitRange, Limiter, LimiterConfig,
+    Preset, Quota, Ramp, RetryConfig, RetrySnapshot, StaleCache, StaleConfig, Timeout, TimeoutConfig,
 };
 
 /// The part of a page under a heading of the second order.
@@ -123,6 +123,19 @@ fn the_defaults_that_pages_tell_are_those_of_the_code() {
     defaults::<BreakerConfig>("circuit-breaker.md", "BreakerConfig");
     let steps = ("steps", "10, 25, 50", &[10, 25, 50] as &dyn Debug);
     defaults_but::<Ramp>("circuit-breaker.md", "Ramp", &[steps]);
+    defaults::<StaleConfig>("cache-on-failure.md", "StaleConfig");
+    let (least, most) = (Duration::from_millis(10), Duration::from_secs(1));
+    let learned = HedgeDelay::Percentile {
+        percent: 95.0,
+        least,
+        most,
+    };
+    let delay = (
+        "delay",
+        "slower than 95 % of the calls, 10 ms to 1 s",
+        &learned as &dyn Debug,
+    );
+    defaults_but::<HedgeConfig>("hedging.md", "HedgeConfig", &[delay]);
     defaults::<Quota>("rate-limiter.md", "Quota");
     let quota = (
         "quota",
@@ -197,6 +210,15 @@ fn the_telemetry_that_pages_tell_is_what_is_reported() {
         &Limiter::new(LimiterConfig::default()).unwrap().snapshot(),
     );
     telemetry("circuit-breaker.md", &BreakerCounts::default());
+    telemetry(
+        "hedging.md",
+        &Hedge::for_idempotent(HedgeConfig::default()).unwrap().snapshot(),
+    );
+    telemetry("fallback.md", &Fallback::<(), ()>::new().snapshot());
+    telemetry(
+        "cache-on-failure.md",
+        &StaleCache::<(), ()>::new(StaleConfig::default()).unwrap().snapshot(),
+    );
     telemetry("retry.md", &RetrySnapshot::default());
     telemetry(
         "retry-budget.md",

@@ -42,13 +42,14 @@ async fn every_policy_does_its_part_and_every_caller_gets_an_answer() {
         "bulkhead  refused, 16 wait already",
         "limiter   the server asks for a pause of ",
         "limiter   refused, the next unit comes in ",
-        "fallback  \"answer ",
+        "fallback  the canned answer stands in",
+        "cache     the answer of ",
     ] {
         assert!(text.contains(part), "nothing of {part:?} in\n{text}");
     }
-    let [asked, fresh, stale, nothing] =
-        ["asked", "fresh", "stale", "nothing"].map(|word| number(&text, "callers", &format!(" {word}")));
-    assert_eq!((asked, nothing), (fresh + stale, 0), "{text}");
+    let [asked, fresh, stale, canned, nothing] =
+        ["asked", "fresh", "stale", "canned", "nothing"].map(|word| number(&text, "callers", &format!(" {word}")));
+    assert_eq!((asked, nothing), (fresh + stale + canned, 0), "{text}");
     let last_act = text
         .lines()
         .position(|line| line.ends_with("and all is well again"))
