@@ -5,6 +5,7 @@
 
 mod activity;
 mod agent;
+pub mod capability;
 mod clock;
 mod config;
 pub mod lifecycle;

@@ -369,27 +369,30 @@ impl Runtime {
         }))
     }
 
-    /// Tells an execution to end. It keeps its stream until it has. One that has ended already is shown as it is.
+    /// Tells an execution to end. It keeps its stream until it has; no other process resumes it. One that has ended already is
+    /// shown as it is. Cancelled, it is told all the same.
     ///
     /// # Errors
     /// It is not known.
-    pub fn cancel(&self, id: ExecutionId) -> Result<Arc<Execution>, Refused> {
-        let dropped = {
+    pub async fn cancel(&self, id: ExecutionId) -> Result<Arc<Execution>, Refused> {
+        let (running, dropped) = {
             let mut book = self.0.book();
-            if let Some(live) = book.find(id) {
+            let running = book.find(id);
+            if let Some(live) = &running {
                 live.cancel.cancel();
             }
-            book.drop_waiting(id, clock::wall())
+            (running, book.drop_waiting(id, clock::wall()))
         };
-        if let Some(live) = dropped {
+        if let Some(live) = &dropped {
             live.done.notify_waiters();
-            let shared = Arc::clone(&self.0);
-            self.0.handle.spawn_blocking(move || {
-                if let Err(error) = live.erase(&*shared.store) {
-                    let (execution, error) = (live.id, whole(&error));
-                    tracing::error!(%execution, error, "ExecutionNotRecorded: its end is not written down");
-                }
-            });
+        }
+        if let Some(live) = running.or(dropped)
+            && !live.was_never_written()
+        {
+            let erased = self.0.with_store(move |store| live.erase(store)).await;
+            if let Err(error) = erased {
+                tracing::error!(execution = %id, error = whole(&error), "ExecutionNotRecorded: its end is not written down");
+            }
         }
         self.execution(id)
     }

@@ -1,11 +1,14 @@
 //! The lifecycle server: what an orchestrator, a probe or a person asks one agent.
 
+use std::io;
+use std::net::TcpListener;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
 use axum::http::{Method, Uri};
+use tokio_util::sync::CancellationToken;
 
 use crate::config::Token;
 use crate::pulse::Pulse;
@@ -26,7 +29,7 @@ pub(crate) use serve::{listen, serve};
 
 use problem::{Code, Problem};
 
-/// The lifecycle routes of one runtime, to be mounted in an axum application, or served by [`Agent`](crate::Agent).
+/// The lifecycle routes of one runtime, to be mounted in an axum application, or served by themselves.
 ///
 /// # Examples
 ///
@@ -96,6 +99,23 @@ impl Server {
             .method_not_allowed_fallback(not_so)
             .fallback(nothing_here)
             .with_state(self.clone())
+    }
+
+    /// Serves the routes by themselves until `closing` is done; then takes no more, and gives what is under way a second. At most
+    /// 1,024 connections at once; headers have 30 s to arrive, bodies 10 s. Cancelled, all connections end.
+    ///
+    /// # Errors
+    /// The listener broke.
+    pub async fn serve(&self, listener: TcpListener, closing: impl Future<Output = ()>) -> io::Result<()> {
+        listener.set_nonblocking(true)?;
+        let close = CancellationToken::new();
+        let serving = serve(listener, self.router(), close.clone());
+        tokio::pin!(serving);
+        tokio::select! {
+            served = serving.as_mut() => return served,
+            () = closing => close.cancel(),
+        }
+        serving.await
     }
 
     fn with(self, change: impl FnOnce(&mut Inner)) -> Self {

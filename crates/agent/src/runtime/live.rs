@@ -178,8 +178,11 @@ impl Live {
         }
     }
 
-    /// Writes down where it is, unless it has ended. Blocks.
+    /// Writes down where it is, unless it has ended. One that was cancelled is forgotten instead: nobody shall resume it. Blocks.
     pub(super) fn write(&self, store: &dyn CheckpointStore) -> Result<(), StoreError> {
+        if self.cancel.is_cancelled() {
+            return self.erase(store);
+        }
         let mut recorded = self.recorded.lock().unwrap_or_else(PoisonError::into_inner);
         let checkpoint = {
             let notes = self.notes();

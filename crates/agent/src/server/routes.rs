@@ -188,7 +188,7 @@ pub(super) async fn execution(
 
 /// 200 where it has ended, 202 where it was told to and has not yet.
 pub(super) async fn cancel(State(server): State<Server>, Path(id): Path<String>) -> Result<Response, Problem> {
-    let shown = server.runtime().cancel(named(&id)?)?;
+    let shown = server.runtime().cancel(named(&id)?).await?;
     let status = if shown.status.is_final() {
         StatusCode::OK
     } else {

@@ -5,7 +5,13 @@ mod description;
 #[cfg(test)]
 mod drain;
 #[cfg(test)]
+mod guide;
+#[cfg(test)]
+mod kubelet;
+#[cfg(test)]
 mod process;
+#[cfg(test)]
+mod random;
 #[cfg(test)]
 mod runtime;
 #[cfg(test)]

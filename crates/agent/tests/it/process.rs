@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 /// One run of an example, ended when it goes.
-struct Process {
+pub(crate) struct Process {
     child: Child,
     address: SocketAddr,
 }
@@ -26,6 +26,10 @@ impl Process {
     }
 
     fn spawn(example: &str, dir: &Path) -> Self {
+        Self::spawn_with(example, dir, &[])
+    }
+
+    pub(crate) fn spawn_with(example: &str, dir: &Path, env: &[(&str, &str)]) -> Self {
         let mut command = Command::new(built(example));
         command
             .env_clear()
@@ -33,6 +37,7 @@ impl Process {
             .env("STEAD_LIFECYCLE_ENABLED", "true")
             .env("STEAD_LIFECYCLE_HOST", "127.0.0.1")
             .env("STEAD_LIFECYCLE_PORT", "0")
+            .envs(env.iter().copied())
             .stdout(Stdio::null())
             .stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
@@ -52,7 +57,7 @@ impl Process {
         Self { child, address }
     }
 
-    fn ask(&self, method: &str, path: &str, body: &str) -> (u16, String) {
+    pub(crate) fn ask(&self, method: &str, path: &str, body: &str) -> (u16, String) {
         let asked = || {
             let mut stream = TcpStream::connect(self.address)?;
             stream.set_read_timeout(Some(PATIENCE))?;
@@ -83,7 +88,7 @@ impl Process {
     }
 
     /// Begins work in a stream and gives its id.
-    fn begin(&self, entry_point: &str, input: &str, stream: &str) -> String {
+    pub(crate) fn begin(&self, entry_point: &str, input: &str, stream: &str) -> String {
         let body = format!(r#"{{"entry_point": "{entry_point}", "input": {input}, "stream": "{stream}"}}"#);
         let taken = self.json("POST", "/api/v1/executions", &body);
         taken["id"].as_str().unwrap_or_else(|| panic!("{taken}")).to_owned()
@@ -93,12 +98,12 @@ impl Process {
         self.json("GET", &format!("/api/v1/executions/{id}"), "")
     }
 
-    fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
         kill_process(pid, signal).unwrap();
     }
 
-    fn until(&self, what: &str, holds: impl Fn(&Self) -> bool) {
+    pub(crate) fn until(&self, what: &str, holds: impl Fn(&Self) -> bool) {
         let begun = Instant::now();
         while !holds(self) {
             assert!(begun.elapsed() < PATIENCE, "never: {what}");
@@ -106,7 +111,7 @@ impl Process {
         }
     }
 
-    fn ended(&mut self) -> ExitStatus {
+    pub(crate) fn ended(&mut self) -> ExitStatus {
         let begun = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {

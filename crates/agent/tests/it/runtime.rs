@@ -49,7 +49,7 @@ async fn an_unknown_entry_point_and_an_unknown_execution_are_refused() {
     assert!(refused.to_string().contains("sleep, echo"), "{refused}");
     let other = "exe_000000000000-1".parse().unwrap();
     assert!(matches!(runtime.execution(other), Err(Refused::UnknownExecution(_))));
-    assert!(matches!(runtime.cancel(other), Err(Refused::UnknownExecution(_))));
+    assert!(matches!(runtime.cancel(other).await, Err(Refused::UnknownExecution(_))));
 }
 
 #[tokio::test(start_paused = true)]
@@ -254,7 +254,10 @@ async fn a_cancelled_execution_that_has_not_ended_blocks_its_stream_however_it_w
     let runtime = started(builder().entry_point(stuck.entry("stuck"))).await;
     let in_mail = || ask("stuck", 0).in_stream(stream("mail"));
     let work = runtime.submit(in_mail()).await.unwrap();
-    assert_eq!(runtime.cancel(work.id).unwrap().status, ExecutionStatus::Cancelling);
+    assert_eq!(
+        runtime.cancel(work.id).await.unwrap().status,
+        ExecutionStatus::Cancelling
+    );
     // Long after the grace its function is gone, and its thread is not.
     tokio::time::sleep(LONG).await;
     let refused = runtime.submit(in_mail()).await.unwrap_err();
@@ -277,12 +280,15 @@ async fn a_cancelled_execution_that_has_not_ended_blocks_its_stream_however_it_w
 async fn a_cancelled_function_that_does_not_listen_is_dropped_after_its_grace() {
     let runtime = started(builder()).await;
     let work = begin(&runtime, "sleep", 60_000).await;
-    runtime.cancel(work.id).unwrap();
+    runtime.cancel(work.id).await.unwrap();
     let begun = tokio::time::Instant::now();
     let ended = runtime.wait(work.id, LONG).await.unwrap();
     assert_eq!(ended.status, ExecutionStatus::Cancelled);
     assert_eq!(begun.elapsed_by(), Duration::from_secs(5));
-    assert_eq!(runtime.cancel(work.id).unwrap().status, ExecutionStatus::Cancelled);
+    assert_eq!(
+        runtime.cancel(work.id).await.unwrap().status,
+        ExecutionStatus::Cancelled
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -420,12 +426,40 @@ async fn what_waits_to_be_resumed_can_be_cancelled() {
     let work = begin(&runtime, "sleep", 60_000).await;
     runtime.stop_within(SECOND).await.unwrap();
     assert_eq!(runtime.to_be_resumed(), 1);
-    assert_eq!(runtime.cancel(work.id).unwrap().status, ExecutionStatus::Cancelled);
+    assert_eq!(
+        runtime.cancel(work.id).await.unwrap().status,
+        ExecutionStatus::Cancelled
+    );
     runtime.start().await.unwrap();
     assert_eq!(runtime.status().active_streams, 0);
     begin(&runtime, "echo", 0).await;
     let ended = runtime.wait(work.id, SECOND).await.unwrap();
     assert_eq!(ended.status, ExecutionStatus::Cancelled);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_cancelled_is_resumed_by_nobody_however_the_process_ends() {
+    let store = Memory::new();
+    let stuck = Stuck::default();
+    let entries = || {
+        Runtime::builder()
+            .entry_point(stuck.entry("stuck").durable())
+            .store(store.clone())
+    };
+    let runtime = started(entries()).await;
+    let work = begin(&runtime, "stuck", 0).await;
+    assert_eq!(store.len(), 1);
+    assert_eq!(
+        runtime.cancel(work.id).await.unwrap().status,
+        ExecutionStatus::Cancelling
+    );
+    assert!(store.is_empty());
+    // It still holds its thread when the process goes down.
+    runtime.stop_within(SECOND).await.unwrap();
+    assert!(store.is_empty());
+    assert_eq!(started(entries()).await.to_be_resumed(), 0);
+    assert_eq!(stuck.runs.load(SeqCst), 1);
+    stuck.free();
 }
 
 #[test]
