@@ -58,7 +58,7 @@ pub struct Degradation<C: Clock = Coarse> {
 struct Core<C: Clock> {
     clock: C,
     machine: Mutex<Machine>,
-    features: BTreeMap<Name, FeatureFlag>,
+    features: BTreeMap<Name, Known>,
     latest: watch::Sender<Arc<Degraded>>,
     /// Told whenever the next deadline may have changed.
     stirred: Notify,
@@ -67,6 +67,13 @@ struct Core<C: Clock> {
 struct Machine {
     degrader: Degrader,
     history: VecDeque<Change>,
+}
+
+/// What does not change about a feature, and whether it is on.
+struct Known {
+    flag: FeatureFlag,
+    /// Itself, and what does instead of it.
+    chain: Vec<Name>,
 }
 
 /// Whether one feature is on: one load of one flag.
@@ -100,9 +107,14 @@ impl<C: Clock> Degradation<C> {
     ///
     /// As [`Degradation::new`].
     pub fn with_clock(plan: Plan, clock: C) -> Result<Self, PlanRefused> {
-        let on = |name: &Name| (Name::clone(name), FeatureFlag(Arc::new(AtomicBool::new(true))));
-        let features = plan.features.keys().map(on).collect();
         let degrader = Degrader::new(plan)?;
+        let plan = degrader.plan();
+        let known = |name: &Name| {
+            let flag = FeatureFlag(Arc::new(AtomicBool::new(true)));
+            let chain = plan.chain(name).cloned().collect();
+            (Name::clone(name), Known { flag, chain })
+        };
+        let features = plan.features.keys().map(known).collect();
         let core = Core {
             clock,
             features,
@@ -122,13 +134,21 @@ impl<C: Clock> Degradation<C> {
     /// Whether a feature is on. One that the plan does not have is off: ask for its flag where a typo would hurt.
     #[must_use]
     pub fn feature_enabled(&self, name: &str) -> bool {
-        self.core.features.get(name).is_some_and(FeatureFlag::is_enabled)
+        self.core.is_on(name)
     }
 
     /// The flag of one feature, for hot paths; `None` where the plan does not have it.
     #[must_use]
     pub fn feature(&self, name: &str) -> Option<FeatureFlag> {
-        self.core.features.get(name).cloned()
+        Some(self.core.features.get(name)?.flag.clone())
+    }
+
+    /// The feature to use where `name` was meant: itself where it is on, or the first of those that do instead
+    /// ([`Feature::fallback`]) that is on. `None` where none is, or the plan does not have it.
+    #[must_use]
+    pub fn serving(&self, name: &str) -> Option<Name> {
+        let chain = &self.core.features.get(name)?.chain;
+        chain.iter().find(|name| self.core.is_on(name)).cloned()
     }
 
     /// How much has been given up.
@@ -257,8 +277,8 @@ impl<C: Clock> Core<C> {
         let now = Duration::from_nanos(self.clock.now().as_nanos());
         if let Some(change) = machine.degrader.hear(now, signal) {
             let state = Arc::new(machine.degrader.state().clone());
-            for (name, flag) in &self.features {
-                flag.0.store(state.why_off(name).is_none(), Relaxed);
+            for (name, known) in &self.features {
+                known.flag.0.store(state.why_off(name).is_none(), Relaxed);
             }
             if machine.history.len() == HISTORY {
                 machine.history.pop_front();
@@ -269,6 +289,10 @@ impl<C: Clock> Core<C> {
         }
         drop(machine);
         self.stirred.notify_one();
+    }
+
+    fn is_on(&self, name: &str) -> bool {
+        self.features.get(name).is_some_and(|known| known.flag.is_enabled())
     }
 
     fn circuit(&self, name: &str, state: CircuitState) {

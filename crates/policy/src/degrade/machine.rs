@@ -69,6 +69,12 @@ impl Degrader {
         &self.plan
     }
 
+    /// The feature to use where `feature` was meant: itself where it is on, or the first that does instead and is on.
+    #[must_use]
+    pub fn serving<'a>(&'a self, feature: &'a str) -> Option<&'a Name> {
+        self.plan.chain(feature).find(|name| self.now.why_off(name).is_none())
+    }
+
     /// When time alone may change something: tick then.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Duration> {

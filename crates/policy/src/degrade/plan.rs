@@ -14,6 +14,8 @@ pub struct Feature {
     pub requires: Vec<Name>,
     /// How much users depend on it: the least important features are given up first.
     pub importance: Criticality,
+    /// The feature that does instead while this one is off; it may have one itself.
+    pub fallback: Option<Name>,
     /// What it counts for in the impact. `None`: as its importance weighs (1, 2, 4 or 8).
     pub weight: Option<u32>,
 }
@@ -25,6 +27,7 @@ impl Feature {
         Self {
             requires: Vec::new(),
             importance,
+            fallback: None,
             weight: None,
         }
     }
@@ -33,6 +36,13 @@ impl Feature {
     #[must_use]
     pub fn requiring(mut self, component: impl Into<Name>) -> Self {
         self.requires.push(component.into());
+        self
+    }
+
+    /// The same, with `feature` to do instead.
+    #[must_use]
+    pub fn or(mut self, feature: impl Into<Name>) -> Self {
+        self.fallback = Some(feature.into());
         self
     }
 
@@ -114,8 +124,26 @@ impl Plan {
         self
     }
 
+    /// A feature, what does instead of it, what does instead of that, and so on.
+    pub fn chain<'a>(&'a self, feature: &'a str) -> impl Iterator<Item = &'a Name> {
+        let named = |name: &str| self.features.get_key_value(name);
+        let next = move |(_, what): &(&'a Name, &'a Feature)| what.fallback.as_deref().and_then(named);
+        core::iter::successors(named(feature), next).map(|(name, _)| name)
+    }
+
     pub(super) fn validate(&self) -> Result<(), PlanRefused> {
         for (feature, what) in &self.features {
+            if what
+                .fallback
+                .as_ref()
+                .is_some_and(|other| !self.features.contains_key(other))
+            {
+                return Err(PlanRefused::NoFallback(feature.clone()));
+            }
+            // A chain that is longer than there are features comes back to one of them.
+            if self.chain(feature).take(self.features.len() + 1).count() > self.features.len() {
+                return Err(PlanRefused::Circle(feature.clone()));
+            }
             if let Some(component) = self.missing(&what.requires) {
                 let feature = feature.clone();
                 return Err(PlanRefused::FeatureNeeds { feature, component });
@@ -180,6 +208,12 @@ pub enum PlanRefused {
         /// What it needs.
         component: Name,
     },
+    /// What is to do instead of a feature is not there.
+    #[error("the fallback of feature {0:?} is a feature that the plan does not have")]
+    NoFallback(Name),
+    /// Features that are to do instead of each other.
+    #[error("the fallbacks of feature {0:?} go in a circle")]
+    Circle(Name),
     /// A rule waits for what is not there.
     #[error("rule {rule:?} is about component {component:?}, which the plan does not have")]
     RuleNeeds {

@@ -284,6 +284,41 @@ fn a_plan_that_makes_no_sense_is_refused_and_says_why() {
 }
 
 #[test]
+fn what_is_off_has_the_first_of_its_fallbacks_that_is_on() {
+    let plan = plan()
+        .feature(
+            "web_search",
+            Feature::of(Important).requiring("search").or("history_search"),
+        )
+        .feature(
+            "history_search",
+            Feature::of(Critical).requiring("database").or("titles"),
+        )
+        .feature("titles", Feature::of(Essential));
+    let mut degrader = Degrader::new(plan).unwrap();
+    let serving = |degrader: &Degrader| degrader.serving("web_search").map(ToString::to_string);
+    assert_eq!(serving(&degrader).as_deref(), Some("web_search"));
+    sees(&mut degrader, SECOND, "search", Standing::Down);
+    assert_eq!(serving(&degrader).as_deref(), Some("history_search"));
+    sees(&mut degrader, SECOND, "database", Standing::Down);
+    assert_eq!(serving(&degrader).as_deref(), Some("titles"));
+    assert_eq!(degrader.serving("history"), None, "it has none");
+    assert_eq!(degrader.serving("typo"), None);
+}
+
+#[test]
+fn fallbacks_that_are_not_there_or_go_in_a_circle_are_refused() {
+    let refused = |first: Feature, second: Feature| {
+        let plan = plan().feature("first", first).feature("second", second);
+        Degrader::new(plan).unwrap_err().to_string()
+    };
+    let plain = || Feature::of(Optional);
+    assert!(refused(plain().or("typo"), plain()).contains("does not have"));
+    assert!(refused(plain().or("first"), plain()).contains("in a circle"));
+    assert!(refused(plain().or("second"), plain().or("first")).contains("in a circle"));
+}
+
+#[test]
 fn levels_are_written_as_their_names() {
     for level in Level::ALL {
         assert_eq!(serde_json::to_value(level).unwrap(), level.as_str());

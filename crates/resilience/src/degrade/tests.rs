@@ -103,6 +103,23 @@ fn an_override_holds_until_it_is_released_and_history_says_who() {
 }
 
 #[test]
+fn callers_are_told_what_does_instead() {
+    let plan = plan()
+        .feature(
+            "web_search",
+            Feature::of(Criticality::Important).requiring("search").or("titles"),
+        )
+        .feature("titles", Feature::of(Criticality::Critical).requiring("llm"));
+    let degradation = Degradation::new(plan).unwrap();
+    assert_eq!(degradation.serving("web_search").as_deref(), Some("web_search"));
+    degradation.component("search", Standing::Down);
+    assert_eq!(degradation.serving("web_search").as_deref(), Some("titles"));
+    degradation.component("llm", Standing::Down);
+    assert_eq!(degradation.serving("web_search"), None);
+    assert_eq!(degradation.serving("typo"), None);
+}
+
+#[test]
 fn history_is_bounded() {
     let (degradation, _) = degradation();
     for _ in 0..200 {
