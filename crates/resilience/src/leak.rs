@@ -90,7 +90,8 @@ impl<C: Clock> LeakDetector<C> {
         self.watchman.held(resource)
     }
 
-    /// Takes a look now. Reads `/proc` on the calling thread: a millisecond or so per thousand open files.
+    /// Takes a look now. Reads `/proc` on the calling thread: a link per open file, and the system's TCP sockets if this process
+    /// has any.
     #[expect(clippy::must_use_candidate, reason = "watchers see it too")]
     pub fn check(&self) -> Arc<LeakReport> {
         self.watchman.look()

@@ -444,3 +444,42 @@ fn guards_of_many_threads_are_all_listed_and_all_given_back() {
     kept.lock().unwrap().clear();
     assert_eq!(detector.held(Resource::Custom("x")), []);
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
+
+    /// Whatever the level and the seed: what stays within four percent of it never counts as growing.
+    #[test]
+    fn what_stays_about_the_same_never_grows(level in 10.0..900.0_f64, seed: u64) {
+        let (detector, clock) = watching(LeakConfig::default(), move |minute| Usage {
+            file_handles: wavering(level, 0.04, seed, minute),
+            ..QUIET
+        });
+        for _ in 0..20 {
+            prop_assert_eq!(&after(&detector, &clock, 10).findings, &[]);
+        }
+    }
+
+    /// Whatever the level: what grows by half of it in an hour is found before the second is over, under noise of a tenth.
+    #[test]
+    fn what_grows_is_found_within_two_hours(level in 40.0..300.0_f64, seed: u64) {
+        let (detector, clock) = watching(LeakConfig::default(), move |minute| Usage {
+            file_handles: wavering(level + level / 120.0 * minute as f64, 0.1, seed, minute),
+            ..QUIET
+        });
+        let mut looks = (0..120).map(|_| after(&detector, &clock, 1));
+        let found = looks.any(|report| report.findings.iter().any(|finding| finding.resource == Resource::FileHandles));
+        prop_assert!(found);
+    }
+}
+
+/// A level, and up to a share more or less.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "small and positive"
+)]
+fn wavering(level: f64, share: f64, seed: u64, minute: u64) -> u64 {
+    let unit = (stead_policy::draw(seed, minute) >> 11) as f64 / (1_u64 << 52) as f64 - 1.0;
+    (level * (1.0 + share * unit)).round() as u64
+}
