@@ -69,12 +69,13 @@ fn gates() -> Result<Vec<Gate>> {
             "clippy",
             "--workspace",
             "--all-targets",
+            "--all-features",
             "--",
             "-D",
             "warnings",
         ])),
         Gate::Command(tests()),
-        Gate::Command(cargo(&["test", "--workspace", "--doc", "--quiet"])),
+        Gate::Command(cargo(&["test", "--workspace", "--all-features", "--doc", "--quiet"])),
         Gate::Command(documentation()),
         Gate::Tidy,
     ];
@@ -86,14 +87,30 @@ fn gates() -> Result<Vec<Gate>> {
 /// nextest where it is installed: one process per test, and a test that hangs is ended.
 fn tests() -> Command {
     if output(&mut cargo(&["nextest", "--version"])).is_ok() {
-        cargo(&["nextest", "run", "--workspace", "--no-fail-fast", "--no-tests", "warn"])
+        cargo(&[
+            "nextest",
+            "run",
+            "--workspace",
+            "--all-features",
+            "--no-fail-fast",
+            "--no-tests",
+            "warn",
+        ])
     } else {
-        cargo(&["test", "--workspace", "--lib", "--bins", "--tests", "--no-fail-fast"])
+        cargo(&[
+            "test",
+            "--workspace",
+            "--all-features",
+            "--lib",
+            "--bins",
+            "--tests",
+            "--no-fail-fast",
+        ])
     }
 }
 
 fn documentation() -> Command {
-    let mut command = cargo(&["doc", "--workspace", "--no-deps", "--quiet"]);
+    let mut command = cargo(&["doc", "--workspace", "--all-features", "--no-deps", "--quiet"]);
     command.env("RUSTDOCFLAGS", "-D warnings");
     command
 }

@@ -22,6 +22,7 @@ mod call;
 mod desk;
 mod event;
 mod image;
+mod lanes;
 mod permit;
 mod report;
 mod ring;
@@ -33,6 +34,7 @@ pub use event::{BreakerCounts, BreakerEvent, Cause};
 pub use permit::{OwnedPermit, Permit};
 
 use desk::{Desk, fresh};
+use lanes::Tally;
 use permit::{Pass, Role};
 use ring::Rings;
 use shards::Shards;
@@ -58,8 +60,11 @@ use word::{Kind, Shape, Word};
 /// assert!(matches!(ask(Ok(7)), Err(Failure::CircuitOpen { .. })));
 /// # Ok::<(), stead_resilience::BreakerRefused>(())
 /// ```
+#[repr(C, align(64))] // what every call reads comes first, on a line of its own
 pub struct Breaker<C: Clock = Coarse> {
     hot: Hot,
+    /// Rejections beyond those that `hot` counts.
+    refused: Tally,
     counters: Counters,
     rings: OnceLock<Box<Rings>>,
     shards: OnceLock<Box<Shards>>,
@@ -69,7 +74,6 @@ pub struct Breaker<C: Clock = Coarse> {
 }
 
 /// What every call reads; hardly ever written while the breaker is healthy.
-#[repr(align(64))]
 struct Hot {
     state: AtomicU64,
     shape: AtomicU64,
@@ -82,7 +86,7 @@ struct Hot {
     /// Would-be rejections. Here, as whoever is rejected has read the line already.
     refused: AtomicU64,
     /// Calls that came during a step of the ramp.
-    arrivals: AtomicU64,
+    arrivals: AtomicU32,
 }
 
 #[derive(Debug, Default)]
@@ -130,8 +134,9 @@ impl<C: Clock> Breaker<C> {
                 slow_over: AtomicU64::new(slow_over(&settings)),
                 enforce: AtomicU32::new(settings.config().enforce.into()),
                 refused: AtomicU64::new(0),
-                arrivals: AtomicU64::new(0),
+                arrivals: AtomicU32::new(0),
             },
+            refused: Tally::default(),
             counters: Counters::default(),
             rings: OnceLock::new(),
             shards: OnceLock::new(),
@@ -166,8 +171,9 @@ impl<C: Clock> Breaker<C> {
     pub fn counts(&self) -> BreakerCounts {
         let counters = &self.counters;
         let let_through = counters.let_through.get();
+        let refused = self.hot.refused.load(Relaxed).saturating_add(self.refused.get());
         BreakerCounts {
-            rejected: self.hot.refused.load(Relaxed).saturating_sub(let_through),
+            rejected: refused.saturating_sub(let_through),
             let_through,
             failed: counters.failed.get(),
             slow: counters.slow.get(),

@@ -21,8 +21,10 @@ mod leak;
 mod limiter;
 #[cfg(any(test, doctest))]
 mod patterns;
+mod pipeline;
 mod preset;
 mod procfs;
+mod registry;
 pub mod replay;
 mod retry;
 mod rounds;
@@ -31,6 +33,8 @@ mod setting;
 mod stale;
 mod sync;
 mod timeout;
+#[cfg(feature = "tower")]
+pub mod tower;
 mod watch;
 
 pub use breaker::{Breaker, BreakerCounts, BreakerEvent, Cause, Judged, OwnedPermit, Permit};
@@ -56,7 +60,12 @@ pub use leak::{
     Sample, Sign, Tracked, Usage,
 };
 pub use limiter::{Limiter, LimiterConfig, LimiterEvent, LimiterSnapshot, RateExceeded};
+pub use pipeline::{
+    Around, Bare, BulkheadPolicy, Gravity, LimiterPolicy, NamedPipeline, Pipeline, PipelineConfig, PipelineFinding,
+    PipelineRefused, PolicyConfig, PolicyKind, RetryPolicy, Shared, TimeoutPolicy, Traits, lint,
+};
 pub use preset::{Preset, UnknownPreset};
+pub use registry::{Listed, Registry, RegistryConfig};
 pub use retry::{GaveUp, Retry, RetryConfig, RetryEvent, RetrySnapshot};
 pub use seats::Order;
 pub use setting::InvalidSetting;

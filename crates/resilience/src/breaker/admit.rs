@@ -1,5 +1,7 @@
 //! Who may call.
 
+use core::time::Duration;
+
 use stead_policy::{CircuitState, Refusal, share};
 
 use super::Breaker;
@@ -19,12 +21,33 @@ impl<C: Clock> Breaker<C> {
         self.admit(word)
     }
 
+    /// Whether a breaker that is open, or has no place for a probe, refuses at once, and when a call may be admitted.
+    #[inline]
+    pub(super) fn refuses_at_once(&self, word: Word) -> Option<Duration> {
+        let now = match word.mode() {
+            CircuitState::Open | CircuitState::HalfOpen => self.clock.now(),
+            CircuitState::Closed
+            | CircuitState::Recovering
+            | CircuitState::Isolated
+            | CircuitState::ForcedOpen
+            | CircuitState::ForcedClosed
+            | CircuitState::Disabled => return None,
+        };
+        let until = self.until();
+        // Relaxed: whoever changes it means no call in particular.
+        if now >= until || self.hot.enforce.load(Relaxed) < 100 {
+            return None;
+        }
+        self.refused.add(&self.hot.refused);
+        Some(until.since(now))
+    }
+
     #[inline(never)]
     fn admit(&self, mut word: Word) -> Result<Pass, Refusal> {
         loop {
             let mode = word.mode();
             match mode {
-                CircuitState::Closed => return Ok(self.timed(word, self.clock.now())),
+                CircuitState::Closed => return Ok(timed(word, self.clock.now())),
                 CircuitState::ForcedClosed | CircuitState::Disabled => return Ok(bypass(word)),
                 CircuitState::ForcedOpen | CircuitState::Isolated => return self.refuse(word, None),
                 CircuitState::Recovering => return self.ramp(word),
@@ -59,24 +82,21 @@ impl<C: Clock> Breaker<C> {
         }
         let limit = desk.settings.config().half_open_max_calls;
         Some(match self.lease(desk, now, limit) {
-            Ok(id) => Ok(Pass {
-                role: Role::Probe { id },
-                ..self.timed(word, now)
-            }),
+            Ok(id) => Ok(probe(word, now, id)),
             Err(free) => Err((word, free)),
         })
     }
 
     fn ramp(&self, word: Word) -> Result<Pass, Refusal> {
         // Relaxed: each arrival needs a number of its own, no more.
-        let arrival = self.hot.arrivals.fetch_add(1, Relaxed);
+        let arrival = self.hot.arrivals.fetch_add(1, Relaxed).into();
         let percent = u8::try_from(word.failed()).unwrap_or(100);
         if !word.timed() && share(arrival, percent) {
             return Ok(Pass::call(word));
         }
         let now = self.clock.now();
         if share(arrival, percent) {
-            return Ok(self.timed(word, now));
+            return Ok(timed(word, now));
         }
         self.refuse(word, Some((now, self.until())))
     }
@@ -90,10 +110,7 @@ impl<C: Clock> Breaker<C> {
         });
         match placed {
             None => self.pass(),
-            Some((word, Ok(id))) => Ok(Pass {
-                role: Role::Probe { id },
-                ..self.timed(word, now)
-            }),
+            Some((word, Ok(id))) => Ok(probe(word, now, id)),
             Some((word, Err(free))) => Err(Refusal {
                 state: word.mode(),
                 retry_after: Some(free.since(now)),
@@ -102,10 +119,11 @@ impl<C: Clock> Breaker<C> {
     }
 
     fn refuse(&self, word: Word, until: Option<(Moment, Moment)>) -> Result<Pass, Refusal> {
-        // Relaxed: the number alone matters.
-        let n = self.hot.refused.fetch_add(1, Relaxed);
+        // Relaxed: whoever changes it means no call in particular.
         let enforce = self.hot.enforce.load(Relaxed);
-        if enforce < 100 && self.lets_through(word, n, enforce) {
+        if enforce >= 100 {
+            self.refused.add(&self.hot.refused);
+        } else if self.lets_through(word, enforce) {
             return Ok(bypass(word));
         }
         Err(Refusal {
@@ -115,20 +133,29 @@ impl<C: Clock> Breaker<C> {
     }
 
     #[cold]
-    fn lets_through(&self, word: Word, n: u64, enforce: u32) -> bool {
+    fn lets_through(&self, word: Word, enforce: u32) -> bool {
+        // Relaxed: each needs a number of its own, no more.
+        let n = self.hot.refused.fetch_add(1, Relaxed);
         let lets = word.mode() != CircuitState::ForcedOpen && !share(n, u8::try_from(enforce).unwrap_or(100));
         if lets {
             self.counters.let_through.add();
         }
         lets
     }
+}
 
-    const fn timed(&self, word: Word, now: Moment) -> Pass {
-        Pass {
-            word,
-            role: Role::Call,
-            since: now.as_nanos(),
-        }
+const fn timed(word: Word, now: Moment) -> Pass {
+    Pass {
+        since: now.as_nanos(),
+        ..Pass::call(word)
+    }
+}
+
+const fn probe(word: Word, now: Moment, probe: u32) -> Pass {
+    Pass {
+        role: Role::Probe,
+        probe,
+        ..timed(word, now)
     }
 }
 

@@ -5,6 +5,7 @@ use core::ops::Deref;
 
 use stead_policy::Refusal;
 
+use super::permit::Pass;
 use super::{Breaker, Permit};
 use crate::classify::judge;
 use crate::{AnyError, Classify, Clock, Failure, Layer};
@@ -35,7 +36,15 @@ impl<C: Clock> Breaker<C> {
     /// As [`Breaker::call`].
     #[inline]
     pub async fn call_async<T, E>(&self, operation: impl Future<Output = Result<T, E>>) -> Result<T, Failure<E>> {
-        self.judged_by(AnyError).call_async(operation).await
+        let word = self.word();
+        let permit = if word.admits_at_once() {
+            Permit::new(self, Pass::call(word))
+        } else {
+            self.try_acquire()?
+        };
+        let result = operation.await;
+        permit.report(AnyError.classify(&result));
+        result.map_err(Failure::Inner)
     }
 
     /// The breaker with a classifier of its own: which errors count, and which results are failures in disguise.
@@ -73,6 +82,24 @@ where
     where
         K: Classify<T, E>,
     {
+        let word = self.breaker.word();
+        if !word.admits_at_once() {
+            return match self.breaker.refuses_at_once(word) {
+                Some(wait) => Err(Failure::CircuitOpen {
+                    retry_after: Some(wait),
+                }),
+                None => self.call_watched(operation),
+            };
+        }
+        // The healthy way is written out, so that nothing of it goes through memory.
+        self.settle(Permit::new(&self.breaker, Pass::call(word)), operation())
+    }
+
+    #[inline(never)]
+    fn call_watched<T, E>(&self, operation: impl FnOnce() -> Result<T, E>) -> Result<T, Failure<E>>
+    where
+        K: Classify<T, E>,
+    {
         let permit = self.breaker.try_acquire()?;
         self.settle(permit, operation())
     }
@@ -87,11 +114,16 @@ where
     where
         K: Classify<T, E>,
     {
-        let permit = self.breaker.try_acquire()?;
+        let word = self.breaker.word();
+        let permit = if word.admits_at_once() {
+            Permit::new(&self.breaker, Pass::call(word))
+        } else {
+            self.breaker.try_acquire()?
+        };
         self.settle(permit, operation.await)
     }
 
-    #[inline]
+    #[inline(always)] // else the permit goes through memory, which takes longer than all the rest
     fn settle<T, E>(&self, permit: Permit<'_, C>, result: Result<T, E>) -> Result<T, Failure<E>>
     where
         K: Classify<T, E>,
@@ -112,7 +144,12 @@ where
         F: Fn() -> Fut,
         Fut: Future<Output = Result<T, Failure<E>>>,
     {
-        let permit = self.breaker.try_acquire()?;
+        let word = self.breaker.word();
+        let permit = if word.admits_at_once() {
+            Permit::new(&self.breaker, Pass::call(word))
+        } else {
+            self.breaker.try_acquire()?
+        };
         let (verdict, result) = judge(&self.classifier, next().await);
         permit.report(verdict);
         result

@@ -30,8 +30,8 @@ pub(super) struct Trouble {
     pub(super) reopened: u32,
     pub(super) not_before: Moment,
     pub(super) leaky: Leaky,
-    probes: Vec<(u64, Moment)>,
-    next_probe: u64,
+    probes: Vec<(u32, Moment)>,
+    next_probe: u32,
     /// Successes of probes while half-open, failures of the step on a ramp.
     pub(super) tally: u32,
     pub(super) step: u32,
@@ -225,13 +225,13 @@ impl<C: Clock> Breaker<C> {
     }
 
     /// A place for a probe, or when the next one is free.
-    pub(super) fn lease(&self, desk: &mut Desk, now: Moment, limit: u32) -> Result<u64, Moment> {
+    pub(super) fn lease(&self, desk: &mut Desk, now: Moment, limit: u32) -> Result<u32, Moment> {
         let until = now.after(desk.settings.config().trial_timeout);
         let trouble = desk.trouble();
         trouble.probes.retain(|(_, until)| *until > now);
         if trouble.probes.len() < limit as usize {
             let id = trouble.next_probe;
-            trouble.next_probe += 1;
+            trouble.next_probe = id.wrapping_add(1);
             trouble.probes.push((id, until));
             self.set_until(Moment::default());
             return Ok(id);
@@ -243,7 +243,7 @@ impl<C: Clock> Breaker<C> {
     }
 
     /// Whether the lease of the probe was still running; its place is free again.
-    fn give_back(&self, desk: &mut Desk, now: Moment, id: u64) -> bool {
+    fn give_back(&self, desk: &mut Desk, now: Moment, id: u32) -> bool {
         let probes = &mut desk.trouble().probes;
         probes.retain(|(_, until)| *until > now);
         let held = probes.len();
@@ -256,15 +256,13 @@ impl<C: Clock> Breaker<C> {
     }
 
     /// What a probe or a call on a ramp came to, and what is terminal or asks for a pause, wherever it happened.
-    pub(super) fn report_at_desk(&self, now: Moment, pass: &Pass, outcome: Outcome, slow: Slowness) -> Recorded {
+    pub(super) fn report_at_desk(&self, now: Moment, pass: Pass, outcome: Outcome, slow: Slowness) -> Recorded {
         self.under_lock(|desk| {
             let word = self.word();
             if !word.same_generation(pass.word) {
                 return Recorded::Late;
             }
-            if let Role::Probe { id } = pass.role
-                && !self.give_back(desk, now, id)
-            {
+            if pass.role == Role::Probe && !self.give_back(desk, now, pass.probe) {
                 return Recorded::Late;
             }
             match outcome {
@@ -321,7 +319,7 @@ impl<C: Clock> Breaker<C> {
         }
     }
 
-    fn isolate(&self, desk: &mut Desk, now: Moment, pass: &Pass) {
+    fn isolate(&self, desk: &mut Desk, now: Moment, pass: Pass) {
         loop {
             let from = self.word();
             if !from.same_generation(pass.word) || from.mode() == CircuitState::Isolated {
@@ -340,7 +338,7 @@ impl<C: Clock> Breaker<C> {
     pub(super) fn decide(
         &self,
         now: Moment,
-        pass: &Pass,
+        pass: Pass,
         look: impl Fn(&mut Desk, Word) -> Option<(Counts, Word)>,
     ) -> Recorded {
         self.under_lock(|desk| {
@@ -365,7 +363,7 @@ impl<C: Clock> Breaker<C> {
     }
 
     /// Counts a failure of a leaky count.
-    pub(super) fn leak(&self, now: Moment, pass: &Pass, leak: Duration) -> Recorded {
+    pub(super) fn leak(&self, now: Moment, pass: Pass, leak: Duration) -> Recorded {
         let counted = core::cell::Cell::new(None);
         self.decide(now, pass, |desk, word| {
             let level = counted

@@ -14,9 +14,11 @@ use crate::{Clock, Coarse, Verdict};
 #[derive(Clone, Copy)]
 pub(super) struct Pass {
     pub(super) word: Word,
-    pub(super) role: Role,
     /// When the call was admitted, in nanoseconds, where calls are timed; else [`UNTIMED`].
     pub(super) since: u64,
+    /// Which probe it is, if it is one.
+    pub(super) probe: u32,
+    pub(super) role: Role,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -24,7 +26,7 @@ pub(super) enum Role {
     /// Counts.
     Call,
     /// Decides; its place is held until it reports or its lease ends.
-    Probe { id: u64 },
+    Probe,
     /// Was let through although the breaker would refuse, or does not care.
     Bypass,
     /// Has reported.
@@ -38,8 +40,9 @@ impl Pass {
     pub(super) const fn call(word: Word) -> Self {
         Self {
             word,
-            role: Role::Call,
             since: UNTIMED,
+            probe: 0,
+            role: Role::Call,
         }
     }
 }
@@ -67,9 +70,9 @@ macro_rules! permit {
             }
 
             /// The service did what it was asked.
-            #[inline]
+            #[inline(always)]
             pub fn success(mut self) {
-                self.breaker.success(&self.pass);
+                self.breaker.success(self.pass);
                 self.pass.role = Role::Settled;
             }
 
@@ -96,7 +99,7 @@ macro_rules! permit {
             }
 
             /// Reports what a classifier made of the call.
-            #[inline]
+            #[inline(always)]
             pub fn report(self, verdict: Verdict) {
                 match verdict {
                     Verdict::Success => self.success(),
@@ -107,7 +110,7 @@ macro_rules! permit {
             }
 
             fn settle(mut self, outcome: Outcome) {
-                self.breaker.record(&self.pass, outcome);
+                self.breaker.record(self.pass, outcome);
                 self.pass.role = Role::Settled;
             }
         }
@@ -116,7 +119,7 @@ macro_rules! permit {
             #[inline]
             fn drop(&mut self) {
                 if self.pass.role != Role::Settled {
-                    self.breaker.record(&self.pass, Outcome::Abandoned);
+                    self.breaker.record(self.pass, Outcome::Abandoned);
                 }
             }
         }

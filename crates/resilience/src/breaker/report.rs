@@ -12,19 +12,47 @@ use crate::sync::Ordering::Relaxed;
 use crate::{Clock, Moment};
 
 impl<C: Clock> Breaker<C> {
-    #[inline]
-    pub(super) fn success(&self, pass: &Pass) {
+    #[inline(always)]
+    pub(super) fn success(&self, pass: Pass) {
         if !self.word().calm_since(pass.word) {
-            self.record_success(pass);
+            self.record_success(pass.word, pass.since, pass.probe, pass.role);
         }
     }
 
+    /// The usual way of a window of time, and all others. A pass in pieces, so that it comes in registers.
     #[inline(never)]
-    fn record_success(&self, pass: &Pass) {
+    fn record_success(&self, then: Word, since: u64, probe: u32, role: Role) {
+        if role != Role::Call || !self.counted_at_once(then) {
+            self.record_other_success(then, since, probe, role);
+        }
+    }
+
+    /// Counts a success in a window of time, if that is a matter of one exchange.
+    #[inline]
+    fn counted_at_once(&self, then: Word) -> bool {
+        let (word, shape) = (self.word(), self.shape());
+        // Only a window of time is ever warm.
+        word.warm_since(then)
+            && shape.number() == word.shape()
+            && self
+                .shards
+                .get()
+                .is_some_and(|shards| shards.add_good(at(word, shape, self.clock.now())))
+    }
+
+    #[inline(never)]
+    fn record_other_success(&self, word: Word, since: u64, probe: u32, role: Role) {
+        let pass = Pass {
+            word,
+            since,
+            probe,
+            role,
+        };
         self.record(pass, Outcome::Success);
     }
 
-    pub(super) fn record(&self, pass: &Pass, outcome: Outcome) {
+    #[inline(never)]
+    pub(super) fn record(&self, pass: Pass, outcome: Outcome) {
         match outcome {
             Outcome::Success | Outcome::Terminal => {}
             Outcome::Failure { .. } => self.counters.failed.add(),
@@ -33,7 +61,7 @@ impl<C: Clock> Breaker<C> {
         }
         let recorded = match pass.role {
             Role::Bypass | Role::Settled => return,
-            Role::Probe { .. } => {
+            Role::Probe => {
                 let now = self.clock.now();
                 self.report_at_desk(now, pass, outcome, self.slowness(pass, now))
             }
@@ -45,7 +73,7 @@ impl<C: Clock> Breaker<C> {
         }
     }
 
-    fn record_call(&self, pass: &Pass, outcome: Outcome) -> Recorded {
+    fn record_call(&self, pass: Pass, outcome: Outcome) -> Recorded {
         let word = self.word();
         if !word.same_generation(pass.word) {
             return Recorded::Late;
@@ -77,7 +105,7 @@ impl<C: Clock> Breaker<C> {
     }
 
     #[inline]
-    fn count_timed(&self, pass: &Pass, word: Word, mark: fn(Slowness) -> Mark) -> Recorded {
+    fn count_timed(&self, pass: Pass, word: Word, mark: fn(Slowness) -> Mark) -> Recorded {
         if word.timed() {
             let now = self.clock.now();
             return self.count(pass, mark(self.slowness(pass, now)), Some(now));
@@ -87,7 +115,7 @@ impl<C: Clock> Breaker<C> {
 
     /// Counts a call through a closed breaker. The clock is read where the window needs it.
     #[inline]
-    fn count(&self, pass: &Pass, mark: Mark, now: Option<Moment>) -> Recorded {
+    fn count(&self, pass: Pass, mark: Mark, now: Option<Moment>) -> Recorded {
         loop {
             let word = self.word();
             if !word.same_generation(pass.word) {
@@ -115,7 +143,7 @@ impl<C: Clock> Breaker<C> {
     /// Nothing where the word has changed meanwhile.
     fn count_streak(
         &self,
-        pass: &Pass,
+        pass: Pass,
         word: Word,
         shape: Shape,
         mark: Mark,
@@ -137,7 +165,7 @@ impl<C: Clock> Breaker<C> {
         (next == word || self.exchange(word, next)).then_some(Recorded::Noted)
     }
 
-    fn count_leaky(&self, pass: &Pass, mark: Mark, now: impl Fn() -> Moment) -> Option<Recorded> {
+    fn count_leaky(&self, pass: Pass, mark: Mark, now: impl Fn() -> Moment) -> Option<Recorded> {
         if !mark.failed() {
             return Some(Recorded::Noted);
         }
@@ -151,7 +179,7 @@ impl<C: Clock> Breaker<C> {
     /// Nothing where the window was rebuilt before this call got its place.
     fn count_ring(
         &self,
-        pass: &Pass,
+        pass: Pass,
         word: Word,
         shape: Shape,
         mark: Mark,
@@ -199,7 +227,7 @@ impl<C: Clock> Breaker<C> {
     }
 
     #[inline]
-    fn count_time(&self, pass: &Pass, word: Word, shape: Shape, mark: Mark, now: Moment) -> Recorded {
+    fn count_time(&self, pass: Pass, word: Word, shape: Shape, mark: Mark, now: Moment) -> Recorded {
         if mark == Mark::Good && !shape.by_rate() {
             return Recorded::Noted;
         }
@@ -228,7 +256,7 @@ impl<C: Clock> Breaker<C> {
     }
 
     #[inline(never)]
-    fn look_at_time(&self, pass: &Pass, shape: Shape, mark: Mark, now: Moment, at: At, warm: bool) -> Recorded {
+    fn look_at_time(&self, pass: Pass, shape: Shape, mark: Mark, now: Moment, at: At, warm: bool) -> Recorded {
         if mark.slow() {
             self.counters.slow.add();
         }
@@ -256,7 +284,7 @@ impl<C: Clock> Breaker<C> {
         }
     }
 
-    fn lateness(&self, pass: &Pass) -> Recorded {
+    fn lateness(&self, pass: Pass) -> Recorded {
         if self.word().same_generation(pass.word) {
             Recorded::Noted
         } else {
@@ -264,7 +292,7 @@ impl<C: Clock> Breaker<C> {
         }
     }
 
-    fn slowness(&self, pass: &Pass, now: Moment) -> Slowness {
+    fn slowness(&self, pass: Pass, now: Moment) -> Slowness {
         // Relaxed: whoever changes it means no call in particular.
         let over = self.hot.slow_over.load(Relaxed);
         if pass.since != UNTIMED && now.as_nanos().saturating_sub(pass.since) > over {

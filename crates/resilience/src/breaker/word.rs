@@ -74,6 +74,12 @@ impl Word {
         (self.0 ^ then.0) & GENERATIONS | (self.0 & (CALM | TIMED)) ^ CALM == 0
     }
 
+    /// The success of a call that was admitted under `then` is only counted, by a window of time.
+    #[inline]
+    pub(super) const fn warm_since(self, then: Self) -> bool {
+        (self.0 ^ then.0) & GENERATIONS | (self.0 & (WARM | TIMED)) ^ WARM == 0
+    }
+
     #[inline]
     pub(super) const fn same_generation(self, other: Self) -> bool {
         (self.0 ^ other.0) & GENERATIONS == 0

@@ -1,0 +1,132 @@
+//! Policies around each other, the outermost first.
+
+use core::future::Future;
+use std::sync::Arc;
+
+use crate::{Failure, Layer};
+
+mod config;
+mod lint;
+mod named;
+
+pub use config::{
+    BulkheadPolicy, LimiterPolicy, PipelineConfig, PipelineRefused, PolicyConfig, RetryPolicy, TimeoutPolicy,
+};
+pub use lint::{Finding as PipelineFinding, Gravity, PolicyKind, Traits, lint};
+pub use named::NamedPipeline;
+
+/// Policies nested by type: no boxes, and a call through healthy ones costs what they cost.
+///
+/// The first one added is the outermost: it sees the request first and the result last. A usual order is fallback, the
+/// timeout of the whole request, retry, breaker, limiter, bulkhead, the timeout of one try; [`lint`] says why.
+///
+/// # Examples
+///
+/// ```
+/// use stead_resilience::{Breaker, BreakerConfig, Layer, Pipeline, Retry, RetryConfig, Timeout, TimeoutConfig};
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn core::error::Error>> {
+/// let pipeline = Pipeline::new()
+///     .with(Retry::new(RetryConfig::default())?)
+///     .with(Breaker::new(BreakerConfig::default())?)
+///     .with(Timeout::new(TimeoutConfig::default())?);
+/// let answer = pipeline.call(|| async { Ok::<_, &str>(42) }).await;
+/// assert_eq!(answer, Ok(42));
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Pipeline<L = Bare>(L);
+
+/// No policy at all.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Bare;
+
+/// A policy that others hold too: one breaker in several pipelines, say.
+#[derive(Debug)]
+pub struct Shared<L>(pub Arc<L>);
+
+/// One policy around another.
+#[derive(Clone, Copy, Debug)]
+pub struct Around<O, I> {
+    outer: O,
+    inner: I,
+}
+
+impl Pipeline {
+    /// A pipeline without policies.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(Bare)
+    }
+}
+
+impl<L> Pipeline<L> {
+    /// Adds a policy inside of those that are there. One that others hold too is added as a reference or as
+    /// [`Shared`].
+    #[must_use]
+    pub fn with<I>(self, policy: I) -> Pipeline<Around<L, I>> {
+        Pipeline(Around {
+            outer: self.0,
+            inner: policy,
+        })
+    }
+}
+
+impl<L: Layer<T, E>, T, E> Layer<T, E> for Pipeline<L> {
+    #[inline]
+    fn run<F, Fut>(&self, next: F) -> impl Future<Output = Result<T, Failure<E>>>
+    where
+        F: Fn() -> Fut,
+        Fut: Future<Output = Result<T, Failure<E>>>,
+    {
+        self.0.run(next)
+    }
+}
+
+impl<T, E> Layer<T, E> for Bare {
+    #[inline]
+    fn run<F, Fut>(&self, next: F) -> impl Future<Output = Result<T, Failure<E>>>
+    where
+        F: Fn() -> Fut,
+        Fut: Future<Output = Result<T, Failure<E>>>,
+    {
+        next()
+    }
+}
+
+impl<O: Layer<T, E>, I: Layer<T, E>, T, E> Layer<T, E> for Around<O, I> {
+    #[inline]
+    async fn run<F, Fut>(&self, next: F) -> Result<T, Failure<E>>
+    where
+        F: Fn() -> Fut,
+        Fut: Future<Output = Result<T, Failure<E>>>,
+    {
+        let next = &next;
+        self.outer.run(move || self.inner.run(next)).await
+    }
+}
+
+impl<L: Layer<T, E>, T, E> Layer<T, E> for &L {
+    #[inline]
+    fn run<F, Fut>(&self, next: F) -> impl Future<Output = Result<T, Failure<E>>>
+    where
+        F: Fn() -> Fut,
+        Fut: Future<Output = Result<T, Failure<E>>>,
+    {
+        (**self).run(next)
+    }
+}
+
+impl<L: Layer<T, E>, T, E> Layer<T, E> for Shared<L> {
+    #[inline]
+    fn run<F, Fut>(&self, next: F) -> impl Future<Output = Result<T, Failure<E>>>
+    where
+        F: Fn() -> Fut,
+        Fut: Future<Output = Result<T, Failure<E>>>,
+    {
+        self.0.run(next)
+    }
+}
+
+#[cfg(test)]
+mod tests;
