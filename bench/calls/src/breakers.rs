@@ -212,7 +212,7 @@ fn sometimes(n: u64) -> Result<u64, u64> {
     if n % 100 == 0 { Err(n) } else { operation(n) }
 }
 
-fn block_on(work: impl Future<Output = ()>) {
+pub(crate) fn block_on(work: impl Future<Output = ()>) {
     match tokio::runtime::Builder::new_current_thread().enable_time().build() {
         Ok(runtime) => runtime.block_on(work),
         Err(failed) => panic!("no runtime: {failed}"),

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 mod breakers;
 mod floors;
+mod pipelines;
 
 /// One thing to measure: makes `n` calls.
 struct Case {
@@ -69,6 +70,7 @@ fn main() -> ExitCode {
     };
     let mut cases = floors::cases();
     cases.extend(breakers::cases());
+    cases.extend(pipelines::cases());
     cases.retain(|case| case.group.contains(wanted) || case.name.contains(wanted));
     if cases.is_empty() {
         eprintln!("no case is named like `{wanted}`");
