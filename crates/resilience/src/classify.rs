@@ -31,6 +31,32 @@ impl Verdict {
 pub trait Classify<T, E> {
     /// Says what `result` means. Called once per finished call, on the caller's own thread: it must not block.
     fn classify(&self, result: &Result<T, E>) -> Verdict;
+
+    /// Whether every value is a success, so that policies need not look at one. The default says no, and is always right.
+    #[inline]
+    fn trusts_values(&self) -> bool {
+        false
+    }
+
+    /// Says what the result of an operation under other policies means; it is as before afterwards. The default judges by
+    /// [`Classify::classify`] what the operation itself said, and by [`Failure::verdict`] what a policy said instead.
+    /// Written anew only where that saves moving the result.
+    #[inline]
+    fn classify_under_policies(&self, result: &mut Result<T, Failure<E>>) -> Verdict {
+        // Something small stands in while the result is looked at on its own.
+        let own = match core::mem::replace(result, Err(Failure::DeadlineExceeded)) {
+            Ok(value) => Ok(value),
+            Err(Failure::Inner(error)) => Err(error),
+            Err(policy) => {
+                let verdict = policy.verdict();
+                *result = Err(policy);
+                return verdict;
+            }
+        };
+        let verdict = self.classify(&own);
+        *result = own.map_err(Failure::Inner);
+        verdict
+    }
 }
 
 impl<T, E, F> Classify<T, E> for F
@@ -51,6 +77,19 @@ impl<T, E> Classify<T, E> for AnyError {
         match result {
             Ok(_) => Verdict::Success,
             Err(_) => Verdict::FAILURE,
+        }
+    }
+
+    #[inline]
+    fn trusts_values(&self) -> bool {
+        true
+    }
+
+    #[inline]
+    fn classify_under_policies(&self, result: &mut Result<T, Failure<E>>) -> Verdict {
+        match result {
+            Ok(_) => Verdict::Success,
+            Err(failure) => failure.verdict(),
         }
     }
 }
@@ -85,14 +124,11 @@ impl<T, E, K: Classify<T, E>, P: Fn(&E) -> bool> Classify<T, E> for StopOn<K, P>
 
 /// Judges what an operation under inner policies gave: the classifier what the operation itself said, and
 /// [`Failure::verdict`] what a policy said instead.
+#[inline]
 pub(crate) fn judge<T, E>(
     classifier: &impl Classify<T, E>,
-    result: Result<T, Failure<E>>,
+    mut result: Result<T, Failure<E>>,
 ) -> (Verdict, Result<T, Failure<E>>) {
-    let own = match result {
-        Ok(value) => Ok(value),
-        Err(Failure::Inner(error)) => Err(error),
-        Err(policy) => return (policy.verdict(), Err(policy)),
-    };
-    (classifier.classify(&own), own.map_err(Failure::Inner))
+    let verdict = classifier.classify_under_policies(&mut result);
+    (verdict, result)
 }

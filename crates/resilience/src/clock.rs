@@ -20,6 +20,7 @@ mod system;
 mod ticker;
 
 pub use any::AnyClock;
+pub(crate) use any::Plain;
 pub use hand::Virtual;
 pub use system::{Coarse, Precise, TokioClock};
 pub use ticker::Ticker;

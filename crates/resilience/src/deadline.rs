@@ -4,7 +4,7 @@
 //! and every policy of this crate heeds it. A spawned task does not inherit it: hand it over, `deadline.scope(work)`. To
 //! another process it travels as a header (see [`Deadline::to_header`]).
 
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
 use core::future::{Future, poll_fn};
 use core::pin::pin;
 use core::time::Duration;
@@ -13,7 +13,8 @@ mod header;
 
 pub use header::InvalidHeader;
 
-use crate::{AnyClock, Clock, Moment};
+use crate::clock::Plain;
+use crate::{AnyClock, Clock, Coarse, Moment, Precise};
 
 /// The point in time after which nobody waits for the answer any more.
 ///
@@ -58,13 +59,27 @@ impl Deadline {
     /// The deadline of the task that runs now, if it has one.
     #[must_use]
     pub fn current() -> Option<Self> {
-        CURRENT.with_borrow(Clone::clone)
+        let at = AT.get();
+        (at != NONE).then(|| Self {
+            at: Moment::from_nanos(at),
+            clock: PLAIN.get().map_or_else(|| CLOCK.with_borrow(Clone::clone), Into::into),
+        })
     }
 
     /// How much time the task that runs now has left; `None` where it has no deadline.
     #[must_use]
+    #[inline]
     pub fn remaining_now() -> Option<Duration> {
-        CURRENT.with_borrow(|current| current.as_ref().map(Self::remaining))
+        let at = AT.get();
+        if at == NONE {
+            return None;
+        }
+        let now = match PLAIN.get() {
+            Some(Plain::Coarse) => Coarse.now(),
+            Some(Plain::Precise) => Precise.now(),
+            None => CLOCK.with_borrow(Clock::now),
+        };
+        Some(Moment::from_nanos(at).since(now))
     }
 
     /// How much time is left; nothing once it has passed.
@@ -111,35 +126,63 @@ impl Scope {
     }
 
     /// Runs `poll` with the deadline in force; one that is not there leaves in force what is.
+    #[inline]
     pub(crate) fn enter<R>(&mut self, poll: impl FnOnce() -> R) -> R {
-        if self.0.is_none() {
-            return poll();
-        }
-        let swapped = Swapped::swap(&mut self.0);
+        let Some(deadline) = &mut self.0 else { return poll() };
+        let entered = Entered::enter(deadline);
         let result = poll();
-        drop(swapped);
+        drop(entered);
         result
     }
 }
 
 /// Puts back what was in force, also when the work panics.
-struct Swapped<'a>(&'a mut Option<Deadline>);
+struct Entered<'a> {
+    at: u64,
+    plain: Option<Plain>,
+    /// Holds the clock that was in force, where it was taken away.
+    clock: Option<&'a mut AnyClock>,
+}
 
-impl<'a> Swapped<'a> {
-    fn swap(held: &'a mut Option<Deadline>) -> Self {
-        CURRENT.with_borrow_mut(|current| core::mem::swap(current, held));
-        Self(held)
+impl<'a> Entered<'a> {
+    #[inline]
+    fn enter(deadline: &'a mut Deadline) -> Self {
+        let plain = deadline.clock.plain();
+        let clock = match plain {
+            Some(_) => None,
+            None => {
+                CLOCK.with_borrow_mut(|clock| core::mem::swap(clock, &mut deadline.clock));
+                Some(&mut deadline.clock)
+            }
+        };
+        Self {
+            at: AT.replace(deadline.at.as_nanos().min(NONE - 1)),
+            plain: PLAIN.replace(plain),
+            clock,
+        }
     }
 }
 
-impl Drop for Swapped<'_> {
+impl Drop for Entered<'_> {
+    #[inline]
     fn drop(&mut self) {
-        CURRENT.with_borrow_mut(|current| core::mem::swap(current, self.0));
+        AT.set(self.at);
+        PLAIN.set(self.plain);
+        if let Some(held) = &mut self.clock {
+            CLOCK.with_borrow_mut(|clock| core::mem::swap(clock, held));
+        }
     }
 }
 
+/// No deadline, in nanoseconds.
+const NONE: u64 = u64::MAX;
+
+// The deadline in force, in parts: nearly all of them are on clocks without state, and setting two numbers costs nothing.
 thread_local! {
-    static CURRENT: RefCell<Option<Deadline>> = const { RefCell::new(None) };
+    static AT: Cell<u64> = const { Cell::new(NONE) };
+    /// `None`: it is on [`CLOCK`].
+    static PLAIN: Cell<Option<Plain>> = const { Cell::new(Some(Plain::Coarse)) };
+    static CLOCK: RefCell<AnyClock> = const { RefCell::new(AnyClock::COARSE) };
 }
 
 #[cfg(test)]

@@ -16,7 +16,8 @@ use crate::{AnyError, Budget, Classify, Deadline, Failure, Layer, Listener, Verd
 /// What stands in for an operation that fails: one provider after the other, until one answers.
 ///
 /// Needed is a fallback where the classifier finds a failure or a terminal one, and where a policy gave no answer (an open
-/// circuit, a timeout). What the classifier ignores is the caller's own mistake: nobody else would do better.
+/// circuit, a timeout). What the classifier ignores is the caller's own mistake: nobody else would do better. A value is an
+/// answer, whatever the classifier thinks of it.
 ///
 /// | as set up | default |
 /// |---|---|
@@ -178,25 +179,31 @@ impl<T, E, K> Fallback<T, E, K> {
         if let Some(budget) = &self.budget {
             budget.deposit();
         }
-        let (verdict, result) = judge(&self.classifier, primary.await);
-        let served = Served::Primary;
-        let failure = match (verdict, result) {
-            (_, Ok(value)) => {
-                return Ok(Answer {
-                    value,
-                    served,
-                    reasons: Reasons(Vec::new()),
-                });
-            }
-            (Verdict::Ignored, Err(Failure::Inner(mistake))) => return Err(Failure::Inner(mistake)),
-            (_, Err(failure)) => failure,
+        match primary.await {
+            Ok(value) => Ok(Answer::primary(value)),
+            // Boxed, so that calls that succeed carry none of it about.
+            Err(failure) => Box::pin(self.after(failure)).await,
+        }
+    }
+
+    /// What becomes of a call that failed.
+    async fn after(&self, failure: Failure<E>) -> Result<Answer<T, E>, Failure<E>>
+    where
+        K: Classify<T, E>,
+    {
+        let (verdict, result) = judge(&self.classifier, Err(failure));
+        let failure = match result {
+            Ok(value) => return Ok(Answer::primary(value)),
+            Err(failure) => failure,
         };
+        if verdict == Verdict::Ignored && matches!(failure, Failure::Inner(_)) {
+            return Err(failure);
+        }
         if self.providers.is_empty() {
             return Err(failure);
         }
         self.needed.add();
-        // Boxed, so that calls that succeed carry none of it about.
-        Box::pin(self.stand_in(failure)).await
+        self.stand_in(failure).await
     }
 
     /// Asks one provider after the other.
@@ -259,7 +266,13 @@ impl<T, E, K: Classify<T, E>> Layer<T, E> for Fallback<T, E, K> {
         F: Fn() -> Fut,
         Fut: Future<Output = Result<T, Failure<E>>>,
     {
-        Ok(self.answer_for(next()).await?.value)
+        if let Some(budget) = &self.budget {
+            budget.deposit();
+        }
+        match next().await {
+            Ok(value) => Ok(value),
+            Err(failure) => Ok(Box::pin(self.after(failure)).await?.value),
+        }
     }
 }
 
@@ -281,6 +294,16 @@ pub struct Answer<T, E> {
     pub served: Served,
     /// Why those before did not, in the order in which they were asked; nothing where the operation itself answered.
     pub reasons: Reasons<E>,
+}
+
+impl<T, E> Answer<T, E> {
+    const fn primary(value: T) -> Self {
+        Self {
+            value,
+            served: Served::Primary,
+            reasons: Reasons(Vec::new()),
+        }
+    }
 }
 
 /// Who gave an answer.

@@ -16,7 +16,9 @@ use crate::classify::judge;
 use crate::count::Counter;
 use crate::events::Events;
 use crate::setting::require;
-use crate::{AnyError, Budget, Classify, Clock, Deadline, Failure, InvalidSetting, Layer, Listener, Precise, Verdict};
+use crate::{
+    AnyError, Budget, Classify, Clock, Deadline, Failure, InvalidSetting, Layer, Listener, Moment, Precise, Verdict,
+};
 
 /// When a call is slow, and how many more there may be.
 ///
@@ -234,6 +236,12 @@ impl<C: Clock, K> Hedge<C, K> {
         true
     }
 
+    fn learn_since(&self, begun: Option<Moment>) {
+        if let Some(begun) = begun {
+            self.learn(self.clock.now().since(begun));
+        }
+    }
+
     /// Learns from an answer. One that comes while another is being learned from is left out.
     fn learn(&self, took: Duration) {
         let mut latencies = match self.latencies.try_lock() {
@@ -286,6 +294,16 @@ impl<C: Clock, K: Classify<T, E>, T, E> Layer<T, E> for Hedge<C, K> {
         }
         let begun = self.learns.load(Relaxed).then(|| self.clock.now());
         let mut first = pin!(next());
+        // What is ready at once needs no race.
+        let polled = poll_fn(|context| Poll::Ready(first.as_mut().poll(context))).await;
+        match polled {
+            Poll::Ready(Ok(value)) => {
+                self.learn_since(begun);
+                return Ok(value);
+            }
+            Poll::Ready(Err(failure)) => return Err(failure),
+            Poll::Pending => {}
+        }
         let mut race = Race {
             hedge: self,
             next: &next,
@@ -319,8 +337,8 @@ impl<C: Clock, K: Classify<T, E>, T, E> Layer<T, E> for Hedge<C, K> {
             }
         })
         .await;
-        if let (Some(begun), Ok(_)) = (begun, &result) {
-            self.learn(self.clock.now().since(begun));
+        if result.is_ok() {
+            self.learn_since(begun);
         }
         result
     }

@@ -1,6 +1,10 @@
 //! How policies stand around each other.
 
 use core::future::Future;
+use core::pin::Pin;
+use core::task::{Context, Poll};
+
+use pin_project_lite::pin_project;
 
 use crate::Failure;
 
@@ -21,9 +25,31 @@ pub trait Layer<T, E> {
         F: Fn() -> Fut,
         Fut: Future<Output = Result<T, E>>,
     {
-        self.run(move || {
-            let tried = operation();
-            async move { tried.await.map_err(Failure::Inner) }
-        })
+        self.run(move || inner(operation()))
+    }
+}
+
+/// Hides its type from whoever asks whether a call may be sent to another thread: seen, it would have to hold for every
+/// lifetime in the operation's result.
+#[inline]
+fn inner<T, E, Fut: Future<Output = Result<T, E>>>(tried: Fut) -> impl Future<Output = Result<T, Failure<E>>> {
+    Inner { tried }
+}
+
+pin_project! {
+    /// A plain operation under way, which fails as the policies' inner one. By hand: an `async` block would keep the
+    /// operation twice, once as it was captured and once as it is awaited.
+    struct Inner<Fut> {
+        #[pin]
+        tried: Fut,
+    }
+}
+
+impl<T, E, Fut: Future<Output = Result<T, E>>> Future for Inner<Fut> {
+    type Output = Result<T, Failure<E>>;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.project().tried.poll(context).map_err(Failure::Inner)
     }
 }

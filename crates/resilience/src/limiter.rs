@@ -9,7 +9,7 @@ use core::time::Duration;
 use stead_policy::{Gcra, Quota};
 
 use crate::classify::judge;
-use crate::count::Counter;
+use crate::count::{Counter, Spread};
 use crate::events::Events;
 use crate::seats::{Order, Place, Seats};
 use crate::setting::require;
@@ -110,7 +110,7 @@ pub struct Limiter<C = Coarse, K = AnyError> {
     /// Those who wait for a turn to wait for units: one sits, the others stand in line.
     turn: Seats,
     waited: Counter,
-    refused: Counter,
+    refused: Spread,
     pauses: Counter,
     events: Events<LimiterEvent>,
 }
@@ -144,7 +144,7 @@ impl<C: Clock, K> Limiter<C, K> {
             config: Mutex::new(config),
             turn: Seats::new(1, Order::Fifo),
             waited: Counter::default(),
-            refused: Counter::default(),
+            refused: Spread::default(),
             pauses: Counter::default(),
             events: Events::new(),
         })

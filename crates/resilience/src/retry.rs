@@ -322,7 +322,12 @@ impl<C: Clock, K: Classify<T, E>, T, E> Layer<T, E> for Retry<C, K> {
             budget.deposit();
         }
         let begun = self.begun();
-        let (verdict, result) = judge(&self.classifier, next().await);
+        let result = match next().await {
+            // Moved by itself, a value costs less than within its result.
+            Ok(value) if self.classifier.trusts_values() => return Ok(value),
+            result => result,
+        };
+        let (verdict, result) = judge(&self.classifier, result);
         match verdict {
             Verdict::Success | Verdict::Ignored | Verdict::Terminal => result,
             // Boxed, so that calls that succeed carry none of it about.

@@ -34,12 +34,16 @@ impl TimeoutConfig {
             limit,
             "it must be more than nothing; leave it out for no limit",
         )?;
-        Ok(u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX).min(NONE - 1))
+        Ok(nanos(limit))
     }
 }
 
 /// No limit, in nanoseconds.
 const NONE: u64 = u64::MAX;
+
+fn nanos(limit: Duration) -> u64 {
+    u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX).min(NONE - 1)
+}
 
 /// Cuts calls off that take too long: they are dropped, hence cancelled where they next would wait.
 ///
@@ -124,16 +128,6 @@ impl<C: Clock> Timeout<C> {
         let limit = self.limit.load(Relaxed);
         (limit != NONE).then(|| Duration::from_nanos(limit))
     }
-
-    /// How long a call that begins now may take, and the deadline that it is to see.
-    fn bounds(&self, now: Moment) -> (Option<Duration>, Option<Deadline>) {
-        let (limit, left) = (self.limit(), Deadline::remaining_now());
-        match (limit, left) {
-            (Some(limit), Some(left)) if left <= limit => (Some(left), None),
-            (Some(limit), _) => (Some(limit), Some(Deadline::at(now.after(limit), &self.clock))),
-            (None, left) => (left, None),
-        }
-    }
 }
 
 impl<C: Clock, T, E> Layer<T, E> for Timeout<C> {
@@ -142,20 +136,33 @@ impl<C: Clock, T, E> Layer<T, E> for Timeout<C> {
         F: Fn() -> Fut,
         Fut: Future<Output = Result<T, Failure<E>>>,
     {
-        let now = self.clock.now();
-        let (limit, deadline) = self.bounds(now);
-        let Some(limit) = limit else { return next().await };
-        if limit.is_zero() {
+        let (own, left) = (self.limit.load(Relaxed), Deadline::remaining_now().map_or(NONE, nanos));
+        let limit = own.min(left);
+        if limit == NONE {
+            return next().await;
+        }
+        if limit == 0 {
             self.not_begun.add();
             self.events.tell(|| TimeoutEvent::NotBegun);
             return Err(Failure::DeadlineExceeded);
         }
-        let mut scope = Scope::new(deadline);
+        let until = Moment::from_nanos(self.clock.now().as_nanos().saturating_add(limit));
+        // Where the task's deadline comes first, it is in force already.
+        let mut scope = Scope::new((own < left).then(|| Deadline::at(until, &self.clock)));
         let mut work = pin!(scope.enter(&next));
+        // What is ready at once needs no timer.
+        let first = poll_fn(|context| Poll::Ready(scope.enter(|| work.as_mut().poll(context)))).await;
+        // Each arm moves its own part alone: moving the whole result costs several times as much.
+        match first {
+            Poll::Ready(Ok(value)) => return Ok(value),
+            Poll::Ready(Err(failure)) => return Err(failure),
+            Poll::Pending => {}
+        }
         let work = poll_fn(|context| scope.enter(|| work.as_mut().poll(context)));
-        if let Some(result) = within(&self.clock, now.after(limit), work).await {
+        if let Some(result) = within(&self.clock, until, work).await {
             return result;
         }
+        let limit = Duration::from_nanos(limit);
         self.cut_off.add();
         self.events.tell(|| TimeoutEvent::CutOff { limit });
         Err(Failure::Timeout { limit })

@@ -15,13 +15,25 @@ pub struct AnyClock(Kind);
 enum Kind {
     Coarse,
     Precise,
-    Ticker(Ticker),
-    Tokio(TokioClock),
+    /// Behind a pointer, as it is larger than the others and for tests.
+    Tokio(Arc<TokioClock>),
     Virtual(Virtual),
     Other(Arc<dyn Boxed>),
 }
 
 impl AnyClock {
+    pub(crate) const COARSE: Self = Self(Kind::Coarse);
+
+    /// The clock that keeps no state, if it is one of those.
+    #[inline]
+    pub(crate) const fn plain(&self) -> Option<Plain> {
+        match &self.0 {
+            Kind::Coarse => Some(Plain::Coarse),
+            Kind::Precise => Some(Plain::Precise),
+            Kind::Tokio(_) | Kind::Virtual(_) | Kind::Other(_) => None,
+        }
+    }
+
     pub(super) fn other(clock: &impl Clock) -> Self {
         Self(Kind::Other(Arc::new(Own(clock.clone()))))
     }
@@ -32,7 +44,6 @@ impl Clock for AnyClock {
         match &self.0 {
             Kind::Coarse => Coarse.now(),
             Kind::Precise => Precise.now(),
-            Kind::Ticker(clock) => clock.now(),
             Kind::Tokio(clock) => clock.now(),
             Kind::Virtual(clock) => clock.now(),
             Kind::Other(clock) => clock.now(),
@@ -45,7 +56,6 @@ impl Clock for AnyClock {
             match clock.0 {
                 Kind::Coarse => Coarse.sleep_until(until).await,
                 Kind::Precise => Precise.sleep_until(until).await,
-                Kind::Ticker(clock) => clock.sleep_until(until).await,
                 Kind::Tokio(clock) => clock.sleep_until(until).await,
                 Kind::Virtual(clock) => clock.sleep_until(until).await,
                 Kind::Other(clock) => clock.sleep_until(until).await,
@@ -71,20 +81,37 @@ impl From<Precise> for AnyClock {
 }
 
 impl From<Ticker> for AnyClock {
-    fn from(clock: Ticker) -> Self {
-        Self(Kind::Ticker(clock))
+    /// A ticker tells the time of [`Coarse`], only sooner: that one stands for it, and threads share no handle.
+    fn from(_: Ticker) -> Self {
+        Self(Kind::Coarse)
     }
 }
 
 impl From<TokioClock> for AnyClock {
     fn from(clock: TokioClock) -> Self {
-        Self(Kind::Tokio(clock))
+        Self(Kind::Tokio(Arc::new(clock)))
     }
 }
 
 impl From<Virtual> for AnyClock {
     fn from(clock: Virtual) -> Self {
         Self(Kind::Virtual(clock))
+    }
+}
+
+/// A clock that keeps no state.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Plain {
+    Coarse,
+    Precise,
+}
+
+impl From<Plain> for AnyClock {
+    fn from(plain: Plain) -> Self {
+        match plain {
+            Plain::Coarse => Coarse.into(),
+            Plain::Precise => Precise.into(),
+        }
     }
 }
 

@@ -58,6 +58,6 @@ impl Clock for Ticker {
     }
 
     fn any(&self) -> AnyClock {
-        self.clone().into()
+        AnyClock::COARSE
     }
 }

@@ -6,3 +6,5 @@ mod breaker;
 mod replay;
 #[cfg(test)]
 mod resilient_call;
+#[cfg(test)]
+mod seats;
