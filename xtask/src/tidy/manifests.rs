@@ -8,6 +8,9 @@ pub(super) fn check(files: &[File]) -> Vec<String> {
         .flat_map(|file| {
             if file.path == "Cargo.toml" {
                 reasons(&file.text)
+            } else if file.text.lines().any(|line| line.trim() == "[workspace]") {
+                // Builds apart from the rest, so that nobody else has to build what it needs.
+                Vec::new()
             } else {
                 member(file)
             }
@@ -68,6 +71,12 @@ mod tests {
             manifest("Cargo.toml", root),
             ["Cargo.toml: libc needs a reason behind a # on its line"]
         );
+    }
+
+    #[test]
+    fn a_workspace_of_its_own_may_need_what_it_needs() {
+        let apart = "[workspace]\n[package]\nname = \"peers\"\n[dependencies]\nlibc = \"0.2\"\n";
+        assert_eq!(manifest("bench/calls/Cargo.toml", apart), Vec::<String>::new());
     }
 
     #[test]
