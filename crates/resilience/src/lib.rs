@@ -1,6 +1,33 @@
 //! Call protection for whoever calls a model, a tool or a database: correct first, then fast.
 //!
-//! Every policy stands alone, takes its time from a [`Clock`] and tells what it did in a [`Failure`].
+//! Every policy stands alone, takes its time from a [`Clock`] and tells what it did in a [`Failure`]. Each is a [`Layer`], so
+//! that one goes around another; `docs/patterns` has a page for each and says in which order.
+//!
+//! | | |
+//! |---|---|
+//! | [`Fallback`], [`StaleCache`] | somebody else's answer, or the last good one, where there is none |
+//! | [`Timeout`], [`Deadline`] | how long a call may take, and until when its answer is of use |
+//! | [`Retry`], [`Hedge`], [`Budget`] | trying again, trying beside, and how much of both there may be |
+//! | [`Breaker`] | refusing calls to what is down |
+//! | [`Limiter`], [`Bulkhead`], [`AdaptiveBulkhead`] | how many per second, how many at once |
+//! | [`HealthChecker`], [`degrade`] | whether what is needed works, and what to give up while it does not |
+//! | [`LeakDetector`] | what is held and not let go |
+//! | [`Chaos`], [`replay`], [`Virtual`] | trouble on purpose, what other settings would have made of it, and time to try it in |
+//!
+//! ```
+//! use core::time::Duration;
+//! use stead_resilience::{Breaker, BreakerConfig, Layer, Preset, Retry, Timeout, TimeoutConfig};
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn core::error::Error>> {
+//! let retry = Retry::new(Preset::Api.into())?;
+//! let breaker = Breaker::new(BreakerConfig::default())?;
+//! let timeout = Timeout::new(TimeoutConfig { limit: Some(Duration::from_secs(2)) })?;
+//!
+//! let call = || async { Ok::<_, std::io::Error>("found") };
+//! let found = retry.run(|| breaker.run(|| timeout.call(call))).await?;
+//! assert_eq!(found, "found");
+//! # Ok(()) }
+//! ```
 
 mod breaker;
 mod budget;
