@@ -1,7 +1,8 @@
 //! Call protection for whoever calls a model, a tool or a database: correct first, then fast.
 //!
-//! Every policy stands alone, takes its time from a [`Clock`] and tells what it did in a [`Failure`]. Each is a [`Layer`], so
-//! that one goes around another; `docs/patterns` has a page for each and says in which order.
+//! Every policy stands alone, takes its time from a [`Clock`] and tells what it did in a [`Failure`]. Those that go around a
+//! call are each a [`Layer`], so that one goes around another in a [`Pipeline`]; `docs/patterns` has a page for each and says in
+//! which order.
 //!
 //! | | |
 //! |---|---|
@@ -10,21 +11,23 @@
 //! | [`Retry`], [`Hedge`], [`Budget`] | trying again, trying beside, and how much of both there may be |
 //! | [`Breaker`] | refusing calls to what is down |
 //! | [`Limiter`], [`Bulkhead`], [`AdaptiveBulkhead`] | how many per second, how many at once |
+//! | [`Pipeline`], [`NamedPipeline`], [`Registry`] | policies as one, in code or from configuration, and breakers by name |
 //! | [`HealthChecker`], [`degrade`] | whether what is needed works, and what to give up while it does not |
 //! | [`LeakDetector`] | what is held and not let go |
 //! | [`Chaos`], [`replay`], [`Virtual`] | trouble on purpose, what other settings would have made of it, and time to try it in |
 //!
 //! ```
 //! use core::time::Duration;
-//! use stead_resilience::{Breaker, BreakerConfig, Layer, Preset, Retry, Timeout, TimeoutConfig};
+//! use stead_resilience::{Breaker, BreakerConfig, Layer, Pipeline, Preset, Retry, Timeout, TimeoutConfig};
 //!
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn core::error::Error>> {
-//! let retry = Retry::new(Preset::Api.into())?;
-//! let breaker = Breaker::new(BreakerConfig::default())?;
-//! let timeout = Timeout::new(TimeoutConfig { limit: Some(Duration::from_secs(2)) })?;
+//! let limit = Some(Duration::from_secs(2));
+//! let pipeline = Pipeline::new()
+//!     .with(Retry::new(Preset::Api.into())?)
+//!     .with(Breaker::new(BreakerConfig::default())?)
+//!     .with(Timeout::new(TimeoutConfig { limit })?);
 //!
-//! let call = || async { Ok::<_, std::io::Error>("found") };
-//! let found = retry.run(|| breaker.run(|| timeout.call(call))).await?;
+//! let found = pipeline.call(|| async { Ok::<_, std::io::Error>("found") }).await?;
 //! assert_eq!(found, "found");
 //! # Ok(()) }
 //! ```

@@ -24,6 +24,7 @@ pages! {
     HealthChecks "health-checks.md"
     Hedging "hedging.md"
     LeakDetector "leak-detector.md"
+    Pipeline "pipeline.md"
     Presets "presets.md"
     RateLimiter "rate-limiter.md"
     Replay "replay.md"

@@ -6,9 +6,10 @@ use stead_policy::{Jitter, degrade};
 use super::PAGES;
 use crate::replay::Hindsight;
 use crate::{
-    BreakerConfig, BreakerCounts, Budget, BudgetConfig, Bulkhead, BulkheadConfig, ChaosConfig, ChaosSnapshot,
-    CheckConfig, Fallback, Hedge, HedgeConfig, HedgeDelay, LeakConfig, LeakReport, LimitRange, Limiter, LimiterConfig,
-    Preset, Quota, Ramp, RetryConfig, RetrySnapshot, StaleCache, StaleConfig, Timeout, TimeoutConfig,
+    BreakerConfig, BreakerCounts, Budget, BudgetConfig, Bulkhead, BulkheadConfig, BulkheadPolicy, ChaosConfig,
+    ChaosSnapshot, CheckConfig, Fallback, Hedge, HedgeConfig, HedgeDelay, LeakConfig, LeakReport, LimitRange, Limiter,
+    LimiterConfig, Preset, Quota, Ramp, Registry, RetryConfig, RetryPolicy, RetrySnapshot, StaleCache, StaleConfig,
+    Timeout, TimeoutConfig,
 };
 
 /// The part of a page under a heading of the second order.
@@ -136,6 +137,8 @@ fn the_defaults_that_pages_tell_are_those_of_the_code() {
         &learned as &dyn Debug,
     );
     defaults_but::<HedgeConfig>("hedging.md", "HedgeConfig", &[delay]);
+    defaults::<RetryPolicy>("pipeline.md", "RetryPolicy");
+    defaults::<BulkheadPolicy>("pipeline.md", "BulkheadPolicy");
     defaults::<Quota>("rate-limiter.md", "Quota");
     let quota = (
         "quota",
@@ -219,6 +222,9 @@ fn the_telemetry_that_pages_tell_is_what_is_reported() {
         "cache-on-failure.md",
         &StaleCache::<(), ()>::new(StaleConfig::default()).unwrap().snapshot(),
     );
+    let registry = Registry::new();
+    registry.breaker("it", BreakerConfig::default().try_into().unwrap());
+    telemetry("pipeline.md", &registry.list()[0]);
     telemetry("retry.md", &RetrySnapshot::default());
     telemetry(
         "retry-budget.md",
