@@ -32,11 +32,12 @@ use crate::driver::{Driven, KeeperInfo, KeeperSettings, ProcessDriver};
 use crate::handle::{Handle, QUEUE};
 use crate::probe::Prober;
 use crate::pump::{Incoming, Parts};
-use crate::status::Status;
+use crate::status::{Part, Status};
 use crate::views::Views;
 use mind::Mind;
 
 pub(crate) use apply::Config;
+pub use apply::config_door;
 pub use limits::{LimitsError, check_limits};
 pub use reload::Reloader;
 
@@ -155,8 +156,8 @@ impl App {
             })
         };
         let slots: Vec<Slot> = Slot::all().collect();
-        let taken = mind::take(&dir, &slots, started_at, sink())?;
-        let epoch = taken.as_ref().map_or(Epoch(0), |(_, epoch)| *epoch);
+        let taken = mind::take(&dir, &slots, started_at, sink)?;
+        let epoch = taken.as_ref().map_or(Epoch(0), |taken| taken.epoch);
 
         let (asks, asked) = mpsc::channel(QUEUE);
         let (committed, commits) = watch::channel(0);
@@ -243,6 +244,28 @@ impl App {
     #[must_use]
     pub fn damage(&self) -> Option<&str> {
         self.damage.as_deref()
+    }
+
+    /// Why nothing can be written now, if the store was away when the daemon started: agents are cared for, and changes are taken once it is back.
+    #[must_use]
+    pub fn away(&self) -> Option<String> {
+        match self.handle.status().report().store {
+            Part::Away { detail, .. } if self.damage.is_none() => Some(detail),
+            Part::Away { .. } | Part::Starting | Part::Up => None,
+        }
+    }
+
+    /// Applies a fleet and lifts what went down with it, once the store is back. What is refused then is told in the log.
+    pub fn apply_when_back(&self, fleet: crate::config::Fleet, origin: Origin) {
+        let (handle, config, closing) = (self.handle.clone(), Arc::clone(&self.config), self.closing.clone());
+        let apply = async move {
+            fleet::until_back(&handle).await;
+            if let Err(problem) = config.apply(fleet, api::ApplyOrder::default(), origin.clone()).await {
+                warn!(%problem, "the fleet file is not applied");
+            }
+            fleet::lift(&handle, &origin).await;
+        };
+        tokio::spawn(async move { closing.run_until_cancelled(apply).await });
     }
 
     /// Applies a fleet: what is new is registered and started, what changed is told, what is no longer there is removed.

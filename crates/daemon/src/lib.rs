@@ -19,7 +19,7 @@ pub use api::{
     LogLine, LogReader, LogRequest, LogSource, LogStream, OpenListener, Ports, Restarts, ShutdownOrder, Token,
     check_listener, openapi, router, serve,
 };
-pub use app::{App, LimitsError, Reloader, Settings, StartError, check_limits};
+pub use app::{App, LimitsError, Reloader, Settings, StartError, check_limits, config_door};
 pub use handle::{Ask, Handle, KnownGroupSpec, KnownSpec, Lifecycles, QUEUE};
 pub use status::{Part, Status, StatusReport};
 pub use stead_store::LockError;

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stead_engine::{Batch, Engine, Input, Message, NotOwned, Released, Reply, StateInUse};
-use stead_model::journal::Receipt;
+use stead_model::journal::{Append, Receipt};
 use stead_model::{
     AgentRef, Answer, Command, Condition, Event, Happening, Inventory, Namespace, Observation, Order, Problem,
     ProblemCode, Report, Slot, Transition, Wall,
@@ -138,6 +138,20 @@ impl Pump {
             unlogged: Vec::new(),
             adopting: 0,
             settle_first: false,
+        }
+    }
+
+    /// Begins with a store that cannot be written yet: agents are cared for, changes are refused until it can.
+    pub(crate) fn begin_away(&mut self, error: &StoreError) {
+        self.store_away(error);
+    }
+
+    /// Writes what is to stand before anything else of its slot.
+    pub(crate) fn write_first(&mut self, append: Append) {
+        match &mut self.outage {
+            None => self.store.submit(append),
+            // Nothing waits for its receipt.
+            Some(outage) => drop(outage.shelve(append)),
         }
     }
 

@@ -157,9 +157,23 @@ impl StateDir {
     /// Remembers that `epoch` was seen, also for the next keeper.
     pub(crate) fn set_epoch(&self, epoch: Epoch) -> io::Result<()> {
         let new = self.path.join("keeper.epoch.new");
-        fs::write(&new, epoch.to_string())?;
+        match fs::write(&new, epoch.to_string()) {
+            // A full disk has room where the old number stands.
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+                let _nothing = fs::remove_file(&new);
+                return overwrite(&self.path.join(EPOCH), &epoch.to_string());
+            }
+            written => written?,
+        }
         fs::rename(new, self.path.join(EPOCH))
     }
+}
+
+/// Writes a short text over another of about its length, where there is no room for a second file.
+fn overwrite(path: &Path, text: &str) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.set_len(text.len() as u64)
 }
 
 impl Lock {

@@ -47,5 +47,5 @@ pub use lease::{Lease, Owner};
 pub use memory::{Fault, MemoryStore};
 pub use query::{EventCursor, EventFilter, EventPage, InvalidCursor, Page, PageCursor, TransitionQuery};
 pub use retention::{Pruned, Retention};
-pub use sqlite::{DamagedStore, Options, SqliteStore};
+pub use sqlite::{DamagedStore, LateStore, Options, SqliteStore};
 pub use store::{Completion, Figures, Sink, Store};

@@ -8,6 +8,7 @@
 mod configs;
 mod damaged;
 mod fault;
+mod late;
 mod meter;
 mod migrate;
 mod queue;
@@ -28,6 +29,7 @@ use stead_model::journal::{AgentRow, AnswerRow, Append, Durability, SlotState, S
 use stead_model::{AgentId, AgentName, Epoch, Namespace, Slot, Wall};
 
 pub use self::damaged::DamagedStore;
+pub use self::late::LateStore;
 use self::meter::Meter;
 use self::queue::{Job, Queue};
 use self::readers::Readers;

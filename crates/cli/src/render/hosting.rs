@@ -28,6 +28,15 @@ pub(crate) fn looking_on(listen: SocketAddr, damage: &str) -> String {
     )
 }
 
+/// Where it is, and that changes have to wait.
+pub(crate) fn hosting_away(listen: SocketAddr, detail: &str) -> String {
+    format!(
+        "{} {detail}\n  agents are cared for; changes, those of the fleet file too, are taken once it is back, without anybody's help\n  \
+         `stead ps` shows what there is, API at http://{listen}; Ctrl-C ends the daemon and leaves agents at work",
+        "stead runs, but its store is away:".yellow().bold()
+    )
+}
+
 /// That what is shown may be old or incomplete.
 pub(crate) fn store_away(detail: &str) -> String {
     format!("{} {detail}", "the store is away:".yellow().bold())

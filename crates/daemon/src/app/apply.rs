@@ -115,6 +115,12 @@ pub(crate) struct Config {
     turn: tokio::sync::Mutex<()>,
 }
 
+/// The configuration of a daemon that has none yet, over its handle alone: for programs that put an API together themselves.
+#[must_use]
+pub fn config_door(handle: Handle) -> Arc<dyn ConfigDoor> {
+    Arc::new(Config::new(handle, Clock::start(), None))
+}
+
 impl Config {
     /// Takes up what is in force since an earlier daemon, if anything is.
     pub(crate) fn new(handle: Handle, clock: Clock, in_force: Option<InForce>) -> Self {

@@ -7,9 +7,13 @@ use stead_model::{AgentId, AgentRef, Command, Origin, ProblemCode, Request};
 use tracing::warn;
 
 use crate::handle::Handle;
+use crate::status::Part;
 
 /// How many agents are asked at once; they share commits.
 const AT_ONCE: usize = 64;
+
+/// How often it is looked whether the store is back.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// How long the way down may take: longer than any sensible grace.
 const LONGEST_STOP: Duration = Duration::from_secs(120);
@@ -38,6 +42,13 @@ pub(super) async fn halt(handle: &Handle, origin: &Origin, reason: Option<&str>)
         warn!("agents still run after {secs} s; the keeper stays with them");
         false
     })
+}
+
+/// Waits until changes are taken again.
+pub(super) async fn until_back(handle: &Handle) {
+    while matches!(handle.status().report().store, Part::Away { .. }) {
+        tokio::time::sleep(LOOK).await;
+    }
 }
 
 /// Has every agent be again what is wanted of it.

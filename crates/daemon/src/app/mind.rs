@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 use futures_util::future::BoxFuture;
 use stead_model::journal::{Durability, SlotState};
 use stead_model::{Epoch, Slot, Wall};
-use stead_store::{DamagedStore, Lease, Options, Owner, Sink, SqliteStore, StateDir, Store, StoreError};
+use stead_store::{DamagedStore, LateStore, Lease, Options, Owner, Sink, SqliteStore, StateDir, Store, StoreError};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tracing::{error, warn};
@@ -29,33 +29,59 @@ pub(super) struct Mind {
     pub(super) in_force: Option<InForce>,
 }
 
+/// A store that is this daemon's.
+pub(super) struct Taken {
+    store: Arc<dyn Store>,
+    /// The highest epoch under which a slot of it is held.
+    pub(super) epoch: Epoch,
+    /// Why it cannot be written yet.
+    away: Option<StoreError>,
+}
+
 /// A store with what it holds.
-pub(super) type Loaded = (Arc<SqliteStore>, Vec<SlotState>);
+pub(super) type Loaded = (Taken, Vec<SlotState>);
 
 /// Something, or the damage that it met.
 pub(super) type Found<T> = Result<T, StoreError>;
 
-/// Opens the store and takes every slot of it.
+/// Opens the store and takes every slot of it. Where the disk is full, it is opened and taken once there is room.
 pub(super) fn take(
     dir: &Arc<StateDir>,
     slots: &[Slot],
     now: Wall,
-    sink: Sink,
-) -> Result<Found<(Arc<SqliteStore>, Epoch)>, StartError> {
+    sink: impl Fn() -> Sink,
+) -> Result<Found<Taken>, StartError> {
     let options = Options {
         opened_at: now,
         least: least_durability(),
         ..Options::default()
     };
-    let store = match SqliteStore::open(Arc::clone(dir), options, sink) {
+    let (owner, lease) = (Owner::new("local"), Lease::unending(now));
+    let late = |away| {
+        let claim = (slots.to_vec(), owner.clone(), lease);
+        Ok(Ok(Taken {
+            store: Arc::new(LateStore::new(Arc::clone(dir), options, claim, sink())),
+            epoch: Epoch(0),
+            away: Some(away),
+        }))
+    };
+    let store = match SqliteStore::open(Arc::clone(dir), options, sink()) {
         Ok(store) => store,
+        Err(error) if error.full() => return late(StoreError::Full),
         Err(error) => return error.damage().cloned().map(Err).ok_or(StartError::Store(error)),
     };
-    let held = store.take(slots, &Owner::new("local"), Lease::unending(now));
-    found(held.map(|held| {
-        let epoch = held.iter().map(|(_, epoch)| *epoch).max().unwrap_or_default();
-        (Arc::new(store), epoch)
-    }))
+    match store.take(slots, &owner, lease) {
+        Ok(held) => Ok(Ok(Taken {
+            store: Arc::new(store),
+            epoch: held.iter().map(|(_, epoch)| *epoch).max().unwrap_or_default(),
+            away: None,
+        })),
+        Err(StoreError::Full) => {
+            drop(store);
+            late(StoreError::Full)
+        }
+        Err(error) => found(Err(error)),
+    }
 }
 
 /// What `STEAD_DURABILITY` asks for: `flushed` has every change wait for the disk, also those that otherwise only must not be lost with
@@ -73,23 +99,23 @@ fn least_durability() -> Durability {
 }
 
 /// Loads what was taken.
-pub(super) fn load(taken: Found<(Arc<SqliteStore>, Epoch)>, slots: &[Slot]) -> Result<Found<Loaded>, StartError> {
-    found(taken.and_then(|(store, _)| {
+pub(super) fn load(taken: Found<Taken>, slots: &[Slot]) -> Result<Found<Loaded>, StartError> {
+    found(taken.and_then(|taken| {
         let mut loaded = Vec::with_capacity(slots.len());
-        store.load_all(slots, &mut |state| loaded.push(state))?;
-        Ok((store, loaded))
+        taken.store.load_all(slots, &mut |state| loaded.push(state))?;
+        Ok((taken, loaded))
     }))
 }
 
 /// Has the pump work on what was loaded.
 pub(super) fn whole(
     home: Home,
-    (store, mut loaded): Loaded,
+    (taken, mut loaded): Loaded,
     parts: impl FnOnce(&Arc<dyn Store>) -> Parts,
     dir: &StateDir,
     now: Wall,
 ) -> Result<Mind, StartError> {
-    let store: Arc<dyn Store> = store;
+    let Taken { store, epoch: _, away } = taken;
     let parts = parts(&store);
     let status = Arc::clone(&parts.status);
     let mut pump = Pump::new(parts);
@@ -100,16 +126,22 @@ pub(super) fn whole(
     {
         warn!("{in_use}");
     }
-    if let Some(since) = dir.away_since() {
+    // Left by an earlier daemon; that this one begins without its store is a note of its own.
+    let missing = dir.away_since();
+    match &away {
+        // Care begins at once; what comes of it is written when there is room.
+        Some(error) => pump.begin_away(error),
+        None => status.update(|report| report.store = Part::Up),
+    }
+    if let Some(since) = missing {
         gap::tell(&mut loaded, since, now)
             .into_iter()
-            .for_each(|gap| store.submit(gap));
+            .for_each(|gap| pump.write_first(gap));
         pump.settle_first();
     }
     for state in loaded {
         pump.adopt(state)?;
     }
-    status.update(|report| report.store = Part::Up);
     Ok(Mind {
         store,
         thread: home.give(pump.run()),

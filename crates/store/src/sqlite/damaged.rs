@@ -29,7 +29,7 @@ impl DamagedStore {
     pub fn new(dir: impl Into<Arc<StateDir>>, damage: StoreError, sink: Sink) -> Self {
         let dir = dir.into();
         Self {
-            readers: Readers::new(dir.database()),
+            readers: Readers::of_untouched(dir.database()),
             damage,
             sink,
             _dir: dir,
@@ -61,6 +61,21 @@ impl DamagedStore {
             }
         }
         lost
+    }
+
+    /// Reads slots as they lie there, whoever has them; ends at the first that cannot be read.
+    pub(super) fn read_slots(&self, slots: &[Slot], each: &mut dyn FnMut(SlotState)) -> Result<(), StoreError> {
+        self.readers.with(|connection| {
+            read::slots(connection, slots, &mut |state| {
+                each(state);
+                ControlFlow::Continue(())
+            })
+        })
+    }
+
+    /// Closes the file until it is read again.
+    pub(super) fn close(&self) {
+        self.readers.close();
     }
 
     fn refused<A>(&self) -> Result<A, StoreError> {

@@ -1,5 +1,6 @@
 //! Connections that only read: a few are kept, more are opened as needed.
 
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -7,18 +8,39 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags};
 
 use super::fault::store_error;
+use super::log_of;
 use crate::StoreError;
 
 #[derive(Debug)]
 pub(super) struct Readers {
     path: PathBuf,
+    others: Others,
     spare: Mutex<Vec<Connection>>,
+}
+
+/// Whether the file changes while it is read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Others {
+    Write,
+    /// Nobody has it open to write, or will before these are closed.
+    LookOn,
 }
 
 impl Readers {
     pub(super) const fn new(path: PathBuf) -> Self {
         Self {
             path,
+            others: Others::Write,
+            spare: Mutex::new(Vec::new()),
+        }
+    }
+
+    /// Readers of a file that nobody writes to before they are [closed](Self::close). It can be read where nothing can be written
+    /// beside it, too.
+    pub(super) const fn of_untouched(path: PathBuf) -> Self {
+        Self {
+            path,
+            others: Others::LookOn,
             spare: Mutex::new(Vec::new()),
         }
     }
@@ -59,12 +81,33 @@ impl Readers {
 
     fn open(&self) -> rusqlite::Result<Connection> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(&self.path, flags)?;
+        let log = std::fs::metadata(log_of(&self.path)).map_or(0, |log| log.len());
+        let connection = match self.others {
+            // All is in the file itself; looking for more in a log would want an index of it made anew.
+            Others::LookOn if log == 0 => {
+                Connection::open_with_flags(immutable(&self.path), flags | OpenFlags::SQLITE_OPEN_URI)?
+            }
+            Others::LookOn | Others::Write => Connection::open_with_flags(&self.path, flags)?,
+        };
         connection.busy_timeout(PATIENCE)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
         connection.pragma_update(None, "cache_size", CACHE_KIB)?;
         Ok(connection)
     }
+}
+
+/// The address of a file that is not going to change.
+fn immutable(path: &Path) -> PathBuf {
+    let mut address = String::from("file:");
+    for byte in path.as_os_str().as_bytes() {
+        match byte {
+            b'/' | b'-' | b'.' | b'_' | b'~' => address.push(char::from(*byte)),
+            plain if plain.is_ascii_alphanumeric() => address.push(char::from(*plain)),
+            other => address.push_str(&format!("%{other:02X}")),
+        }
+    }
+    address.push_str("?immutable=1");
+    PathBuf::from(address)
 }
 
 const KEPT: usize = 4;

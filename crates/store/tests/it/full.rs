@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use stead_model::journal::Durability;
-use stead_store::{Completion, Store, StoreError, TransitionQuery};
+use stead_store::{Completion, LateStore, Options, SqliteStore, Store, StoreError, TransitionQuery};
 
-use crate::conformance::{PATIENCE, open};
+use crate::conformance::{PATIENCE, lock, open, sink};
 use crate::sample::{agent, moving, node, slot, unending};
 
 /// A small file system of its own, gone with the value.
@@ -99,4 +99,48 @@ fn a_full_disk_refuses_commits_lets_reads_go_on_and_recovers_when_space_returns(
     drop(store);
     let (store, _completions) = open(disk.path());
     assert_eq!(store.load(home).unwrap().position.0, position + 1);
+}
+
+#[test]
+fn a_store_that_is_opened_on_a_full_disk_is_read_meanwhile_and_opened_once_there_is_room() {
+    let Some(disk) = SmallDisk::mount() else {
+        return;
+    };
+    let (home, id) = (slot(1), agent(slot(1), 1));
+    let (store, completions) = open(disk.path());
+    let epoch = store.take(&[home], &node("me"), unending()).unwrap()[0].1;
+    store.submit(moving(id, "web", epoch, 1, Durability::Flushed));
+    completions.recv_timeout(PATIENCE).unwrap();
+    drop(store);
+    let ballast = disk.fill();
+
+    let (nowhere, _unheard) = sink();
+    let refused = SqliteStore::open(lock(disk.path()), Options::default(), nowhere);
+    assert!(refused.is_err_and(|error| error.full()));
+    let (sink, completions) = sink();
+    let claim = (vec![home], node("me"), unending());
+    let store = LateStore::new(lock(disk.path()).into(), Options::default(), claim, sink);
+    let state = store.load(home).unwrap();
+    assert_eq!((state.position.0, state.epoch), (1, epoch.next()));
+    store.submit(moving(id, "web", state.epoch, 2, Durability::Flushed));
+    let failed = completions.recv_timeout(PATIENCE).unwrap();
+    assert!(matches!(
+        failed,
+        Completion::Failed {
+            error: StoreError::Full,
+            ..
+        }
+    ));
+    assert_eq!(store.probe(), Err(StoreError::Full));
+
+    std::fs::remove_file(ballast).unwrap();
+    assert_eq!(store.probe(), Ok(()));
+    assert_eq!(
+        store.load(home).unwrap().epoch,
+        state.epoch,
+        "it is held as it was told"
+    );
+    store.submit(moving(id, "web", state.epoch, 2, Durability::Flushed));
+    let written = completions.recv_timeout(PATIENCE).unwrap();
+    assert!(matches!(written, Completion::Committed(_)), "{written:?}");
 }

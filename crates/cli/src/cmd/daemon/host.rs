@@ -56,9 +56,12 @@ pub(crate) async fn up(global: &Global, up: &Up, out: &mut Out) -> Result<ExitCo
     log_to_stderr();
     let daemon = start(&settings, Some(&up.file))?;
     let handle = daemon.handle().clone();
-    let looks_on = daemon.damage().is_some();
+    let looks_on = daemon.damage().is_some() || daemon.away().is_some();
     if let Some(damage) = daemon.damage() {
         out.note(&render::looking_on(daemon.listen(), damage))?;
+    } else if let Some(away) = daemon.away() {
+        daemon.apply_when_back(fleet, origin("stead up"));
+        out.note(&render::hosting_away(daemon.listen(), &away))?;
     } else {
         let agents = fleet.agents.len();
         daemon.apply(fleet, origin("stead up")).await?;
@@ -88,6 +91,8 @@ pub(crate) async fn serve(global: &Global, serve: &Serve, out: &mut Out) -> Resu
     let daemon = start(&settings, None)?;
     if let Some(damage) = daemon.damage() {
         out.note(&render::looking_on(daemon.listen(), damage))?;
+    } else if let Some(away) = daemon.away() {
+        out.note(&render::hosting_away(daemon.listen(), &away))?;
     } else {
         daemon.lift(origin("stead serve")).await;
         out.note(&render::hosting(daemon.listen(), daemon.handle().views().count()))?;

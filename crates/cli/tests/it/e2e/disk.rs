@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use serde_json::Value;
+
 use super::crash::nothing_was_started_twice;
 use super::database;
 use super::fleet::{Fleet, PATIENCE, herd};
@@ -143,6 +145,56 @@ fn a_daemon_that_is_killed_while_the_disk_is_full_leaves_one_gap_and_no_twin() {
         assert_eq!(database::gaps(&fleet), 1);
     }
     nothing_was_started_twice(&fleet);
+}
+
+#[test]
+fn a_daemon_started_on_a_full_disk_cares_for_agents_and_takes_changes_once_there_is_room() {
+    for end in ["killed", "ended"] {
+        let Some(disk) = SmallDisk::mount() else { return };
+        let mut fleet = Fleet::of(PREY);
+        fleet.keep_in(&disk.0.path().join("s"));
+        fleet.up();
+        let before = fleet.until_all(3, "online");
+        if end == "killed" {
+            fleet.kill_daemon();
+        } else {
+            fleet.must(&["down", "--leave-agents"]);
+            assert_eq!(fleet.wait_daemon(), Some(0), "{}", fleet.log());
+        }
+        disk.fill();
+        fleet.launch();
+        fleet.until("the daemon says what is wrong", |fleet| {
+            let ready = super::http::ask(fleet.at(), "GET", "/health/ready", &[], "")?;
+            (ready.status == 503 && ready.body.contains("no space is left")).then_some(())
+        });
+        assert_eq!(fleet.get("/health/live").status, 200);
+        let refused = fleet.post("/api/v1/agents/other/lifecycle/pause", "{}");
+        assert_eq!(
+            (refused.status, refused.code().as_str()),
+            (503, "store-unavailable"),
+            "{end}: {refused:?}"
+        );
+        fleet.until("all agents are adopted as they live", |fleet| {
+            let shown = fleet.agents();
+            let same = |(one, other): (&Value, &Value)| one["pid"] == other["pid"] && one["ready"] == other["ready"];
+            (shown.len() == 3 && shown.iter().zip(&before).all(same)).then_some(())
+        });
+        dies_and_returns(&fleet, "prey");
+        std::fs::remove_file(disk.ballast()).unwrap();
+        fleet.until("the store is back", |fleet| {
+            (fleet.get("/health/ready").status == 200).then_some(())
+        });
+        fleet.must(&["restart", "other", "--wait"]);
+        let starts = fleet.history("prey");
+        let starts = starts.iter().filter(|row| row["to"] == "starting").count();
+        assert_eq!(starts, 2, "{end}: the restart meanwhile is in history, too");
+        fleet.kill_daemon();
+        assert_eq!(database::gaps(&fleet), 0, "{end}: nothing is missing");
+        fleet.up();
+        let after = fleet.until_all(3, "online");
+        assert_eq!(after[2]["pid"], before[2]["pid"], "{end}");
+        drop(fleet);
+    }
 }
 
 /// A library that stands before libc's: syncing fails, or the wall clock is wrong, as soon as a file says so.
