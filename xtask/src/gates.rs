@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use crate::shell::{cargo, output, root, say, words};
-use crate::tidy;
 use crate::tidy::metadata::Metadata;
+use crate::{contract, fuzz, tidy};
 
 /// Runs all gates and stops at the first that fails.
 ///
@@ -35,6 +35,10 @@ pub(crate) fn run() -> Result<()> {
 enum Gate {
     Command(Command),
     Tidy,
+    /// Each door is tried for a short time.
+    Fuzz,
+    /// A daemon is asked what its description permits.
+    Contract,
     /// Needs a tool that is not here: said, not hidden.
     Skipped(&'static str),
 }
@@ -43,6 +47,8 @@ impl Gate {
     fn name(&self) -> String {
         match self {
             Self::Tidy => "cargo xtask tidy".to_owned(),
+            Self::Fuzz => format!("cargo xtask fuzz --seconds {FUZZ_SECONDS}"),
+            Self::Contract => format!("cargo xtask contract --examples {CONTRACT_EXAMPLES}"),
             Self::Skipped(why) => format!("skipped: {why}"),
             Self::Command(command) => {
                 let env = command.get_envs().filter_map(|(key, value)| Some((key, value?)));
@@ -57,6 +63,8 @@ impl Gate {
         match self {
             Self::Command(mut command) => crate::shell::run(&mut command),
             Self::Tidy => tidy::run(),
+            Self::Contract => contract::contract(CONTRACT_EXAMPLES),
+            Self::Fuzz => fuzz::fuzz(FUZZ_SECONDS).map(|told| say(&told)),
             Self::Skipped(_) => Ok(()),
         }
     }
@@ -79,6 +87,16 @@ fn gates() -> Result<Vec<Gate>> {
         Gate::Command(documentation()),
         Gate::Tidy,
     ];
+    gates.push(if output(Command::new("c++").arg("--version")).is_ok() {
+        Gate::Fuzz
+    } else {
+        Gate::Skipped("there is no C++ compiler, made-up input is not tried")
+    });
+    gates.push(if contract::schemathesis().is_some() {
+        Gate::Contract
+    } else {
+        Gate::Skipped("schemathesis is not installed, the API is not held to its description as a whole")
+    });
     gates.extend(looms(&Metadata::read()?).map(Gate::Command));
     gates.push(supply_chain());
     Ok(gates)
@@ -135,6 +153,12 @@ fn supply_chain() -> Gate {
         Gate::Skipped("cargo-deny is not installed, licences and sources are not checked")
     }
 }
+
+/// How long each door is tried.
+const FUZZ_SECONDS: &str = "20";
+
+/// How much is asked of each operation beside the edges of its description.
+const CONTRACT_EXAMPLES: &str = "5";
 
 fn summary(times: &[(String, Duration)], total: Duration) {
     say("");

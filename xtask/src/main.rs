@@ -1,6 +1,8 @@
 //! Chores and gates of the repository: `cargo xtask test` is the one command that must pass.
 
+mod contract;
 mod coverage;
+mod fuzz;
 mod gates;
 mod generated;
 mod proof;
@@ -33,6 +35,10 @@ fn run(args: &[String]) -> Result<()> {
         ["coverage"] => coverage::run(),
         ["crash"] => proof::crash("100"),
         ["crash", "--tries", tries] => proof::crash(tries),
+        ["contract"] => contract::contract("50"),
+        ["contract", "--examples", examples] => contract::contract(examples),
+        ["fuzz"] => fuzz::fuzz("600").map(|told| say(&told)),
+        ["fuzz", "--seconds", seconds] => fuzz::fuzz(seconds).map(|told| say(&told)),
         ["proof"] => proof::run(),
         [] | ["help" | "--help" | "-h"] => {
             say(HELP);
@@ -48,4 +54,6 @@ cargo xtask tidy       the rules of the house: arrows, purity, sizes, words
 cargo xtask generate   writes the generated files anew
 cargo xtask coverage   line coverage of the pure crates, at least 90 % each
 cargo xtask crash      kills daemon, keeper and agents of the release binary, 100 times each (--tries N)
+cargo xtask contract   asks a real daemon what its OpenAPI document permits, with schemathesis (--examples N)
+cargo xtask fuzz       tries the doors of Stead with made-up input, ten minutes each (--seconds N)
 cargo xtask proof      all long tests and all benchmarks, written down in bench/proof.md; takes hours";

@@ -69,6 +69,8 @@ pub(crate) fn run() -> Result<()> {
             "--nocapture",
         ])
     });
+    steps.push(Step::new(&["xtask", "fuzz", "--seconds", "600"]));
+    steps.push(Step::new(&["xtask", "contract", "--examples", "100"]));
     steps.push(Step::new(&["build", "--release", "-p", "stead"]));
     for case in BENCHES {
         let bench = ["run", "--release", "-p", "stead-bench", "--"];

@@ -255,7 +255,7 @@ impl Receiver {
 
     /// The next whole frame of what came.
     fn heard(&mut self) -> Result<Option<Told>, ClientError> {
-        let frame = self.inbox.next();
+        let frame = self.inbox.take_frame();
         let frame = frame.map_err(|long| ClientError::Protocol(format!("a frame of {} bytes", long.0)))?;
         frame
             .map(|frame| serde_json::from_slice(&frame).map_err(|error| ClientError::Protocol(error.to_string())))

@@ -59,7 +59,7 @@ mod identity;
 mod instance;
 mod keeper;
 pub mod logs;
-mod notify;
+pub mod notify;
 pub mod orphans;
 mod poller;
 mod prepare;

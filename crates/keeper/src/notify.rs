@@ -13,17 +13,28 @@ use crate::dir::fnv;
 
 /// One thing that a datagram said.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Said {
+pub enum Said {
+    /// `READY=1`.
     Ready,
+    /// `STOPPING=1`.
     Stopping,
+    /// `RELOADING=1`.
     Reloading,
+    /// `STATUS=`, at most [`MAX_STATUS`] characters of it.
     Status(String),
+    /// `WATCHDOG=1`.
     Watchdog,
+    /// `WATCHDOG=trigger`.
     WatchdogTrigger,
+    /// `WATCHDOG_USEC=`, in microseconds.
     WatchdogInterval(u64),
+    /// `EXTEND_TIMEOUT_USEC=`, in microseconds.
     ExtendTimeout(u64),
+    /// `MAINPID=`, above 0.
     MainPid(i32),
+    /// `ERRNO=`.
     Errno(i32),
+    /// `BARRIER=1`.
     Barrier,
 }
 
@@ -104,7 +115,8 @@ pub(crate) fn receive(socket: impl AsFd) -> io::Result<Option<Datagram>> {
 
 /// Reads a datagram's text. Names that are not known are passed over, as the protocol wants; a text without any
 /// assignment, or with a value that makes no sense, is malformed as a whole.
-fn parse(text: &[u8]) -> Option<Vec<Said>> {
+#[must_use]
+pub fn parse(text: &[u8]) -> Option<Vec<Said>> {
     let text = std::str::from_utf8(text).ok()?;
     let mut said = Vec::new();
     let mut assigned = false;
@@ -131,7 +143,8 @@ fn parse(text: &[u8]) -> Option<Vec<Said>> {
 }
 
 const MAX_DATAGRAM: usize = 8 * 1024;
-const MAX_STATUS: usize = 1024;
+/// The most characters of a `STATUS=` that are kept.
+pub const MAX_STATUS: usize = 1024;
 const MAX_FDS: usize = 16;
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use stead_model::spec::ProcessSpec;
 use stead_model::{AgentName, Epoch, Exit, InstanceId, Namespace, ProcessIdentity, Signal, SpawnFailure, Wall};
 
-pub(crate) use frame::{Inbox, encode};
+pub use frame::{Inbox, TooLarge, encode};
 
 /// The version of the wire that is spoken here.
 pub const VERSION: u32 = 1;

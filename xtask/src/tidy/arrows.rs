@@ -111,6 +111,18 @@ const HOUSES: &[House] = &[
         purity: Purity::Shell,
     },
     House {
+        name: "stead-fuzz",
+        below: &[
+            "stead-model",
+            "stead-engine",
+            "stead-store",
+            "stead-keeper",
+            "stead-daemon",
+        ],
+        tests: &[],
+        purity: Purity::Shell,
+    },
+    House {
         name: "stead-xtask",
         below: &[],
         tests: &[],

@@ -99,7 +99,7 @@ impl Keeper {
             let Some(connection) = self.connection(index).filter(|connection| connection.open) else {
                 return false;
             };
-            match connection.inbox.next() {
+            match connection.inbox.take_frame() {
                 Ok(Some(frame)) => self.take_frame(index, &frame),
                 Ok(None) => return true,
                 Err(too_large) => {

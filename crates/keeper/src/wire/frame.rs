@@ -6,23 +6,27 @@ use super::MAX_FRAME;
 
 /// Bytes that came and are not yet a whole frame. Holds no memory while it is empty.
 #[derive(Debug, Default)]
-pub(crate) struct Inbox {
+pub struct Inbox {
     bytes: Vec<u8>,
     taken: usize,
 }
 
-/// A frame longer than [`MAX_FRAME`] was announced.
+/// A frame longer than [`MAX_FRAME`] was announced: of so many bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct TooLarge(pub(crate) usize);
+pub struct TooLarge(pub usize);
 
 impl Inbox {
     /// Adds what came.
-    pub(crate) fn extend(&mut self, bytes: &[u8]) {
+    pub fn extend(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// Takes the next whole frame's JSON.
-    pub(crate) fn next(&mut self) -> Result<Option<Vec<u8>>, TooLarge> {
+    /// Takes the next whole frame's JSON, if it is there.
+    ///
+    /// # Errors
+    ///
+    /// A longer frame than may be was announced; what comes after it cannot be found any more.
+    pub fn take_frame(&mut self) -> Result<Option<Vec<u8>>, TooLarge> {
         let rest = self.bytes.get(self.taken..).unwrap_or_default();
         let Some((length, body)) = rest.split_first_chunk::<4>() else {
             self.shrink();
@@ -59,7 +63,7 @@ impl Inbox {
 /// # Errors
 ///
 /// `value` has no JSON or is longer than a frame may be; `out` is as before.
-pub(crate) fn encode<T: Serialize>(value: &T, out: &mut Vec<u8>) -> Result<(), String> {
+pub fn encode<T: Serialize>(value: &T, out: &mut Vec<u8>) -> Result<(), String> {
     let body = serde_json::to_vec(value).map_err(|error| error.to_string())?;
     match u32::try_from(body.len()) {
         Ok(length) if body.len() <= MAX_FRAME => {

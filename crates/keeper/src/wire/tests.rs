@@ -13,7 +13,7 @@ fn frames_come_whole_however_they_are_cut() {
     let mut frames = Vec::new();
     for byte in bytes {
         inbox.extend(&[byte]);
-        frames.extend(inbox.next().unwrap());
+        frames.extend(inbox.take_frame().unwrap());
     }
     assert_eq!(frames, [b"\"one\"".to_vec(), b"[2,3]".to_vec()]);
 }
@@ -22,7 +22,7 @@ fn frames_come_whole_however_they_are_cut() {
 fn a_frame_that_announces_too_much_is_refused_before_it_comes() {
     let mut inbox = Inbox::default();
     inbox.extend(&u32::MAX.to_le_bytes());
-    assert!(inbox.next().is_err());
+    assert!(inbox.take_frame().is_err());
 }
 
 #[test]

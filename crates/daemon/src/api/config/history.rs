@@ -39,11 +39,22 @@ pub(super) fn mount(table: &mut Table) {
         "rollbackConfig",
         "Applies an old revision as a new one, or says what would change",
     )
-    .may(APPLYING);
+    .may(ROLLING_BACK);
     table.add(Method::POST, format!("{BASE}/config/rollback"), rolling, roll_back);
     let reloading = about("reloadConfig", "Reads the fleet file in force again, and applies it").may(APPLYING);
     table.add(Method::POST, format!("{BASE}/config/reload"), reloading, reload);
 }
+
+/// What may go wrong with going back: what may with applying, and that there is nothing to go back to.
+const ROLLING_BACK: &[ProblemCode] = &{
+    let mut codes = [ProblemCode::NotFound; APPLYING.len() + 1];
+    let mut at = 0;
+    while at < APPLYING.len() {
+        codes[at] = APPLYING[at];
+        at += 1;
+    }
+    codes
+};
 
 /// One revision of the configuration.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]

@@ -1,0 +1,4 @@
+//! `notify` for libFuzzer.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| stead_fuzz::notify(bytes));

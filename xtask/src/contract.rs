@@ -1,0 +1,143 @@
+//! Holds a real daemon to its own description: schemathesis asks whatever the OpenAPI document permits, and more.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::shell::{cargo, output, root, run};
+
+/// What answers must be like: no error of the server, and all as described.
+const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,\
+response_headers_conformance";
+
+/// What has no end by itself, or ends the daemon.
+const LEFT_OUT: &str = "/(logs|events|shutdown)$";
+
+/// Agents of every kind, so that there is something to ask about.
+const FLEET: &str = "\
+[agents.web]
+command = ['sleep', '100000']
+labels = { team = 'red' }
+[agents.pool]
+command = ['sleep', '100000']
+replicas = 2
+update = { min_ready = '0s' }
+[agents.far]
+driver = 'none'
+[components.db]
+driver = 'none'
+";
+
+/// Where schemathesis is, if it is anywhere: named by `STEAD_SCHEMATHESIS`, in the environment that `.ci/run` makes, or installed.
+pub(crate) fn schemathesis() -> Option<PathBuf> {
+    let named = std::env::var_os("STEAD_SCHEMATHESIS").map(PathBuf::from);
+    let made = root().join("target/venv/bin/schemathesis");
+    let candidates = [named, Some(made), Some(PathBuf::from("schemathesis"))];
+    let works = |program: &PathBuf| output(Command::new(program).arg("--version")).is_ok();
+    candidates.into_iter().flatten().find(works)
+}
+
+/// Builds the binary, starts a fleet with it and asks it `examples` things of each operation, beside all edges of what is described.
+///
+/// # Errors
+///
+/// Schemathesis is not there, the daemon does not come up, or an answer is not as described.
+pub(crate) fn contract(examples: &str) -> Result<()> {
+    ensure!(
+        examples.parse::<u32>().is_ok_and(|examples| examples > 0),
+        "--examples wants a number, not {examples}"
+    );
+    let program = schemathesis().context("schemathesis is not here: pip install schemathesis")?;
+    run(&mut cargo(&["build", "--package", "stead"]))?;
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    let daemon = Daemon::start(&target.join("debug/stead"), &target.join("contract"))?;
+    let mut ask = Command::new(program);
+    ask.current_dir(&daemon.folder);
+    ask.args([
+        "run",
+        &format!("{}/openapi.json", daemon.url),
+        "--wait-for-schema",
+        "60",
+    ]);
+    ask.args(["--checks", CHECKS, "--exclude-path-regex", LEFT_OUT]);
+    ask.args([
+        "--max-examples",
+        examples,
+        "--phases",
+        "examples,coverage,fuzzing,stateful",
+    ]);
+    // The same questions each time; what is found is not made smaller, which takes long.
+    ask.args([
+        "--seed",
+        "1",
+        "--no-shrink",
+        "--workers",
+        "2",
+        "--request-timeout",
+        "20",
+    ]);
+    ask.args(["--no-color", "--warnings", "off", "--suppress-health-check", "all"]);
+    run(&mut ask)
+}
+
+/// A daemon in a folder of its own; it ends with its agents, and the value.
+struct Daemon {
+    program: PathBuf,
+    folder: PathBuf,
+    url: String,
+    process: Child,
+}
+
+impl Daemon {
+    fn start(program: &Path, folder: &Path) -> Result<Self> {
+        if folder.exists() {
+            std::fs::remove_dir_all(folder).with_context(|| format!("cannot empty {}", folder.display()))?;
+        }
+        std::fs::create_dir_all(folder)?;
+        std::fs::write(folder.join("fleet.toml"), FLEET)?;
+        let listen = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        let log = std::fs::File::create(folder.join("daemon.log"))?;
+        let process = Command::new(program)
+            .current_dir(folder)
+            .args(["up", "fleet.toml", "--listen", &listen.to_string()])
+            .env("STEAD_STATE_DIR", folder.join("state"))
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .with_context(|| format!("cannot start {}", program.display()))?;
+        Ok(Self {
+            program: program.to_owned(),
+            folder: folder.to_owned(),
+            url: format!("http://{listen}"),
+            process,
+        })
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let down = Command::new(&self.program)
+            .args(["down", "--url", &self.url])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status();
+        if !down.is_ok_and(|down| down.success()) {
+            let _gone = self.process.kill();
+        }
+        let _ended = self.process.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn examples_are_a_number_above_nought() {
+        for wrong in ["0", "-1", "many", ""] {
+            assert!(contract(wrong).is_err(), "{wrong}");
+        }
+    }
+}
