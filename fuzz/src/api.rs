@@ -42,10 +42,12 @@ fn request(bytes: &[u8]) -> Option<Request<Body>> {
     let end = bytes.iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len());
     let (line, body) = bytes.split_at(end);
     let (method, path) = std::str::from_utf8(line).ok()?.split_once(' ')?;
-    let request = Request::builder()
-        .method(method)
-        .uri(path)
-        .header("content-type", if method == "PATCH" { MERGE } else { JSON });
+    let kind = match method {
+        "PATCH" => MERGE,
+        _ if CONFIG.iter().any(|config| path.starts_with(config)) => TOML,
+        _ => JSON,
+    };
+    let request = Request::builder().method(method).uri(path).header("content-type", kind);
     let body = body.get(1..).unwrap_or_default().to_vec();
     request
         .body(Body::from(body))
@@ -99,8 +101,12 @@ fn content_type(headers: &HeaderMap) -> &str {
     given.and_then(|given| given.split(';').next()).unwrap_or_default()
 }
 
+/// What takes the text of a fleet file.
+const CONFIG: &[&str] = &["/api/v1/config/validate", "/api/v1/config/apply"];
+
 const APART: &[u8] = b"\n---\n";
 const JSON: &str = "application/json";
+const TOML: &str = "application/toml";
 const MERGE: &str = "application/merge-patch+json";
 
 /// The most requests of one try.

@@ -140,6 +140,11 @@ impl Body {
                 let refused = configured.map_err(|used| Problem::new(ProblemCode::NotPossible, used.to_string()));
                 let _left = back.send(refused);
             }
+            Ask::CouldConfigure((profiles, _), leaving, back) => {
+                let could = self.engine.could_configure(profiles, &leaving);
+                let refused = could.map_err(|used| Problem::new(ProblemCode::NotPossible, used.to_string()));
+                let _left = back.send(refused);
+            }
             Ask::Spec(namespace, agent, back) => {
                 self.own(home(&namespace, &agent));
                 let _left = back.send(self.engine.spec(&namespace, &agent).map_err(Problem::from));

@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::shell::{cargo, output, root, run};
+use crate::shell::{cargo, output, root, run, target};
 
 /// What answers must be like: no error of the server, and all as described.
 const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,\
@@ -51,8 +51,7 @@ pub(crate) fn contract(examples: &str) -> Result<()> {
     );
     let program = schemathesis().context("schemathesis is not here: pip install schemathesis")?;
     run(&mut cargo(&["build", "--package", "stead"]))?;
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-    let daemon = Daemon::start(&target.join("debug/stead"), &target.join("contract"))?;
+    let daemon = Daemon::start(&target().join("debug/stead"), &target().join("contract"))?;
     let mut ask = Command::new(program);
     ask.current_dir(&daemon.folder);
     ask.args([

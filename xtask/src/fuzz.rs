@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow, ensure};
 
-use crate::shell::{cargo, root, run, say, words};
+use crate::shell::{cargo, root, run, say, target, words};
 
 /// The doors; each is a target of the crate `stead-fuzz`.
 const DOORS: &[&str] = &["configuration", "api", "notify", "frames"];
@@ -25,7 +25,7 @@ const PATIENCE: u32 = 25;
 ///
 /// # Errors
 ///
-/// It cannot be built, or there is a finding: the input is kept below `fuzz/artifacts` and named.
+/// It cannot be built, or there is a finding: the input is kept below `target/fuzz/findings` and named.
 pub(crate) fn fuzz(seconds: &str) -> Result<String> {
     let seconds: u32 = seconds
         .parse()
@@ -56,17 +56,16 @@ pub(crate) fn fuzz(seconds: &str) -> Result<String> {
 
 /// Builds all targets; gives the folder where they lie.
 fn build() -> Result<PathBuf> {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
     let mut build = cargo(&["build", "--package", "stead-fuzz", "--features", "libfuzzer", "--bins"]);
     build.env("RUSTC_WORKSPACE_WRAPPER", root().join(COMPILER));
     run(&mut build)?;
-    Ok(target.join("debug"))
+    Ok(target().join("debug"))
 }
 
-/// Tries one door. What reaches new code is kept in `fuzz/corpus` and tried first the next time.
+/// Tries one door. What reaches new code is kept in `target/fuzz/corpus` and tried first the next time.
 fn search(door: &str, program: &PathBuf, seconds: u32) -> Result<String> {
-    let folder = root().join("fuzz");
-    let (corpus, artifacts) = (folder.join("corpus").join(door), folder.join("artifacts").join(door));
+    let folder = target().join("fuzz");
+    let (corpus, artifacts) = (folder.join("corpus").join(door), folder.join("findings").join(door));
     for needed in [&corpus, &artifacts] {
         std::fs::create_dir_all(needed).with_context(|| format!("cannot make {}", needed.display()))?;
     }
@@ -74,7 +73,7 @@ fn search(door: &str, program: &PathBuf, seconds: u32) -> Result<String> {
     command
         .current_dir(root())
         .arg(&corpus)
-        .arg(folder.join("seeds").join(door));
+        .arg(root().join("fuzz/seeds").join(door));
     command.args([
         format!("-max_total_time={seconds}"),
         format!("-timeout={PATIENCE}"),

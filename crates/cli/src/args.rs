@@ -7,8 +7,8 @@ use stead_model::{AgentRef, InvalidId, Namespace};
 
 pub(crate) use crate::cmd::{Keeper, Run, Serve, Up};
 pub(crate) use verbs::{
-    Act, Apply, Completions, Config, Consent, Doctor, Down, Drain, Events, Goal, History, Logs, Orphans, Pause, Ps,
-    Report, Rollout, RolloutStatus, Scale, StreamName, Top, Undo, Update, Validate, Wait,
+    Act, Apply, Audit, Completions, Config, Consent, Doctor, Down, Drain, Events, Goal, History, Logs, Orphans, Pause,
+    Ps, Report, Rollout, RolloutStatus, Scale, StreamName, Top, Undo, Update, Validate, Wait,
 };
 
 /// Keeps agents steady: runs them, watches them, heals them, and says why they are as they are.
@@ -136,6 +136,8 @@ pub(crate) enum Command {
     Why(One),
     /// Show the transitions of an agent, newest first
     History(History),
+    /// Show who changed what, when and why, newest first
+    Audit(Audit),
     /// Have agents work
     Start(Act),
     /// Have agents down; they may be started again

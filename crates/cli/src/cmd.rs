@@ -1,6 +1,7 @@
 //! The verbs: each asks the daemon and hands the answer to `render`.
 
 mod act;
+mod audit;
 mod config;
 mod consent;
 mod daemon;
@@ -63,6 +64,7 @@ async fn ask(app: &mut App<'_>, command: Command) -> Result<ExitCode, Failure> {
         Command::Describe(one) => show::describe(app, &one).await?,
         Command::Why(one) => show::why(app, &one).await?,
         Command::History(history) => show::history(app, history).await?,
+        Command::Audit(asked) => audit::audit(app, asked).await?,
         Command::Drain(drain) => act::drain(app, &drain).await?,
         Command::Update(update) => act::update(app, &update).await?,
         Command::Scale(scale) => act::scale(app, &scale).await?,

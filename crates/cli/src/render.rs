@@ -3,6 +3,7 @@
 mod actions;
 mod age;
 mod agent;
+mod audit;
 mod checks;
 mod config;
 mod events;
@@ -30,6 +31,7 @@ use crate::failure::{Exit, Failure};
 
 pub(crate) use actions::{acted, refused_one};
 pub(crate) use agent::{Columns, agents, describe, get, summary};
+pub(crate) use audit::audit;
 pub(crate) use checks::{Check, Verdict, checks};
 pub(crate) use config::{config, config_revisions, in_force, text_diff};
 pub(crate) use events::{Timestamps, event, gap, interrupted, log_line, no_lines, other_event};

@@ -5,12 +5,12 @@ use reqwest::StatusCode;
 use reqwest::header::IF_NONE_MATCH;
 use serde_json::{Value, json};
 use stead_model::spec::SpecForm;
-use stead_model::{AgentView, Answer, Explanation, LifecycleView, Namespace, Revision, Span, Transition};
+use stead_model::{AgentView, Answer, AuditRow, Explanation, LifecycleView, Namespace, Revision, Span, Transition};
 
 use crate::request::Mutation;
 use crate::{
-    AgentFilter, Batch, BatchAnswer, Beat, Change, Client, ClientError, NewAgent, Page, Pausing, Registry, SpecView,
-    Target, TransitionFilter, Verb,
+    AgentFilter, AuditFilter, Batch, BatchAnswer, Beat, Change, Client, ClientError, NewAgent, Page, Pausing, Registry,
+    SpecView, Target, TransitionFilter, Verb,
 };
 
 /// As many as one page can hold.
@@ -141,6 +141,14 @@ impl Client {
         let mut query = filter.query();
         query.extend(namespace.map(|namespace| ("namespace", namespace.to_string())));
         self.read("/transitions", &query).await
+    }
+
+    /// Reads who changed what, newest first: `GET /audit`.
+    ///
+    /// # Errors
+    /// Those of every request.
+    pub async fn audit(&self, filter: &AuditFilter) -> Result<Page<AuditRow>, ClientError> {
+        self.read("/audit", &filter.query()).await
     }
 
     /// Asks something of an agent's life: `POST {agent}/lifecycle/{verb}`. Durable when answered; what takes time is under way.

@@ -117,6 +117,9 @@ fn problem_help(problem: &Problem) -> Option<String> {
         Code::AgentGone => {
             "its history is kept: `stead history ID`; an agent of the same name is another one, with an id of its own"
         }
+        Code::GroupGone => {
+            "`stead audit ID` tells who deleted it; a group of the same name is another one, with an id of its own"
+        }
         Code::CursorGone => "start again without the cursor",
         Code::InvalidRequest
         | Code::InvalidSpec

@@ -103,6 +103,45 @@ impl TransitionFilter {
     }
 }
 
+/// Which changes that somebody asked for, newest first.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct AuditFilter {
+    /// Of this namespace; absent: all.
+    pub namespace: Option<Namespace>,
+    /// Of this agent or group.
+    pub agent: Option<AgentRef>,
+    /// By this actor.
+    pub actor: Option<String>,
+    /// By this verb.
+    pub verb: Option<String>,
+    /// By this one request.
+    pub correlation_id: Option<String>,
+    /// At or after this time (RFC 3339) or within this span before now (`10m`).
+    pub since: Option<String>,
+    /// Before this time or span.
+    pub until: Option<String>,
+    /// At most this many in one page, 1 to 1000; the daemon's default is 100.
+    pub limit: Option<u32>,
+    /// Behind this cursor of an earlier page.
+    pub cursor: Option<String>,
+}
+
+impl AuditFilter {
+    pub(crate) fn query(&self) -> Query {
+        let mut query = Vec::new();
+        put(&mut query, "namespace", self.namespace.as_ref());
+        put(&mut query, "agent", self.agent.as_ref());
+        put(&mut query, "actor", self.actor.as_ref());
+        put(&mut query, "verb", self.verb.as_ref());
+        put(&mut query, "correlation_id", self.correlation_id.as_ref());
+        put(&mut query, "since", self.since.as_ref());
+        put(&mut query, "until", self.until.as_ref());
+        put(&mut query, "limit", self.limit.as_ref());
+        put(&mut query, "cursor", self.cursor.as_ref());
+        query
+    }
+}
+
 /// Which lines of an agent's output.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct LogQuery {

@@ -39,7 +39,7 @@ mod wire;
 pub use client::Client;
 pub use config::{Applying, ConfigRevision, ConfigText};
 pub use error::ClientError;
-pub use filter::{AgentFilter, EventFilter, GroupFilter, LogQuery, TransitionFilter};
+pub use filter::{AgentFilter, AuditFilter, EventFilter, GroupFilter, LogQuery, TransitionFilter};
 pub use settings::{DEFAULT_URL, Settings, SettingsError, Timeouts, state_dir};
 pub use stream::{EventItem, EventStream, LogItem, LogStream};
 pub use target::{Change, Pausing, Registry, Target, Verb};

@@ -5,6 +5,7 @@
 //! `/openapi.json` cannot tell another story than the code.
 
 mod agents;
+mod audit;
 mod auth;
 mod batch;
 mod config;
@@ -97,6 +98,7 @@ fn table() -> Table {
     }
     groups::mount(&mut table);
     history::mount(&mut table);
+    audit::mount(&mut table);
     events::mount(&mut table);
     config::mount(&mut table);
     daemon::mount(&mut table);

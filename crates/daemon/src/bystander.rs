@@ -213,7 +213,7 @@ impl Bystander {
                 let status = self.engine.rollout(&namespace, &group);
                 answer(back, status.map_err(|_unread| self.refusal()));
             }
-            Ask::Configure(_, back) => answer(back, Err(self.refusal())),
+            Ask::Configure(_, back) | Ask::CouldConfigure(_, _, back) => answer(back, Err(self.refusal())),
             Ask::Report(_, _, _, back) => answer(back, Err(self.refusal())),
             Ask::Explain(namespace, agent, back) => {
                 let shown = self.views.get(&namespace, &agent);

@@ -1,5 +1,6 @@
 //! How everything around the engine talks to it: requests in, durable answers out.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -49,6 +50,8 @@ pub enum Ask {
     Lifecycle(Namespace, AgentRef, oneshot::Sender<Result<LifecycleView, Problem>>),
     /// Other profiles and policies in force, all or none.
     Configure(Lifecycles, oneshot::Sender<Result<(), Problem>>),
+    /// Whether other profiles could be put in force, once those agents and groups are gone.
+    CouldConfigure(Lifecycles, BTreeSet<AgentId>, oneshot::Sender<Result<(), Problem>>),
     /// What an agent is told to be.
     Spec(Namespace, AgentRef, oneshot::Sender<Result<KnownSpec, Problem>>),
 }
@@ -174,6 +177,14 @@ impl Handle {
     /// `not-possible` if an agent is in a state that would no longer be there; `busy` when the queue is full.
     pub async fn configure(&self, lifecycles: Lifecycles) -> Result<(), Problem> {
         self.ask(|back| Ask::Configure(lifecycles, back)).await
+    }
+
+    /// Whether other profiles could be put in force, were it not for `leaving`: agents and groups that go first.
+    ///
+    /// # Errors
+    /// As [`Handle::configure`].
+    pub async fn could_configure(&self, lifecycles: Lifecycles, leaving: BTreeSet<AgentId>) -> Result<(), Problem> {
+        self.ask(|back| Ask::CouldConfigure(lifecycles, leaving, back)).await
     }
 
     /// The published view of every agent; never ahead of what is durable.

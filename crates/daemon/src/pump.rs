@@ -315,6 +315,10 @@ impl Pump {
                 let refused = |in_use: StateInUse| Problem::new(ProblemCode::NotPossible, in_use.to_string());
                 answer(back, self.configure(lifecycles).map_err(refused));
             }
+            Ask::CouldConfigure((profiles, _), leaving, back) => {
+                let refused = |in_use: StateInUse| Problem::new(ProblemCode::NotPossible, in_use.to_string());
+                answer(back, self.engine.could_configure(profiles, &leaving).map_err(refused));
+            }
             Ask::Spec(namespace, agent, back) => {
                 answer(back, self.engine.spec(&namespace, &agent).map_err(Problem::from));
             }

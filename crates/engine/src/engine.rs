@@ -20,7 +20,7 @@ use crate::depend::{self, Body, Message};
 use crate::explain;
 use crate::group::{self, Claim, Group};
 use crate::observe;
-use crate::open::Open;
+use crate::open::{Changed, Open};
 use crate::permit::Policies;
 use crate::plan::plan;
 use crate::profiles::{Profiles, StateInUse};
@@ -89,17 +89,7 @@ impl Engine {
     /// # Errors
     /// [`StateInUse`] when an agent has a profile, or is in a state, that would no longer be there. Nothing was changed.
     pub fn configure(&mut self, profiles: Vec<Profile>, policies: Vec<TransitionPolicy>) -> Result<(), StateInUse> {
-        let profiles = Profiles::with(profiles);
-        for record in self.cells().flat_map(|cell| cell.agents.values()) {
-            let profile = profiles.get(&record.row.profile);
-            if profile.is_none_or(|profile| profile.phase(record.profile.name_of(record.phase)).is_none()) {
-                return Err(StateInUse {
-                    agent: alloc::format!("{}/{}", record.row.namespace, record.row.name),
-                    profile: record.row.profile.clone(),
-                    state: record.phase_name(),
-                });
-            }
-        }
+        let profiles = self.check_profiles(profiles, &BTreeSet::new())?;
         for record in self
             .slots
             .iter_mut()
@@ -116,6 +106,43 @@ impl Engine {
         self.profiles = profiles;
         self.policies = Policies::new(policies);
         Ok(())
+    }
+
+    /// Whether profiles could be put in force in place of those that are, were it not for `leaving`: agents and groups that go first.
+    ///
+    /// # Errors
+    /// As [`Engine::configure`].
+    pub fn could_configure(&self, profiles: Vec<Profile>, leaving: &BTreeSet<AgentId>) -> Result<(), StateInUse> {
+        self.check_profiles(profiles, leaving).map(drop)
+    }
+
+    fn check_profiles(&self, profiles: Vec<Profile>, leaving: &BTreeSet<AgentId>) -> Result<Profiles, StateInUse> {
+        let profiles = Profiles::with(profiles);
+        let records = self.cells().flat_map(|cell| cell.agents.values());
+        for record in records.filter(|record| !leaving.contains(&record.row.id)) {
+            let profile = profiles.get(&record.row.profile);
+            if profile.is_none_or(|profile| profile.phase(record.profile.name_of(record.phase)).is_none()) {
+                return Err(StateInUse {
+                    agent: alloc::format!("agent {}/{}", record.row.namespace, record.row.name),
+                    profile: record.row.profile.clone(),
+                    state: record.phase_name(),
+                });
+            }
+        }
+        // One without replicas needs it as soon as it is scaled.
+        let groups = self.cells().flat_map(|cell| cell.groups.values());
+        for group in groups.filter(|group| !leaving.contains(&group.row.id)) {
+            if let Some(template) = group.spec(group.row.target)
+                && profiles.get(&template.profile).is_none()
+            {
+                return Err(StateInUse {
+                    agent: alloc::format!("group {}/{}", group.row.namespace, group.row.name),
+                    profile: template.profile.clone(),
+                    state: "what it is told to be".into(),
+                });
+            }
+        }
+        Ok(profiles)
     }
 
     /// Takes in one input and decides. The batch must be written before anything of it is done.
@@ -397,10 +424,18 @@ impl Engine {
         open.step.origin = command.origin.clone();
         open.step.needs(Durability::Flushed);
         let (namespace, idempotency) = (command.namespace.clone(), command.idempotency.clone());
+        let (verb, audited, reason) = (
+            command.request.verb(),
+            command.request.is_audited(),
+            command.reason.clone(),
+        );
         match open.carry_out(command) {
             Ok((outcome, id)) => {
                 open.drive_groups();
                 let reply = open.answer(outcome, id);
+                if let (true, Ok(answer)) = (audited, &reply) {
+                    open.audit(verb, reason, Changed::Agent(answer));
+                }
                 if let (Some(key), Ok(answer)) = (idempotency, &reply) {
                     open.keep(namespace, key, id, answer);
                 }
@@ -419,10 +454,14 @@ impl Engine {
         open.step.origin = command.origin.clone();
         open.step.needs(Durability::Flushed);
         let (namespace, idempotency) = (command.namespace.clone(), command.idempotency.clone());
+        let (verb, reason) = (command.request.verb(), command.reason.clone());
         let reply = match open.carry_out_for_group(command) {
             Ok((outcome, id)) => {
                 open.drive_groups();
                 let reply = open.answer_for_group(outcome, id);
+                if let Ok(answer) = &reply {
+                    open.audit(verb, reason, Changed::Group(answer));
+                }
                 if let (Some(key), Ok(answer)) = (idempotency, &reply) {
                     open.keep(namespace, key, id, answer);
                 }

@@ -287,6 +287,15 @@ fn notified(step: &mut Step, record: &mut Record, notice: Notice) {
         }
         Notice::Watchdog => step.evidence(record, "watchdog", "agent", "WATCHDOG=1".to_string()),
         Notice::WatchdogTrigger => ill(step, record, Reason::Deadlock, "it says WATCHDOG=trigger"),
+        Notice::WatchdogInterval { micros } => {
+            if let Some(instance) = &mut record.row.instance {
+                instance.watchdog = Some(stead_model::Span(core::time::Duration::from_micros(micros)));
+                step.touch();
+            }
+            record.set_timer(Timer::Silence, None);
+            feed(step, record);
+        }
+        Notice::MainProcess { process } => alive(step, record, process),
         Notice::ExtendTimeout { micros } => {
             let until = step.now.moment.after(core::time::Duration::from_micros(micros));
             if matches!(record.role(), Role::Starting | Role::Restarting | Role::Stopping) {
@@ -314,8 +323,7 @@ const BETWEEN_WORDS: core::time::Duration = core::time::Duration::from_secs(1);
 
 /// Any word on its socket feeds the watchdog of one that serves.
 fn feed(step: &Step, record: &mut Record) {
-    let watchdog = record.process().and_then(|process| process.watchdog);
-    if let Some(watchdog) = watchdog
+    if let Some(watchdog) = record.watchdog()
         && record.role().serves()
         && !record.ending()
     {

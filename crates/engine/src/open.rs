@@ -9,6 +9,7 @@ use stead_model::journal::{AnswerRow, Change, MemberRow};
 use stead_model::{
     AgentId, AgentName, AgentRef, AgentSpec, Answer, Command, Moment, Namespace, Outcome, Refusal, Request, Wanted,
 };
+use stead_model::{AuditKind, AuditRow};
 
 use crate::answers::Answers;
 use crate::batch::{Batch, Reply};
@@ -242,6 +243,53 @@ impl Open<'_> {
         }
     }
 
+    /// Writes down who asked for a change, with the change itself. What was so before is none.
+    pub(crate) fn audit(&mut self, verb: &'static str, reason: Option<String>, changed: Changed<'_>) {
+        let (kind, outcome, namespace, id, name, revision) = match changed {
+            Changed::Agent(answer) => {
+                let of = &answer.agent;
+                (
+                    AuditKind::Agent,
+                    answer.outcome,
+                    &of.namespace,
+                    of.id,
+                    &of.name,
+                    of.revision,
+                )
+            }
+            Changed::Group(answer) => {
+                let of = &answer.group;
+                (
+                    AuditKind::Group,
+                    answer.outcome,
+                    &of.namespace,
+                    of.id,
+                    &of.name,
+                    of.revision,
+                )
+            }
+        };
+        if outcome == Outcome::Already {
+            return;
+        }
+        let origin = self.step.origin.clone();
+        self.step.put(Change::Audit(Box::new(AuditRow {
+            at: self.step.now.wall,
+            actor: origin.actor,
+            role: origin.role,
+            namespace: namespace.clone(),
+            kind,
+            id: Some(id),
+            name: name.as_str().into(),
+            verb: verb.into(),
+            outcome,
+            revision,
+            reason,
+            correlation_id: origin.correlation_id,
+            trace_id: origin.trace_id,
+        })));
+    }
+
     pub(crate) fn keep(
         &mut self,
         namespace: Namespace,
@@ -270,6 +318,12 @@ impl Open<'_> {
         self.cell.position = batch.position();
         batch
     }
+}
+
+/// What a request changed.
+pub(crate) enum Changed<'a> {
+    Agent(&'a Answer),
+    Group(&'a GroupAnswer),
 }
 
 /// Carries out a request about a known agent, unless a policy stands against what it would lead to: then nothing was changed.

@@ -157,7 +157,7 @@ pub(crate) fn take_up_work(step: &mut Step, record: &mut Record, why: Why) -> bo
         let detail = alloc::format!("tasks in flight: {tasks}");
         step.hop(record, Role::Busy, Why::new(Reason::Progress, detail));
     }
-    if let Some(watchdog) = record.process().and_then(|process| process.watchdog) {
+    if let Some(watchdog) = record.watchdog() {
         record.set_timer(Timer::Silence, Some(step.now.moment.after(watchdog.0)));
     }
     true
@@ -199,6 +199,7 @@ pub(crate) fn launch(step: &mut Step, record: &mut Record, again: bool) {
             process: None,
             since: step.now.wall,
             ending: false,
+            watchdog: None,
         });
         let instance = InstanceId {
             agent: record.row.id,

@@ -29,9 +29,9 @@ impl Profiles {
 
 /// A profile or a state that an agent is in cannot be taken away. Nothing was changed.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("agent {agent} is {state} by profile `{profile}`, so that cannot be removed; move it on, or delete it first")]
+#[error("{agent} is {state} by profile `{profile}`, so that cannot be removed; move it on, or delete it first")]
 pub struct StateInUse {
-    /// Namespace and name of the agent.
+    /// What it is, with its namespace and name.
     pub agent: String,
     /// The profile.
     pub profile: String,

@@ -9,7 +9,7 @@ use core::time::Duration;
 use stead_model::journal::{AgentRow, Block, BlockKind, RecoveryRow};
 use stead_model::spec::{BackoffSpec, ProbeKind, Probes, ProcessSpec, RestartSpec};
 use stead_model::{
-    AgentName, AgentSpec, BootClock, Driver, Health, Incarnation, InstanceId, Moment, Now, PhaseId, Profile, Role,
+    AgentName, AgentSpec, BootClock, Driver, Health, Incarnation, InstanceId, Moment, Now, PhaseId, Profile, Role, Span,
 };
 use stead_policy::{
     Backoff, Factor, First, FrozenStreak, Growth, Intensity, IntensityLimit, Jitter, Spread, StableReset, Streak,
@@ -227,6 +227,13 @@ impl Record {
             agent: self.row.id,
             incarnation: instance.incarnation,
         })
+    }
+
+    /// How long it may be silent while it serves: as it said itself, else as it is told.
+    pub(crate) fn watchdog(&self) -> Option<Span> {
+        let said = self.row.instance.as_ref().and_then(|instance| instance.watchdog);
+        said.or_else(|| self.process()?.watchdog)
+            .filter(|silence| *silence > Span::default())
     }
 
     pub(crate) fn is_current(&self, incarnation: Incarnation) -> bool {

@@ -170,6 +170,16 @@ pub enum Notice {
     Watchdog,
     /// `WATCHDOG=trigger`: it asks to be treated as hung.
     WatchdogTrigger,
+    /// `WATCHDOG_USEC=`: from now on it may be silent for so long.
+    WatchdogInterval {
+        /// In microseconds; 0 for as long as it likes.
+        micros: u64,
+    },
+    /// `MAINPID=`: another process of its tree is the main one from now on.
+    MainProcess {
+        /// The process.
+        process: ProcessIdentity,
+    },
     /// `EXTEND_TIMEOUT_USEC=`.
     ExtendTimeout {
         /// By how much, in microseconds.

@@ -163,6 +163,29 @@ impl Request {
     }
 }
 
+impl Request {
+    /// Whether it changes what an agent is or what is wanted of it, rather than handing it work or telling of it.
+    #[must_use]
+    pub const fn is_audited(&self) -> bool {
+        match self {
+            Self::Assign { .. } | Self::Complete { .. } | Self::ReportError { .. } => false,
+            Self::Register { .. }
+            | Self::Respec { .. }
+            | Self::Update { .. }
+            | Self::Scale { .. }
+            | Self::Want(_)
+            | Self::Drain { .. }
+            | Self::Pause { .. }
+            | Self::Resume
+            | Self::Halt
+            | Self::Lift
+            | Self::Deploy
+            | Self::Restart
+            | Self::Reset => true,
+        }
+    }
+}
+
 /// What a request led to, once it is durable.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Answer {

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::group::{RolloutState, UpdateSpec};
 use crate::{
-    AgentId, AgentName, AgentSpec, ConditionView, Epoch, Event, Evidence, Exit, Health, Incarnation, Intent, Namespace,
-    Position, ProcessIdentity, Revision, Sequence, Slot, StoredWait, Transition, Wall,
+    AgentId, AgentName, AgentSpec, AuditRow, ConditionView, Epoch, Event, Evidence, Exit, Health, Incarnation, Intent,
+    Namespace, Position, ProcessIdentity, Revision, Sequence, Slot, Span, StoredWait, Transition, Wall,
 };
 
 /// How safe a commit must be.
@@ -181,6 +181,8 @@ pub enum Change {
     Group(Box<GroupRow>),
     /// The answer to a request with an idempotency key; key: namespace and that key.
     Answer(AnswerRow),
+    /// Who asked for it; replaces nothing.
+    Audit(Box<AuditRow>),
 }
 
 impl Change {
@@ -191,7 +193,7 @@ impl Change {
             (Self::Spec(one), Self::Spec(other)) => (one.agent, one.revision) == (other.agent, other.revision),
             (Self::Group(one), Self::Group(other)) => one.id == other.id,
             (Self::Answer(one), Self::Answer(other)) => (&one.namespace, &one.key) == (&other.namespace, &other.key),
-            (Self::Agent(_) | Self::Spec(_) | Self::Group(_) | Self::Answer(_), _) => false,
+            (Self::Agent(_) | Self::Spec(_) | Self::Group(_) | Self::Answer(_) | Self::Audit(_), _) => false,
         }
     }
 }
@@ -457,6 +459,9 @@ pub struct InstanceRow {
     /// Its end was ordered, so it is no failure.
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub ending: bool,
+    /// How long it may be silent, as it said itself; nothing: for as long as it likes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watchdog: Option<Span>,
 }
 
 /// The end of an instance as it is stored.

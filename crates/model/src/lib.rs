@@ -6,6 +6,7 @@
 extern crate alloc;
 
 mod action;
+mod audit;
 mod command;
 mod event;
 pub mod group;
@@ -23,6 +24,7 @@ mod unit;
 mod view;
 
 pub use action::{Action, Inventory, LiveInstance, Notice, Observation, Order, Report};
+pub use audit::{AuditKind, AuditRow};
 pub use command::{AgentRef, Answer, Command, IdempotencyKey, Outcome, Refusal, Request};
 pub use event::{Event, Happening, MAX_METADATA, Transition};
 pub use id::{

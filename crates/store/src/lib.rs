@@ -45,7 +45,9 @@ pub use dir::{Holder, LockError, StateDir};
 pub use error::{OpenError, ReadError, StoreError};
 pub use lease::{Lease, Owner};
 pub use memory::{Fault, MemoryStore};
-pub use query::{EventCursor, EventFilter, EventPage, InvalidCursor, Page, PageCursor, TransitionQuery};
+pub use query::{
+    AuditPage, AuditQuery, EventCursor, EventFilter, EventPage, InvalidCursor, Page, PageCursor, TransitionQuery,
+};
 pub use retention::{Pruned, Retention};
 pub use sqlite::{DamagedStore, LateStore, Options, SqliteStore};
 pub use store::{Completion, Figures, Sink, Store};

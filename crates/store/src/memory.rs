@@ -7,15 +7,15 @@ use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use stead_model::journal::{AgentRow, AnswerRow, Append, Durability, SlotState, SpecRow};
-use stead_model::{AgentId, AgentName, Epoch, Namespace, Slot, Wall};
+use stead_model::{AgentId, AgentName, AuditRow, Epoch, Namespace, Revision, Slot, Wall};
 
 use self::state::State;
 use crate::config::MOST_CONFIGS;
 use crate::lease::Head;
 use crate::query::clamp;
 use crate::{
-    Completion, ConfigRow, EventCursor, EventFilter, EventPage, Lease, Owner, Page, Pruned, ReadError, Retention, Sink,
-    Store, StoreError, TransitionQuery,
+    AuditPage, AuditQuery, Completion, ConfigRow, EventCursor, EventFilter, EventPage, Lease, Owner, Page, Pruned,
+    ReadError, Retention, Sink, Store, StoreError, TransitionQuery,
 };
 
 /// A deterministic store for simulation and tests. Nothing happens until [`MemoryStore::pump`] is called.
@@ -291,6 +291,10 @@ impl Store for MemoryStore {
         Ok(self.lock().state.tombstone(agent))
     }
 
+    fn is_removed_group(&self, group: AgentId) -> Result<bool, StoreError> {
+        Ok(self.lock().state.is_removed_group(group))
+    }
+
     fn removed(&self, namespace: &Namespace, name: &AgentName) -> Result<Vec<AgentRow>, StoreError> {
         Ok(self.lock().state.removed(namespace, name))
     }
@@ -303,11 +307,19 @@ impl Store for MemoryStore {
         Ok(self.lock().state.answer(namespace, key))
     }
 
-    fn put_config(&self, row: ConfigRow) -> Result<u64, StoreError> {
+    fn audit(&self, query: &AuditQuery) -> Result<AuditPage, StoreError> {
+        Ok(self.lock().state.audit(query))
+    }
+
+    fn put_config(&self, row: ConfigRow, audit: AuditRow) -> Result<u64, StoreError> {
         let mut inner = self.lock();
         inner.settle();
         inner.well()?;
         let revision = inner.configs.front().map_or(0, |last| last.revision) + 1;
+        inner.state.put_audit(AuditRow {
+            revision: Revision(revision),
+            ..audit
+        });
         inner.configs.push_front(ConfigRow { revision, ..row });
         inner.configs.retain(|kept| kept.revision + MOST_CONFIGS > revision);
         Ok(revision)

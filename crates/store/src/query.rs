@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use stead_model::{AgentId, Epoch, Event, Namespace, Position, Reason, Slot, Transition, Wall};
+use stead_model::{AgentId, AuditRow, Epoch, Event, Namespace, Position, Reason, Slot, Transition, Wall};
 
 use crate::ReadError;
 
@@ -102,6 +102,73 @@ impl FromStr for PageCursor {
             hex(digits).map(Self::Row)
         } else {
             Err(InvalidCursor)
+        }
+    }
+}
+
+/// Which changes that somebody asked for are wanted. Everything left out matches.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct AuditQuery {
+    /// Of this namespace. Leave it out only for those who may see all.
+    pub namespace: Option<Namespace>,
+    /// Of this agent or group.
+    pub id: Option<AgentId>,
+    /// Of whatever had this name.
+    pub name: Option<String>,
+    /// By this actor.
+    pub actor: Option<String>,
+    /// By this verb.
+    pub verb: Option<String>,
+    /// By this one request.
+    pub correlation_id: Option<String>,
+    /// At this time or later.
+    pub from: Option<Wall>,
+    /// Before this time.
+    pub until: Option<Wall>,
+    /// Older than the row of this number: where an earlier page of the same query ended.
+    pub below: Option<u64>,
+    /// How many at most; from 1 to 1,000, else the nearer of them.
+    pub limit: usize,
+}
+
+impl AuditQuery {
+    /// Whether `row` is wanted, whatever the page.
+    pub(crate) fn matches(&self, row: &AuditRow) -> bool {
+        let is = |wanted: &Option<String>, found: &str| wanted.as_ref().is_none_or(|wanted| wanted == found);
+        self.namespace
+            .as_ref()
+            .is_none_or(|namespace| *namespace == row.namespace)
+            && self.id.is_none_or(|id| row.id == Some(id))
+            && is(&self.name, &row.name)
+            && is(&self.actor, &row.actor)
+            && is(&self.verb, &row.verb)
+            && is(&self.correlation_id, &row.correlation_id)
+            && self.from.is_none_or(|from| row.at >= from)
+            && self.until.is_none_or(|until| row.at < until)
+    }
+
+    pub(crate) fn rows(&self) -> usize {
+        clamp(self.limit)
+    }
+}
+
+/// Changes that somebody asked for, newest first.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AuditPage {
+    /// The rows.
+    pub items: Vec<AuditRow>,
+    /// What the next page is below; nothing if this was the last.
+    pub next: Option<u64>,
+}
+
+impl AuditPage {
+    /// The first `limit` rows, and whether there are more.
+    pub(crate) fn cut(mut found: Vec<(u64, AuditRow)>, limit: usize) -> Self {
+        let more = found.len() > limit;
+        found.truncate(limit);
+        Self {
+            next: found.last().filter(|_| more).map(|(id, _)| *id),
+            items: found.into_iter().map(|(_, row)| row).collect(),
         }
     }
 }

@@ -40,7 +40,7 @@ pub(crate) fn stray(append: &Append) -> Option<AgentId> {
             Change::Agent(row) => Some(row.id),
             Change::Spec(row) => Some(row.agent),
             Change::Group(row) => Some(row.id),
-            Change::Answer(_) => None,
+            Change::Answer(_) | Change::Audit(_) => None,
         })
         .find(|agent| agent.slot() != append.slot)
 }

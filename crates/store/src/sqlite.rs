@@ -5,6 +5,7 @@
 //! sync nothing that the kernel cached can be trusted: the file is reopened and the whole log copied into the database and synced
 //! anew before anything else is written.
 
+mod audit;
 mod configs;
 mod damaged;
 mod fault;
@@ -26,7 +27,7 @@ use std::thread::JoinHandle;
 
 use rusqlite::Connection;
 use stead_model::journal::{AgentRow, AnswerRow, Append, Durability, SlotState, SpecRow};
-use stead_model::{AgentId, AgentName, Epoch, Namespace, Slot, Wall};
+use stead_model::{AgentId, AgentName, AuditRow, Epoch, Namespace, Slot, Wall};
 
 pub use self::damaged::DamagedStore;
 pub use self::late::LateStore;
@@ -36,8 +37,8 @@ use self::readers::Readers;
 use self::writer::Writer;
 use crate::retention::ROWS_PER_AGENT;
 use crate::{
-    Completion, ConfigRow, EventCursor, EventFilter, EventPage, Figures, Lease, OpenError, Owner, Page, Pruned,
-    ReadError, Retention, Sink, StateDir, Store, StoreError, TransitionQuery,
+    AuditPage, AuditQuery, Completion, ConfigRow, EventCursor, EventFilter, EventPage, Figures, Lease, OpenError,
+    Owner, Page, Pruned, ReadError, Retention, Sink, StateDir, Store, StoreError, TransitionQuery,
 };
 
 /// How a [`SqliteStore`] is opened.
@@ -247,6 +248,10 @@ impl Store for SqliteStore {
         self.read(|connection| read::tombstone(connection, agent))
     }
 
+    fn is_removed_group(&self, group: AgentId) -> Result<bool, StoreError> {
+        self.read(|connection| read::is_removed_group(connection, group))
+    }
+
     fn removed(&self, namespace: &Namespace, name: &AgentName) -> Result<Vec<AgentRow>, StoreError> {
         self.read(|connection| read::removed(connection, namespace, name))
     }
@@ -259,9 +264,13 @@ impl Store for SqliteStore {
         self.read(|connection| read::answer(connection, namespace, key))
     }
 
-    fn put_config(&self, row: ConfigRow) -> Result<u64, StoreError> {
+    fn audit(&self, query: &AuditQuery) -> Result<AuditPage, StoreError> {
+        self.read(|connection| audit::list(connection, query))
+    }
+
+    fn put_config(&self, row: ConfigRow, audit: AuditRow) -> Result<u64, StoreError> {
         self.ask(|reply| Job::Configure {
-            row: Box::new(row),
+            row: Box::new((row, audit)),
             reply,
         })
     }

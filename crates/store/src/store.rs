@@ -3,11 +3,11 @@
 use std::fmt::Debug;
 
 use stead_model::journal::{AgentRow, AnswerRow, Append, Receipt, SlotState, SpecRow};
-use stead_model::{AgentId, AgentName, Epoch, Namespace, Slot, Wall};
+use stead_model::{AgentId, AgentName, AuditRow, Epoch, Namespace, Slot, Wall};
 
 use crate::{
-    ConfigRow, EventCursor, EventFilter, EventPage, Lease, Owner, Page, Pruned, ReadError, Retention, StoreError,
-    TransitionQuery,
+    AuditPage, AuditQuery, ConfigRow, EventCursor, EventFilter, EventPage, Lease, Owner, Page, Pruned, ReadError,
+    Retention, StoreError, TransitionQuery,
 };
 
 /// What became of a submitted append.
@@ -112,6 +112,12 @@ pub trait Store: Send + Sync + Debug {
     /// The errors of an unwell store.
     fn agent_tombstone(&self, agent: AgentId) -> Result<Option<AgentRow>, StoreError>;
 
+    /// Whether an id is that of a group that was removed.
+    ///
+    /// # Errors
+    /// The errors of an unwell store.
+    fn is_removed_group(&self, group: AgentId) -> Result<bool, StoreError>;
+
     /// The removed agents that had this name, at most 100, the last registered first.
     ///
     /// # Errors
@@ -130,12 +136,18 @@ pub trait Store: Send + Sync + Debug {
     /// The errors of an unwell store.
     fn answer(&self, namespace: &Namespace, key: &str) -> Result<Option<AnswerRow>, StoreError>;
 
-    /// Keeps a revision of the configuration behind the last one, flushed, and forgets the oldest beyond [`MOST_CONFIGS`](crate::MOST_CONFIGS).
-    /// Gives its number, whatever the row says of it.
+    /// Finds changes that somebody asked for, newest first.
     ///
     /// # Errors
     /// The errors of an unwell store.
-    fn put_config(&self, row: ConfigRow) -> Result<u64, StoreError>;
+    fn audit(&self, query: &AuditQuery) -> Result<AuditPage, StoreError>;
+
+    /// Keeps a revision of the configuration behind the last one, flushed, and forgets the oldest beyond [`MOST_CONFIGS`](crate::MOST_CONFIGS).
+    /// Gives its number, whatever the rows say of it. Who asked for it is kept with it.
+    ///
+    /// # Errors
+    /// The errors of an unwell store.
+    fn put_config(&self, row: ConfigRow, audit: AuditRow) -> Result<u64, StoreError>;
 
     /// The newest revisions of the configuration, without their texts.
     ///

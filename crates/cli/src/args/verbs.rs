@@ -226,6 +226,33 @@ pub(crate) struct History {
     pub(crate) code: Option<String>,
 }
 
+/// `stead audit`.
+#[derive(Args, Debug)]
+pub(crate) struct Audit {
+    /// Name or id of an agent or group [default: all]
+    pub(crate) agent: Option<AgentRef>,
+    #[command(flatten)]
+    pub(crate) scope: Scope,
+    /// Only by this actor
+    #[arg(long)]
+    pub(crate) actor: Option<String>,
+    /// Only by this verb, such as stop or apply
+    #[arg(long)]
+    pub(crate) verb: Option<String>,
+    /// Only what this one request led to
+    #[arg(long, value_name = "ID")]
+    pub(crate) correlation: Option<String>,
+    /// Not older than a time (RFC 3339) or a span (10m)
+    #[arg(long)]
+    pub(crate) since: Option<String>,
+    /// Older than a time (RFC 3339) or a span (10m)
+    #[arg(long)]
+    pub(crate) until: Option<String>,
+    /// At most this many
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) limit: u32,
+}
+
 /// `stead logs`.
 #[derive(Args, Debug)]
 pub(crate) struct Logs {

@@ -14,6 +14,7 @@ fn every_problem_of_the_daemon_ends_with_the_exit_code_of_the_guide() {
             | ProblemCode::NothingSelected
             | ProblemCode::NotFound
             | ProblemCode::AgentGone
+            | ProblemCode::GroupGone
             | ProblemCode::CursorGone => 4,
             ProblemCode::DuplicateName
             | ProblemCode::NotPossible

@@ -170,7 +170,7 @@ async fn batch(
     let mut taken = Vec::new();
     views(&api).each(|view| {
         if kind.lists(view) && view.namespace == namespace && asked.selector.matches(&view.labels) {
-            taken.push((view.id, view.name.clone()));
+            taken.push((view.id, view.name.clone(), view.group.clone()));
         }
     });
     if taken.is_empty() {
@@ -178,11 +178,15 @@ async fn batch(
         let detail = format!("no {what} in namespace {namespace} have labels like `{selector}`");
         return Err(Failure::new(ProblemCode::NothingSelected, detail));
     }
-    let ask = |(id, name): (AgentId, AgentName)| {
+    let deletes = request == Request::Want(stead_model::Wanted::Deleted);
+    let ask = |(id, name, group): (AgentId, AgentName, Option<AgentName>)| {
         let ticket = ticket.clone().of_one(id);
         let (namespace, reason, request) = (namespace.clone(), reason.clone(), request.clone());
         let api = &api;
         async move {
+            if let (true, Some(group)) = (deletes, group) {
+                return item(id, name.clone(), Err(of_group(&name, &group)));
+            }
             let answer = ticket.send(api, namespace, AgentRef::Id(id), reason, request).await;
             item(id, name, answer)
         }
@@ -195,6 +199,14 @@ async fn batch(
         refused,
         items,
     }))
+}
+
+/// Many replicas that are deleted by a label would be made anew one and all: that is hardly what is meant.
+fn of_group(name: &AgentName, group: &AgentName) -> Failure {
+    let detail = format!(
+        "{name} is a replica of group {group}, which makes another in its place: scale the group to have fewer, or delete the group"
+    );
+    Failure::new(ProblemCode::PartOfGroup, detail)
 }
 
 fn item(id: AgentId, name: AgentName, answer: Result<Answer, Failure>) -> BatchItem {

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use stead_model::group::{GroupAnswer, GroupCommand, GroupRequest, GroupSpec, GroupView, RolloutStatus, UpdateSpec};
 use stead_model::spec::SpecForm;
-use stead_model::{AgentName, AgentRef, Namespace, PauseMode, ProblemCode, Refusal, Selector, Span, Wanted};
+use stead_model::{AgentName, AgentRef, Namespace, PauseMode, Problem, ProblemCode, Refusal, Selector, Span, Wanted};
 
 use super::agents::{AgentCursor, FirstIntent, InNamespace, TRIES, checked, has, merge};
 use super::extract::{Change, Json, JsonOr, Limit, MergePatch, Place, Read, Text, Ticket, part, suggest};
@@ -21,14 +21,15 @@ use super::{Api, BASE, Shared, agents};
 
 pub(super) fn mount(table: &mut Table) {
     use ProblemCode::{
-        Busy, DuplicateName, IdempotencyKeyReused, InvalidSpec, LimitReached, NoRevision, NotFound, NotOffered,
-        NotPossible, OutcomeUnknown, ShuttingDown, StaleRevision, StoreUnavailable, UnknownGroup,
+        Busy, DuplicateName, GroupGone, IdempotencyKeyReused, InvalidSpec, LimitReached, NoRevision, NotFound,
+        NotOffered, NotPossible, OutcomeUnknown, ShuttingDown, StaleRevision, StoreUnavailable, UnknownGroup,
     };
     let path = |rest: &str| format!("{BASE}/groups{rest}");
     let about = |id: &str, summary: &str| About::new(id, "groups", summary);
-    let reads: &[ProblemCode] = &[UnknownGroup, Busy, ShuttingDown];
+    let reads: &[ProblemCode] = &[UnknownGroup, GroupGone, StoreUnavailable, Busy, ShuttingDown];
     let changes: &[ProblemCode] = &[
         UnknownGroup,
+        GroupGone,
         NotFound,
         NotPossible,
         NotOffered,
@@ -63,7 +64,7 @@ pub(super) fn mount(table: &mut Table) {
         "getGroup",
         "Shows one: how many replicas are wanted, there, ready, available and updated",
     )
-    .may(&[UnknownGroup])
+    .may(&[UnknownGroup, GroupGone, StoreUnavailable])
     .headers(agents::IF_NONE_MATCH_DOC);
     table.add(Method::GET, path("/{group}"), show, show_one);
     let replace = about(
@@ -277,12 +278,30 @@ impl Shared {
             .unwrap_or_default()
     }
 
-    fn group(&self, given: Option<Namespace>, group: &AgentRef) -> Result<Arc<GroupView>, Failure> {
+    async fn group(&self, given: Option<Namespace>, group: &AgentRef) -> Result<Arc<GroupView>, Failure> {
         let namespace = self.namespace_of_group(given, group);
         let found = self.state.handle.views().group(&namespace, group);
-        found
-            .filter(|view| view.namespace == namespace)
-            .ok_or_else(|| stead_model::Problem::from(Refusal::UnknownGroup(group.to_string())).into())
+        match found.filter(|view| view.namespace == namespace) {
+            Some(view) => Ok(view),
+            None => Err(self
+                .unknown_or_gone(group, Problem::from(Refusal::UnknownGroup(group.to_string())))
+                .await),
+        }
+    }
+
+    /// What is said of a group that is not known: that it was deleted, where its id was given.
+    async fn unknown_or_gone(&self, group: &AgentRef, problem: Problem) -> Failure {
+        let AgentRef::Id(id) = *group else {
+            return problem.into();
+        };
+        if problem.code != ProblemCode::UnknownGroup {
+            return problem.into();
+        }
+        match self.read(move |store| store.is_removed_group(id)).await {
+            Ok(true) => Failure::new(ProblemCode::GroupGone, format!("group {id} was deleted")),
+            Ok(false) => problem.into(),
+            Err(unread) => unread,
+        }
     }
 }
 
@@ -299,13 +318,16 @@ impl Ticket {
         let command = GroupCommand {
             origin: self.origin,
             namespace,
-            group,
+            group: group.clone(),
             expected: self.expected,
             idempotency: self.idempotency,
             reason: reason.map(|Text(reason)| reason),
             request,
         };
-        Ok(api.state.handle.group(command).await?)
+        match api.state.handle.group(command).await {
+            Ok(answer) => Ok(answer),
+            Err(problem) => Err(api.unknown_or_gone(&group, problem).await),
+        }
     }
 }
 
@@ -340,7 +362,7 @@ async fn list_page(api: Api, read: Read<(), GroupQuery>) -> Result<Shown<List<Ar
 }
 
 async fn show_one(api: Api, read: Read<GroupRef, InNamespace>) -> Result<Version<GroupView>, Failure> {
-    let view = api.group(read.query.namespace, &read.path.0)?;
+    let view = api.group(read.query.namespace, &read.path.0).await?;
     if has(&read.headers, view.revision) {
         return Ok(Version::NotModified(view.revision));
     }
@@ -366,7 +388,7 @@ async fn patch_spec(api: Api, change: Change<GroupRef, InNamespace, MergePatch>)
     let mut tries = 0;
     loop {
         tries += 1;
-        let view = api.group(change.query.namespace.clone(), &change.path.0)?;
+        let view = api.group(change.query.namespace.clone(), &change.path.0).await?;
         let group = AgentRef::Id(view.id);
         let (_, _, before) = api
             .state
@@ -404,7 +426,10 @@ async fn delete_one(
 async fn show_spec(api: Api, read: Read<GroupRef, InNamespace>) -> Result<Shown<GroupSpecView>, Failure> {
     let GroupRef(group) = read.path;
     let namespace = api.namespace_of_group(read.query.namespace, &group);
-    let (_, revision, spec) = api.state.handle.group_spec(namespace, group).await?;
+    let (_, revision, spec) = match api.state.handle.group_spec(namespace, group.clone()).await {
+        Ok(known) => known,
+        Err(problem) => return Err(api.unknown_or_gone(&group, problem).await),
+    };
     Ok(Shown(GroupSpecView {
         revision,
         replicas: spec.replicas,
@@ -473,7 +498,10 @@ fn fits(verb: Verb, body: &GroupVerbBody) -> Result<(), Failure> {
 async fn show_rollout(api: Api, read: Read<GroupRef, InNamespace>) -> Result<Shown<RolloutStatus>, Failure> {
     let GroupRef(group) = read.path;
     let namespace = api.namespace_of_group(read.query.namespace, &group);
-    Ok(Shown(api.state.handle.rollout(namespace, group).await?))
+    match api.state.handle.rollout(namespace, group.clone()).await {
+        Ok(status) => Ok(Shown(status)),
+        Err(problem) => Err(api.unknown_or_gone(&group, problem).await),
+    }
 }
 
 async fn undo_rollout(

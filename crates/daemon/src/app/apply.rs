@@ -184,10 +184,16 @@ impl Config {
             origin: &origin,
         };
         let plan = self.settle_all(&fleet, turn(ApplyMode::DryRun)).await?;
+        let leaving = self.leaving(&fleet);
+        self.handle.could_configure(lifecycles.clone(), leaving.clone()).await?;
         if order.mode == ApplyMode::DryRun {
             return Ok(self.report(&fleet, &plan, None));
         }
-        self.handle.configure(lifecycles).await?;
+        if self.handle.configure(lifecycles.clone()).await.is_err() {
+            // Those who stand in the way are on their way out themselves: they go first.
+            self.dismiss(&fleet, turn(ApplyMode::Apply)).await?;
+            self.handle.configure(lifecycles).await?;
+        }
         let settings = self.settings(&fleet);
         let in_force = match self.keep(fleet.clone(), &order, &origin).await {
             Ok(in_force) => in_force,
@@ -201,7 +207,10 @@ impl Config {
         self.handle.retention().store(Arc::new(retention));
         self.in_force.store(Some(Arc::new(in_force)));
         self.refused.store(None);
-        self.settle_all(&fleet, turn(ApplyMode::Apply)).await?;
+        if let Err(problem) = self.settle_all(&fleet, turn(ApplyMode::Apply)).await {
+            let left = self.settle_all(&fleet, turn(ApplyMode::DryRun)).await.ok();
+            return Err(halfway(problem, &plan, left.as_ref()));
+        }
         if order.restarts == Restarts::Now {
             for name in self.pending(&fleet) {
                 self.ask(
@@ -218,6 +227,20 @@ impl Config {
             settings,
             ..self.report(&fleet, &plan, Some(revision))
         })
+    }
+
+    /// Has everybody gone whom the file no longer names, and waits for it.
+    async fn dismiss(&self, fleet: &Fleet, turn: Turn<'_>) -> Result<(), Problem> {
+        let namespace = &fleet.namespace;
+        let gone = self.gone(fleet);
+        for (name, kind) in &gone {
+            self.remove(namespace, name, *kind, "no longer in the fleet file", turn)
+                .await?;
+        }
+        for (name, _) in &gone {
+            self.until_gone(namespace, name).await?;
+        }
+        Ok(())
     }
 
     /// Keeps a fleet as the next revision.
@@ -303,6 +326,26 @@ impl Config {
         let in_force = || self.view().fleet_file.map(PathBuf::from);
         let file = document.file.clone().or_else(in_force);
         read_text(&document.toml, &file.unwrap_or_else(|| "fleet.toml".into()))
+    }
+}
+
+/// What broke off in the middle, with what was done before: applying the file again does the rest.
+fn halfway(problem: Problem, plan: &Plan, left: Option<&Plan>) -> Problem {
+    let news = |fate: Fate| fate != Fate::Unchanged;
+    let all = plan.names(news);
+    let open = left.map_or_else(|| all.clone(), |left| left.names(news));
+    let done: Vec<_> = all.iter().filter(|name| !open.contains(name)).collect();
+    let names = done.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
+    let said = match done.len() {
+        0 => "nothing of it was done".to_owned(),
+        count => format!("{count} of {} changes were done ({names})", all.len()),
+    };
+    Problem {
+        detail: format!(
+            "{}; {said}, the configuration is kept; apply the file again, and the rest is done",
+            problem.detail
+        ),
+        ..problem
     }
 }
 

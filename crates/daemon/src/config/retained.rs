@@ -18,6 +18,9 @@ pub struct Retained {
     /// Answers to requests with an idempotency key. Default 200,000 rows in all, and 1 day.
     #[serde(skip_serializing_if = "is_default")]
     pub answers: Kept,
+    /// Who changed what. Default 200,000 rows in all, and 365 days.
+    #[serde(skip_serializing_if = "is_default")]
+    pub audit: Kept,
 }
 
 /// How many rows are kept, and for how long: whichever bound is met first.
@@ -46,6 +49,8 @@ impl Retained {
             event_rows: rows(&self.events, default.event_rows),
             answers: age(&self.answers, default.answers),
             answer_rows: rows(&self.answers, default.answer_rows),
+            audit: age(&self.audit, default.audit),
+            audit_rows: rows(&self.audit, default.audit_rows),
         }
     }
 
@@ -55,6 +60,7 @@ impl Retained {
             ("transitions", &self.transitions),
             ("events", &self.events),
             ("answers", &self.answers),
+            ("audit", &self.audit),
         ];
         tables.into_iter().flat_map(|(table, kept)| {
             let rows = (kept.rows == Some(0)).then_some(("rows", "must be at least 1"));

@@ -387,7 +387,7 @@ impl Survey {
     }
 }
 
-/// Turns the keeper's word into ours. What only the keeper cares for is nothing.
+/// Turns the keeper's word into ours. What a later keeper says and nobody here knows is nothing.
 fn notice(told: stead_keeper::wire::Notice) -> Option<Notice> {
     use stead_keeper::wire::Notice as Told;
     match told {
@@ -401,7 +401,9 @@ fn notice(told: stead_keeper::wire::Notice) -> Option<Notice> {
         Told::Errno(number) => Some(Notice::Status {
             text: format!("errno {number}"),
         }),
-        Told::WatchdogInterval(_) | Told::MainProcess(_) | Told::Other => None,
+        Told::WatchdogInterval(micros) => Some(Notice::WatchdogInterval { micros }),
+        Told::MainProcess(process) => Some(Notice::MainProcess { process }),
+        Told::Other => None,
     }
 }
 

@@ -153,7 +153,7 @@ fn adopt(step: &mut Step, record: &mut Record, live: &LiveInstance) {
         }
         ReadinessSource::Spawn | ReadinessSource::Notify | ReadinessSource::Probe | ReadinessSource::Report => {}
     }
-    if let (false, Some(watchdog)) = (rises, record.process().and_then(|process| process.watchdog)) {
+    if let (false, Some(watchdog)) = (rises, record.watchdog()) {
         // A full period of grace: the node's own absence is not the agent's silence.
         record.set_timer(Timer::Silence, Some(step.now.moment.after(watchdog.0)));
     }

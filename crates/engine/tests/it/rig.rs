@@ -85,7 +85,7 @@ impl Rig {
                 Change::Agent(row) if row.removed => drop(self.rows.remove(&row.id)),
                 Change::Agent(row) => drop(self.rows.insert(row.id, AgentRow::clone(row))),
                 Change::Spec(row) => drop(self.specs.insert(row.agent, SpecRow::clone(row))),
-                Change::Group(_) | Change::Answer(_) => {}
+                Change::Group(_) | Change::Answer(_) | Change::Audit(_) => {}
             }
         }
         self.history.extend(append.transitions.iter().cloned());
@@ -204,6 +204,9 @@ pub(crate) fn event(profile: &'static str) -> impl Strategy<Value = Event> {
         Notice::WatchdogTrigger,
         Notice::Status { text: "s".into() },
         Notice::ExtendTimeout { micros: 9_000_000 },
+        Notice::WatchdogInterval { micros: 2_000_000 },
+        Notice::WatchdogInterval { micros: 0 },
+        Notice::MainProcess { process: identity() },
     ];
     prop_oneof![
         5 => request.prop_map(Event::Ask),

@@ -2,7 +2,10 @@
 
 use stead_engine::Input;
 use stead_model::spec::ProcessSpec;
-use stead_model::{Action, AgentSpec, Exit, Incarnation, InstanceId, Observation, Order, Request, Signal, Wanted};
+use stead_model::{
+    Action, AgentSpec, Exit, Incarnation, InstanceId, Notice, Observation, Order, ProcessIdentity, Request, Signal,
+    Span, Wanted,
+};
 
 use crate::rig::{Rig, identity};
 
@@ -51,4 +54,40 @@ fn no_start_waits_for_a_sync_however_many_there_are() {
         }
     }
     assert_eq!(rig.synced, 1, "the registration alone");
+}
+
+#[test]
+fn what_a_run_says_of_its_main_process_and_its_watchdog_holds_at_once() {
+    let spec: AgentSpec = serde_json::from_str(r#"{"command":["agent"],"notify":true}"#).unwrap();
+    let mut rig = Rig::new(Vec::new());
+    rig.ask(Request::Register {
+        spec: Box::new(spec),
+        wanted: Wanted::Running,
+    });
+    let agent = rig.row().unwrap().id;
+    let orders = rig.step(Input::Observed(Observation::Prepared { agent, result: Ok(()) }));
+    let instance = begun(&orders).unwrap();
+    let result = Ok(identity());
+    rig.step(Input::Observed(Observation::Spawned { instance, result }));
+    let process = ProcessIdentity { pid: 9, ..identity() };
+    for notice in [
+        Notice::Ready,
+        Notice::MainProcess {
+            process: process.clone(),
+        },
+        Notice::WatchdogInterval { micros: 2_000_000 },
+    ] {
+        rig.step(Input::Observed(Observation::Notified { instance, notice }));
+    }
+    let run = rig.row().unwrap().instance.clone().unwrap();
+    assert_eq!((run.process, run.watchdog), (Some(process), Some(Span::secs(2))));
+    assert_eq!(rig.row().unwrap().phase, "online");
+    rig.wait(1_000);
+    assert_eq!(rig.row().unwrap().phase, "online");
+    rig.wait(2_000);
+    assert_eq!(
+        rig.row().unwrap().phase,
+        "error",
+        "it was silent for longer than it said"
+    );
 }

@@ -70,6 +70,7 @@ impl Bench {
             process: Some(identity()),
             since: stead_model::Wall::default(),
             ending: false,
+            watchdog: None,
         });
         let patience = (profile.role(phase) == Role::Error && alive).then_some(Duration::from_secs(30));
         let lasts = profile.deadline(phase).map(|deadline| deadline.after).or(patience);

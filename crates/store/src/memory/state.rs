@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 
 use stead_model::journal::{AgentRow, AnswerRow, Append, Change, GroupRow, SlotState, SpecRow};
-use stead_model::{AgentId, AgentName, Event, Namespace, Sequence, Slot, Transition, Wall};
+use stead_model::{AgentId, AgentName, AuditRow, Event, Namespace, Sequence, Slot, Transition, Wall};
 
 use crate::lease::Head;
 use crate::query::PageCursor;
 use crate::retention::{ANSWERS_LOADED, PRUNE_ROWS, ROWS_PER_AGENT, before, history_cut};
-use crate::{EventCursor, EventFilter, EventPage, Page, Pruned, ReadError, Retention, StoreError, TransitionQuery};
+use crate::{
+    AuditPage, AuditQuery, EventCursor, EventFilter, EventPage, Page, Pruned, ReadError, Retention, StoreError,
+    TransitionQuery,
+};
 
 type AnswerKey = (Namespace, String);
 
@@ -20,6 +23,7 @@ pub(super) struct State {
     specs: BTreeMap<(AgentId, u32), SpecRow>,
     groups: BTreeMap<AgentId, GroupRow>,
     answers: BTreeMap<AnswerKey, (Slot, AnswerRow)>,
+    audit: BTreeMap<u64, AuditRow>,
     transitions: BTreeMap<u64, Transition>,
     numbers: BTreeMap<(AgentId, Sequence), u64>,
     events: BTreeMap<u64, (EventCursor, Event)>,
@@ -30,12 +34,13 @@ pub(super) struct State {
 }
 
 /// What stood in a place before.
-enum Before {
+pub(super) enum Before {
     Head(Slot, Option<Head>),
     Agent(AgentId, Option<Box<AgentRow>>),
     Spec((AgentId, u32), Option<Box<SpecRow>>),
     Group(AgentId, Option<Box<GroupRow>>),
     Answer(AnswerKey, Option<(Slot, AnswerRow)>),
+    Audit(u64, Option<Box<AuditRow>>),
     Transition(u64, Option<Box<Transition>>),
     Event(u64, Option<Box<(EventCursor, Event)>>),
 }
@@ -105,6 +110,7 @@ impl State {
                     let before = self.answers.insert(key.clone(), (append.slot, row.clone()));
                     step.push(Before::Answer(key, before));
                 }
+                Change::Audit(row) => step.push(self.put_audit(AuditRow::clone(row))),
             }
         }
         for row in &append.transitions {
@@ -184,6 +190,7 @@ impl State {
                 Before::Spec(key, row) => put(&mut self.specs, key, row.map(|row| *row)),
                 Before::Group(id, row) => put(&mut self.groups, id, row.map(|row| *row)),
                 Before::Answer(key, row) => put(&mut self.answers, key, row),
+                Before::Audit(id, row) => put(&mut self.audit, id, row.map(|row| *row)),
                 Before::Transition(id, row) => drop(self.set_transition(id, row.map(|row| *row))),
                 Before::Event(id, event) => put(&mut self.events, id, event.map(|event| *event)),
             }
@@ -228,6 +235,23 @@ impl State {
         rows.sort_by_key(|row| std::cmp::Reverse(row.at));
         rows.truncate(ANSWERS_LOADED as usize);
         rows
+    }
+
+    /// Writes a row behind the last; gives what stood there before: nothing.
+    pub(super) fn put_audit(&mut self, row: AuditRow) -> Before {
+        let id = self.audit.last_key_value().map_or(0, |(last, _)| *last) + 1;
+        self.audit.insert(id, row);
+        Before::Audit(id, None)
+    }
+
+    pub(super) fn audit(&self, query: &AuditQuery) -> AuditPage {
+        let below = query.below.unwrap_or(u64::MAX);
+        let rows = self.audit.range(..below).rev().filter(|(_, row)| query.matches(row));
+        let limit = query.rows();
+        AuditPage::cut(
+            rows.take(limit + 1).map(|(id, row)| (*id, row.clone())).collect(),
+            limit,
+        )
     }
 
     pub(super) fn transitions(&self, query: &TransitionQuery) -> Result<Page, ReadError> {
@@ -306,6 +330,10 @@ impl State {
             .collect()
     }
 
+    pub(super) fn is_removed_group(&self, group: AgentId) -> bool {
+        self.groups.get(&group).is_some_and(|row| row.removed)
+    }
+
     pub(super) fn answer(&self, namespace: &Namespace, key: &str) -> Option<AnswerRow> {
         let found = self.answers.get(&(namespace.clone(), key.to_owned()));
         found.map(|(_, row)| row.clone())
@@ -342,12 +370,25 @@ impl State {
             let before = self.answers.remove(key);
             step.push(Before::Answer(key.clone(), before));
         }
+        let cutoff = before(now, retention.audit);
+        let newest = self.audit.last_key_value().map_or(0, |(last, _)| *last);
+        let beyond = (newest + 1).saturating_sub(retention.audit_rows.max(1));
+        let old_rows = self.audit.iter().take(PRUNE_ROWS as usize);
+        let audit: Vec<u64> = old_rows
+            .filter(|(id, row)| (row.at < cutoff || **id < beyond) && **id < newest)
+            .map(|(id, _)| *id)
+            .collect();
+        for id in &audit {
+            let before = self.audit.remove(id);
+            step.push(Before::Audit(*id, before.map(Box::new)));
+        }
         self.unflushed.push(step);
         Pruned {
             transitions: old.len() as u64,
             events: events.len() as u64,
             answers: answers.len() as u64,
-            more: [old.len(), events.len(), answers.len()].contains(&(PRUNE_ROWS as usize)),
+            audit: audit.len() as u64,
+            more: [old.len(), events.len(), answers.len(), audit.len()].contains(&(PRUNE_ROWS as usize)),
         }
     }
 }

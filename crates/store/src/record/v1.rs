@@ -1,7 +1,7 @@
 //! The first form: the digit 1, then JSON as the model writes it. Fields that were added later have defaults in the model.
 
-use stead_model::Event;
 use stead_model::journal::{AgentRow, AnswerRow, GroupRow, SpecRow};
+use stead_model::{AuditRow, Event};
 
 use super::{Record, corrupt};
 use crate::StoreError;
@@ -22,6 +22,10 @@ impl Record for GroupRow {
 
 impl Record for AnswerRow {
     const WHAT: &'static str = "an answer";
+}
+
+impl Record for AuditRow {
+    const WHAT: &'static str = "a row of the audit";
 }
 
 impl Record for Event {

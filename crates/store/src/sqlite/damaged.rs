@@ -6,13 +6,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use stead_model::journal::{AgentRow, AnswerRow, Append, SlotState, SpecRow};
-use stead_model::{AgentId, AgentName, Epoch, Namespace, Slot, Wall};
+use stead_model::{AgentId, AgentName, AuditRow, Epoch, Namespace, Slot, Wall};
 
 use super::readers::Readers;
-use super::{configs, read};
+use super::{audit, configs, read};
 use crate::{
-    Completion, ConfigRow, EventCursor, EventFilter, EventPage, Lease, Owner, Page, Pruned, ReadError, Retention, Sink,
-    StateDir, Store, StoreError, TransitionQuery,
+    AuditPage, AuditQuery, Completion, ConfigRow, EventCursor, EventFilter, EventPage, Lease, Owner, Page, Pruned,
+    ReadError, Retention, Sink, StateDir, Store, StoreError, TransitionQuery,
 };
 
 /// A [`Store`] that reads what can be read and refuses everything else with the damage that was found. Its file is left as it is.
@@ -125,6 +125,11 @@ impl Store for DamagedStore {
         self.readers.with(|connection| read::tombstone(connection, agent))
     }
 
+    fn is_removed_group(&self, group: AgentId) -> Result<bool, StoreError> {
+        self.readers
+            .with(|connection| read::is_removed_group(connection, group))
+    }
+
     fn removed(&self, namespace: &Namespace, name: &AgentName) -> Result<Vec<AgentRow>, StoreError> {
         self.readers
             .with(|connection| read::removed(connection, namespace, name))
@@ -138,7 +143,11 @@ impl Store for DamagedStore {
         self.readers.with(|connection| read::answer(connection, namespace, key))
     }
 
-    fn put_config(&self, _: ConfigRow) -> Result<u64, StoreError> {
+    fn audit(&self, query: &AuditQuery) -> Result<AuditPage, StoreError> {
+        self.readers.with(|connection| audit::list(connection, query))
+    }
+
+    fn put_config(&self, _: ConfigRow, _: AuditRow) -> Result<u64, StoreError> {
         self.refused()
     }
 

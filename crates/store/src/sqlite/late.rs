@@ -4,12 +4,12 @@ use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use stead_model::journal::{AgentRow, AnswerRow, Append, SlotState, SpecRow};
-use stead_model::{AgentId, AgentName, Epoch, Namespace, Slot, Wall};
+use stead_model::{AgentId, AgentName, AuditRow, Epoch, Namespace, Slot, Wall};
 
 use super::{DamagedStore, Options, SqliteStore};
 use crate::{
-    ConfigRow, EventCursor, EventFilter, EventPage, Figures, Lease, OpenError, Owner, Page, Pruned, ReadError,
-    Retention, Sink, StateDir, Store, StoreError, TransitionQuery,
+    AuditPage, AuditQuery, ConfigRow, EventCursor, EventFilter, EventPage, Figures, Lease, OpenError, Owner, Page,
+    Pruned, ReadError, Retention, Sink, StateDir, Store, StoreError, TransitionQuery,
 };
 
 /// A [`Store`] whose disk was full when it was to be opened. Until [`Store::probe`] finds room it reads, and refuses the rest as
@@ -138,6 +138,10 @@ impl Store for LateStore {
         self.now().agent_tombstone(agent)
     }
 
+    fn is_removed_group(&self, group: AgentId) -> Result<bool, StoreError> {
+        self.now().is_removed_group(group)
+    }
+
     fn removed(&self, namespace: &Namespace, name: &AgentName) -> Result<Vec<AgentRow>, StoreError> {
         self.now().removed(namespace, name)
     }
@@ -150,8 +154,12 @@ impl Store for LateStore {
         self.now().answer(namespace, key)
     }
 
-    fn put_config(&self, row: ConfigRow) -> Result<u64, StoreError> {
-        self.now().put_config(row)
+    fn audit(&self, query: &AuditQuery) -> Result<AuditPage, StoreError> {
+        self.now().audit(query)
+    }
+
+    fn put_config(&self, row: ConfigRow, audit: AuditRow) -> Result<u64, StoreError> {
+        self.now().put_config(row, audit)
     }
 
     fn configs(&self, limit: usize) -> Result<Vec<ConfigRow>, StoreError> {

@@ -36,6 +36,10 @@ pub(super) const MIGRATIONS: &[Migration] = &[
         version: 4,
         sql: include_str!("schema/0004_lean_history.sql"),
     },
+    Migration {
+        version: 5,
+        sql: include_str!("schema/0005_audit.sql"),
+    },
 ];
 
 /// Opens the file for the writer, made if it is not there, with the newest schema and nothing left in the log.

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use stead_model::AuditRow;
 use stead_model::journal::Append;
 use stead_model::{Epoch, Slot, Wall};
 
@@ -45,7 +46,7 @@ pub(super) enum Job {
         reply: Reply<()>,
     },
     Configure {
-        row: Box<ConfigRow>,
+        row: Box<(ConfigRow, AuditRow)>,
         reply: Reply<u64>,
     },
 }

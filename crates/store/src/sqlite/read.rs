@@ -16,7 +16,7 @@ use crate::{EventCursor, EventFilter, EventPage, Page, ReadError, StoreError, Tr
 
 /// Touches both ends of every table: a file that is broken in large is found at once, whatever its size.
 pub(super) fn look(connection: &Connection) -> Result<(), StoreError> {
-    const ENDS: [&str; 12] = [
+    const ENDS: [&str; 13] = [
         "SELECT * FROM slots ORDER BY slot LIMIT 1",
         "SELECT * FROM agents ORDER BY id LIMIT 1",
         "SELECT * FROM agents ORDER BY id DESC LIMIT 1",
@@ -28,6 +28,7 @@ pub(super) fn look(connection: &Connection) -> Result<(), StoreError> {
         "SELECT * FROM events ORDER BY id DESC LIMIT 1",
         "SELECT * FROM answers LIMIT 1",
         "SELECT * FROM groups LIMIT 1",
+        "SELECT * FROM audit ORDER BY id DESC LIMIT 1",
         "SELECT revision FROM configs LIMIT 1",
     ];
     for end in ENDS {
@@ -192,6 +193,11 @@ pub(super) fn tombstone(connection: &Connection, agent: AgentId) -> Result<Optio
     Ok(found)
 }
 
+pub(super) fn is_removed_group(connection: &Connection, group: AgentId) -> Result<bool, StoreError> {
+    let sql = "SELECT 1 FROM groups WHERE id = ?1 AND removed = 1";
+    Ok(one(connection, sql, [key(group)], |_| Ok(()))?.is_some())
+}
+
 pub(super) fn answer(
     connection: &Connection,
     namespace: &Namespace,
@@ -224,13 +230,13 @@ pub(super) fn specs(connection: &Connection, agent: AgentId, limit: usize) -> Re
 
 /// Conditions that are only there where something was asked for.
 #[derive(Default)]
-struct Clauses {
-    sql: String,
-    values: Vec<Value>,
+pub(super) struct Clauses {
+    pub(super) sql: String,
+    pub(super) values: Vec<Value>,
 }
 
 impl Clauses {
-    fn add(&mut self, condition: &str, value: Option<Value>) {
+    pub(super) fn add(&mut self, condition: &str, value: Option<Value>) {
         if let Some(value) = value {
             self.begin();
             self.values.push(value);
@@ -255,7 +261,7 @@ impl Clauses {
     }
 }
 
-fn rows(
+pub(super) fn rows(
     connection: &Connection,
     sql: &str,
     values: impl rusqlite::Params,
@@ -291,7 +297,7 @@ fn one<A>(
         .map_err(|error| store_error(&error))
 }
 
-fn body<R: Record>(row: &Row<'_>, column: usize) -> Result<R, StoreError> {
+pub(super) fn body<R: Record>(row: &Row<'_>, column: usize) -> Result<R, StoreError> {
     let bytes = row.get_ref(column).map_err(|error| store_error(&error))?;
     decode(bytes.as_blob().map_err(|error| StoreError::Corrupt {
         detail: format!("{} cannot be read: {error}", R::WHAT),
@@ -311,11 +317,11 @@ fn cursor(row: &Row<'_>) -> rusqlite::Result<EventCursor> {
     ))
 }
 
-fn text(value: &str) -> Value {
+pub(super) fn text(value: &str) -> Value {
     Value::Text(value.to_owned())
 }
 
-fn signed(number: u64) -> Value {
+pub(super) fn signed(number: u64) -> Value {
     // Beyond what is ever counted to; the nearest number asks the same.
     Value::Integer(i64::try_from(number).unwrap_or(i64::MAX))
 }

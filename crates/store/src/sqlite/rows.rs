@@ -5,6 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use stead_model::journal::{AgentRow, AnswerRow, Append, Change, GroupRow, SpecRow};
 use stead_model::{AgentId, Epoch, Event, Incarnation, Position, Reason, Sequence, Slot, Transition, Wall};
 
+use super::audit;
 use super::fault::Fault;
 use crate::lease::Head;
 use crate::record::encode;
@@ -73,6 +74,7 @@ pub(super) fn put_append(
             Change::Spec(row) => put_spec(connection, row)?,
             Change::Group(row) => put_group(connection, row)?,
             Change::Answer(row) => put_answer(connection, append.slot, row)?,
+            Change::Audit(row) => audit::put(connection, row)?,
         }
     }
     for row in &append.transitions {

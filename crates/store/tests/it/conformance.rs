@@ -1,5 +1,6 @@
 //! One suite for every store: the same story told to each must end the same way.
 
+mod audit;
 mod configs;
 mod journal;
 mod reading;

@@ -5,8 +5,8 @@ use stead_model::journal::{
     AgentRow, AnswerRow, Append, Change, Durability, GroupRow, RecoveryRow, RevisionRow, SpecRow,
 };
 use stead_model::{
-    AgentId, AgentSpec, Epoch, Event, Happening, Health, Incarnation, Intent, Namespace, Position, Reason, Revision,
-    Sequence, Slot, Transition, Wall, Wanted,
+    AccessRole, AgentId, AgentSpec, AuditKind, AuditRow, Epoch, Event, Happening, Health, Incarnation, Intent,
+    Namespace, Outcome, Position, Reason, Revision, Sequence, Slot, Transition, Wall, Wanted,
 };
 use stead_store::{Lease, Owner};
 
@@ -29,6 +29,25 @@ pub(crate) fn unending() -> Lease {
 /// The agent that was registered as number `number` of a slot.
 pub(crate) fn agent(slot: Slot, number: u64) -> AgentId {
     AgentId::new(slot, number)
+}
+
+/// Request number `number` of Ada's.
+pub(crate) fn audit(number: u32, verb: &str) -> AuditRow {
+    AuditRow {
+        at: at(number.into()),
+        actor: "ada".into(),
+        role: AccessRole::Admin,
+        namespace: Namespace::default(),
+        kind: AuditKind::Agent,
+        id: None,
+        name: "web".into(),
+        verb: verb.into(),
+        outcome: Outcome::Accepted,
+        revision: Revision(1),
+        reason: None,
+        correlation_id: format!("c-{number}"),
+        trace_id: None,
+    }
 }
 
 pub(crate) fn empty(slot: Slot, epoch: Epoch, position: u64, durability: Durability) -> Append {

@@ -181,27 +181,19 @@ async fn a_bad_configuration_changes_nothing_and_names_its_line() {
         assert!(errors.contains(told), "{text}: {errors}");
         assert_eq!(everything(&world).await, before, "{text}");
     }
-    for (text, code) in [
-        ("[agents.new]\ndriver = 'none'\n", "not-possible"),
-        (
-            "[agents.new]\ndriver = 'none'\n[agents.web]\ndriver = 'none'\n",
-            "invalid-config",
-        ),
-    ] {
-        let refused = post(&world, "/config/apply", text).await;
-        assert_eq!(refused.json()["code"], code, "{}", refused.text);
-        assert_eq!(everything(&world).await, before, "{text}");
-    }
+    let text = "[agents.new]\ndriver = 'none'\n[agents.web]\ndriver = 'none'\n";
+    let refused = post(&world, "/config/apply", text).await;
+    assert_eq!(refused.json()["code"], "invalid-config", "{}", refused.text);
+    assert_eq!(everything(&world).await, before, "{text}");
 }
 
 #[tokio::test]
 async fn a_profile_that_an_agent_has_cannot_be_removed_until_it_is_gone() {
     let world = World::new();
-    apply(
-        &world,
-        &format!("{REVIEWED}[agents.web]\ndriver = 'none'\nprofile = 'reviewed'\n[agents.b]\n"),
-    )
-    .await;
+    apply(&world, &format!("{REVIEWED}[agents.b]\n")).await;
+    // One of the API's: no fleet file removes it.
+    let web = r#"{"name":"web","spec":{"profile":"reviewed"}}"#;
+    assert_eq!(world.json("POST", "/agents", web).await.status, 201);
     let refused = post(&world, "/config/apply", "[agents.b]\n").await;
     assert_eq!(refused.problem(), (409, "not-possible".into()));
     assert!(
@@ -209,7 +201,7 @@ async fn a_profile_that_an_agent_has_cannot_be_removed_until_it_is_gone() {
         "{}",
         refused.text
     );
-    apply(&world, &format!("{REVIEWED}[agents.b]\n")).await;
+    world.delete("/agents/web").await;
     world
         .until("/agents/web", |agent| agent["code"] == "unknown-agent")
         .await;
@@ -262,4 +254,43 @@ async fn the_id_of_a_deleted_agent_answers_that_it_is_gone() {
         world.get(&format!("/agents/{id}")).await.problem(),
         (410, "agent-gone".into())
     );
+}
+
+#[tokio::test]
+async fn a_profile_goes_together_with_those_who_have_it_and_not_before() {
+    let world = World::new();
+    let with =
+        format!("{REVIEWED}[agents.one]\ndriver = 'none'\nprofile = 'reviewed'\n[agents.two]\ndriver = 'none'\n");
+    apply(&world, &with).await;
+    // The agent stays, by the API; its profile cannot go.
+    let two = "[agents.two]\ndriver = 'none'\n";
+    world
+        .json("POST", "/agents", r#"{"name":"mine","spec":{"profile":"reviewed"}}"#)
+        .await;
+    let before = everything(&world).await;
+    for path in ["/config/apply?dry_run=true", "/config/apply"] {
+        let refused = post(&world, path, two).await;
+        assert_eq!(refused.problem(), (409, "not-possible".into()), "{}", refused.text);
+        assert!(refused.text.contains("mine"), "{}", refused.text);
+    }
+    assert_eq!(everything(&world).await, before);
+    world.delete("/agents/mine").await;
+    let told = post(&world, "/config/apply?dry_run=true", two).await;
+    assert_eq!(
+        (told.status.as_u16(), &told.json()["removed"]),
+        (200, &serde_json::json!(["one"]))
+    );
+    assert_eq!(apply(&world, two).await["removed"], serde_json::json!(["one"]));
+    assert_eq!(world.get("/agents/one").await.status, 404);
+}
+
+#[tokio::test]
+async fn a_group_without_replicas_holds_its_profile() {
+    let world = World::new();
+    apply(&world, &format!("{REVIEWED}[agents.two]\ndriver = 'none'\n")).await;
+    let group = r#"{"name":"pool","replicas":0,"template":{"command":["serve"],"profile":"reviewed"}}"#;
+    assert_eq!(world.json("POST", "/groups", group).await.status, 201);
+    let refused = post(&world, "/config/apply", "[agents.two]\ndriver = 'none'\n").await;
+    assert_eq!(refused.problem(), (409, "not-possible".into()), "{}", refused.text);
+    assert!(refused.text.contains("group default/pool"), "{}", refused.text);
 }

@@ -280,3 +280,36 @@ async fn exactly_one_of_a_hundred_conflicting_requests_wins() {
     assert_eq!(answers.iter().filter(|(status, _)| *status == 412).count(), 99);
     assert_eq!(world.get("/groups/web").await.json()["replicas"], won[0].1);
 }
+
+#[tokio::test]
+async fn the_id_of_a_deleted_group_is_gone_and_its_name_unknown() {
+    let world = World::new();
+    let id = world.group("web", 2, "serve").await["id"].as_str().unwrap().to_owned();
+    world.delete("/groups/web").await;
+    world.until("/groups/web", |group| group["status"] == 404).await;
+    for path in ["", "/spec", "/rollout"] {
+        let gone = world.get(&format!("/groups/{id}{path}")).await;
+        assert_eq!(gone.problem(), (410, "group-gone".into()), "{}", gone.text);
+    }
+    let asked = world.json("POST", &format!("/groups/{id}/lifecycle/start"), "").await;
+    assert_eq!(asked.problem(), (410, "group-gone".into()));
+    let never = world.get("/groups/agt_0000000000001").await;
+    assert_eq!(never.problem(), (404, "unknown-group".into()));
+}
+
+#[tokio::test]
+async fn replicas_are_not_deleted_by_a_label_but_told_of_their_group() {
+    let world = World::new();
+    world.group("web", 2, "serve").await;
+    let batch = world
+        .json("POST", "/agents:batch", r#"{"verb":"delete","selector":"app=web"}"#)
+        .await;
+    assert_eq!(batch.json()["refused"], 2, "{}", batch.text);
+    let problem = &batch.json()["items"][0]["problem"];
+    assert_eq!(problem["code"], "part-of-group");
+    assert!(
+        problem["detail"].as_str().unwrap().contains("scale the group"),
+        "{problem}"
+    );
+    assert_eq!(world.get("/groups/web").await.json()["available"], 2);
+}

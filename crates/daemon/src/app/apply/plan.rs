@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
-use stead_model::{AgentName, AgentRef, AgentSpec, Driver, Namespace, Problem, ProblemCode, Request, Wanted};
+use stead_model::{AgentId, AgentName, AgentRef, AgentSpec, Driver, Namespace, Problem, ProblemCode, Request, Wanted};
 
 use super::{AT_ONCE, Config, Fate, Kind, LONGEST_REMOVAL, OWNED, Turn, fields, is_owned};
 use crate::api::{ApplyMode, ConfigChange, FieldChange};
@@ -86,8 +86,27 @@ impl Config {
         Ok(Plan { steps })
     }
 
+    /// The agents and groups that go with what the file no longer names.
+    pub(super) fn leaving(&self, fleet: &Fleet) -> BTreeSet<AgentId> {
+        let gone = self.gone(fleet);
+        let names = |kind| gone.iter().filter(move |(_, of)| *of == kind).map(|(name, _)| name);
+        let agents: BTreeSet<_> = names(Kind::Agent).collect();
+        let groups: BTreeSet<_> = names(Kind::Group).collect();
+        let mut leaving = BTreeSet::new();
+        self.handle.views().each(|view| {
+            let with_group = view.group.as_ref().is_some_and(|group| groups.contains(group));
+            if view.namespace == fleet.namespace && (agents.contains(&view.name) || with_group) {
+                leaving.insert(view.id);
+            }
+        });
+        let views = self.handle.views().groups();
+        let of_fleet = views.iter().filter(|view| view.namespace == fleet.namespace);
+        leaving.extend(of_fleet.filter(|view| groups.contains(&view.name)).map(|view| view.id));
+        leaving
+    }
+
     /// What a fleet file named before and names no longer, by name.
-    fn gone(&self, fleet: &Fleet) -> Vec<(AgentName, Kind)> {
+    pub(super) fn gone(&self, fleet: &Fleet) -> Vec<(AgentName, Kind)> {
         let named: BTreeSet<&AgentName> = fleet.agents.iter().map(|agent| &agent.name).collect();
         let left = |labels: &BTreeMap<String, String>, namespace: &Namespace, intent: Wanted, name: &AgentName| {
             is_owned(labels) && *namespace == fleet.namespace && intent != Wanted::Deleted && !named.contains(name)

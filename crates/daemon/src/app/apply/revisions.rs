@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use stead_model::{Namespace, Origin, Problem, ProblemCode};
+use stead_model::{AuditKind, AuditRow, Namespace, Origin, Outcome, Problem, ProblemCode, Revision};
 use stead_store::{ConfigRow, Store, StoreError};
 use tracing::warn;
 
@@ -98,7 +98,22 @@ pub(super) fn keep(
             stamp,
         });
     }
-    let revision = store.put_config(row.clone()).map_err(|error| unkept(&error))?;
+    let asked = AuditRow {
+        at,
+        actor: origin.actor.clone(),
+        role: origin.role,
+        namespace: fleet.namespace.clone(),
+        kind: AuditKind::Config,
+        id: None,
+        name: row.file.clone(),
+        verb: "apply".into(),
+        outcome: Outcome::Accepted,
+        revision: Revision(0),
+        reason: row.reason.clone(),
+        correlation_id: origin.correlation_id.clone(),
+        trace_id: origin.trace_id.clone(),
+    };
+    let revision = store.put_config(row.clone(), asked).map_err(|error| unkept(&error))?;
     let row = ConfigRow { revision, ..row };
     Ok(InForce { row, facts, stamp })
 }

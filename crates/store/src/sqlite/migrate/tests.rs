@@ -95,7 +95,8 @@ fn the_steps_are_numbered_without_gaps_and_were_not_edited() {
             (1, "3362aa93d83ef132"),
             (2, "95e4f151d97e057c"),
             (3, "858f572f5e10fa0b"),
-            (4, "f6ad4824d0ffccf7")
+            (4, "f6ad4824d0ffccf7"),
+            (5, "6baa09c4711246d1"),
         ]
     );
 }

@@ -4,13 +4,13 @@ use std::fs::File;
 use std::time::Instant;
 
 use rusqlite::{Connection, params};
-use stead_model::Wall;
 use stead_model::journal::Durability;
+use stead_model::{AuditRow, Revision, Wall};
 
 use super::{Numbers, Slot, Writer, plain};
 use crate::retention::{PRUNE_ROWS, before};
 use crate::sqlite::fault::store_error;
-use crate::sqlite::{configs, log_of, migrate};
+use crate::sqlite::{audit, configs, log_of, migrate};
 use crate::{ConfigRow, Pruned, Retention, StoreError};
 
 impl Writer {
@@ -114,20 +114,28 @@ impl Writer {
                      (SELECT namespace, key FROM answers WHERE at < ?1 ORDER BY at LIMIT ?2)",
                 )?
                 .execute(params![until, PRUNE_ROWS])?;
+            let audit = audit::prune(connection, retention, now)?;
             let pruned = Pruned {
                 transitions: transitions as u64,
                 events: events as u64,
                 answers: answers as u64,
-                more: [transitions, events, answers].contains(&(PRUNE_ROWS as usize)),
+                audit: audit as u64,
+                more: [transitions, events, answers, audit].contains(&(PRUNE_ROWS as usize)),
             };
-            Ok((pruned, transitions + events + answers))
+            Ok((pruned, transitions + events + answers + audit))
         });
         pruned.map_err(plain)
     }
 
-    pub(super) fn configure(&mut self, row: &ConfigRow) -> Result<u64, StoreError> {
+    pub(super) fn configure(&mut self, (row, asked): &(ConfigRow, AuditRow)) -> Result<u64, StoreError> {
         let put = self.transact(Durability::Flushed, |connection, _, _, _| {
-            Ok((configs::put(connection, row)?, 1))
+            let revision = configs::put(connection, row)?;
+            let asked = AuditRow {
+                revision: Revision(revision),
+                ..asked.clone()
+            };
+            audit::put(connection, &asked)?;
+            Ok((revision, 2))
         });
         put.map_err(plain)
     }

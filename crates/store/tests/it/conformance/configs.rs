@@ -3,7 +3,7 @@
 use stead_store::{ConfigRow, MOST_CONFIGS};
 
 use super::for_every_store;
-use crate::sample::at;
+use crate::sample::{at, audit};
 
 fn row(text: &str) -> ConfigRow {
     ConfigRow {
@@ -21,8 +21,8 @@ fn row(text: &str) -> ConfigRow {
 for_every_store! {
     fn configurations_are_numbered_and_read_back_whole_and_listed_without_their_texts(bench) {
         assert_eq!(bench.store.config(None).unwrap(), None);
-        assert_eq!(bench.store.put_config(row("one")).unwrap(), 1);
-        assert_eq!(bench.store.put_config(row("two")).unwrap(), 2);
+        assert_eq!(bench.store.put_config(row("one"), audit(0, "apply")).unwrap(), 1);
+        assert_eq!(bench.store.put_config(row("two"), audit(0, "apply")).unwrap(), 2);
         assert_eq!(bench.store.config(None).unwrap(), Some(ConfigRow { revision: 2, ..row("two") }));
         assert_eq!(bench.store.config(Some(1)).unwrap(), Some(ConfigRow { revision: 1, ..row("one") }));
         assert_eq!(bench.store.config(Some(3)).unwrap(), None);
@@ -33,7 +33,7 @@ for_every_store! {
 
     fn the_oldest_configurations_are_forgotten_and_their_numbers_not_given_again(bench) {
         for number in 1..=MOST_CONFIGS + 3 {
-            assert_eq!(bench.store.put_config(row("x")).unwrap(), number);
+            assert_eq!(bench.store.put_config(row("x"), audit(0, "apply")).unwrap(), number);
         }
         let kept = bench.store.configs(1000).unwrap();
         assert_eq!(kept.len() as u64, MOST_CONFIGS);

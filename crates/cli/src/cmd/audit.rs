@@ -1,0 +1,26 @@
+//! `stead audit`.
+
+use stead_client::AuditFilter;
+
+use crate::app::App;
+use crate::args::Audit;
+use crate::clock;
+use crate::failure::Failure;
+use crate::render;
+
+pub(super) async fn audit(app: &mut App<'_>, asked: Audit) -> Result<(), Failure> {
+    let filter = AuditFilter {
+        namespace: (!asked.scope.all_namespaces).then(|| app.namespace.clone()),
+        agent: asked.agent,
+        actor: asked.actor,
+        verb: asked.verb,
+        correlation_id: asked.correlation,
+        since: asked.since,
+        until: asked.until,
+        limit: Some(asked.limit),
+        ..AuditFilter::default()
+    };
+    let page = app.client.audit(&filter).await?;
+    let now = clock::now();
+    app.out.show(&page.items, |rows, _| render::audit(rows, now))
+}
