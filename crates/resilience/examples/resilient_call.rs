@@ -1,4 +1,4 @@
-//! A flaky HTTP server on loopback, and calls to it through every policy, with live output of what each of them does.
+//! A flaky HTTP server on loopback, and calls to it through a whole pipeline, with live output of what each policy does.
 //!
 //! ```sh
 //! cargo run -p stead-resilience --example resilient_call
