@@ -164,7 +164,7 @@ fn routes() -> Figures {
         "/api/v1/status/streams",
         "/metrics",
     ] {
-        let mut took = ask(address, path, 20_000)?;
+        let mut took = ask(address, path, 10_000)?;
         took.sort_unstable();
         let whole: Duration = took.iter().sum();
         let per_second = took.len() as f64 / whole.as_secs_f64();

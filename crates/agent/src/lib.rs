@@ -22,8 +22,8 @@ pub use agent::{Agent, AgentBuilder, AgentError};
 pub use config::{InvalidConfig, LifecycleConfig, Token};
 pub use runtime::{
     Call, Change, CheckpointView, DependencyHealth, EntryPoint, Execution, ExecutionId, ExecutionStatus, InvalidId,
-    InvalidRuntime, Pause, PauseView, Refused, Runtime, RuntimeBuilder, RuntimeConfig, RuntimeState, Status, StreamId,
-    StreamView, Submission, Suspended, Unreadable, WindDown, WorkResult,
+    InvalidKey, InvalidRuntime, Pause, PauseView, Refused, RequestKey, Runtime, RuntimeBuilder, RuntimeConfig,
+    RuntimeState, Status, StreamId, StreamView, Submission, Suspended, Unreadable, WindDown, WorkResult,
 };
 pub use sampler::{Sampler, Vitals};
 pub use server::{Reach, Server};

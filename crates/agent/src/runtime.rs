@@ -24,6 +24,7 @@ mod control;
 mod entry;
 mod history;
 mod id;
+mod keys;
 mod live;
 mod record;
 mod refused;
@@ -35,6 +36,7 @@ pub(crate) use book::{BOUNDS, Tally};
 pub use call::{Call, Suspended, Unreadable, WindDown};
 pub use entry::{EntryPoint, WorkResult};
 pub use id::{ExecutionId, InvalidId, StreamId};
+pub use keys::{InvalidKey, RequestKey};
 pub use refused::Refused;
 pub use state::RuntimeState;
 pub use view::{Change, CheckpointView, DependencyHealth, Execution, ExecutionStatus, PauseView, Status, StreamView};
@@ -135,6 +137,8 @@ pub struct Submission {
     pub input: Box<RawValue>,
     /// The stream that it shall run in; one of its own where absent.
     pub stream: Option<StreamId>,
+    /// Sent again with the same key, it is the same execution, as long as that is known here.
+    pub key: Option<RequestKey>,
 }
 
 /// How to pause.
@@ -535,6 +539,7 @@ impl Submission {
             entry_point: entry_point.into(),
             input: to_raw_value(input)?,
             stream: None,
+            key: None,
         })
     }
 
@@ -545,6 +550,14 @@ impl Submission {
             stream: Some(stream),
             ..self
         }
+    }
+}
+
+impl Submission {
+    /// The same with a key, so that it can be sent again where its answer was lost.
+    #[must_use]
+    pub fn with_key(self, key: RequestKey) -> Self {
+        Self { key: Some(key), ..self }
     }
 }
 

@@ -2,17 +2,21 @@
 
 use std::io;
 use std::net::TcpListener;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
 use axum::http::{Method, Uri};
+use stead_resilience::Usage;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::clock;
 use crate::config::Token;
 use crate::pulse::Pulse;
 use crate::runtime::Runtime;
+use crate::sampler::usage;
 
 mod access;
 mod body;
@@ -58,6 +62,7 @@ struct Inner {
     max_body: usize,
     pulse: Option<Pulse>,
     document: OnceLock<Bytes>,
+    usage: Mutex<Option<(Instant, Usage)>>,
 }
 
 impl Server {
@@ -73,6 +78,7 @@ impl Server {
             max_body: 2 * 1024 * 1024,
             pulse: None,
             document: OnceLock::new(),
+            usage: Mutex::default(),
         }))
     }
 
@@ -144,6 +150,16 @@ impl Server {
         self.0.max_body
     }
 
+    /// What the process holds, as of a second ago at most: counting it reads whole tables of the kernel's.
+    fn usage(&self) -> Usage {
+        let mut kept = self.0.usage.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = clock::now();
+        match *kept {
+            Some((at, usage)) if now.saturating_duration_since(at) < Duration::from_secs(1) => usage,
+            Some(_) | None => kept.insert((now, usage())).1,
+        }
+    }
+
     /// Why only a new process can help, where that is so.
     fn dead(&self) -> Option<String> {
         let stopped = || self.0.pulse.as_ref().and_then(Pulse::stopped_for);
@@ -162,6 +178,7 @@ impl Clone for Inner {
             max_body: self.max_body,
             pulse: self.pulse.clone(),
             document: OnceLock::new(),
+            usage: Mutex::default(),
         }
     }
 }

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::history::History;
 use super::id::Numbers;
+use super::keys::{Keys, Ticket};
 use super::live::{Birth, Live};
 use super::{
     EntryPoint, Execution, ExecutionId, ExecutionStatus, PauseView, Refused, RuntimeConfig, RuntimeState, StreamId,
@@ -29,6 +30,7 @@ pub(super) struct Book {
     streams: BTreeMap<StreamId, ExecutionId>,
     tallies: Vec<Tally>,
     history: History,
+    keys: Keys,
     totals: Totals,
     started: Option<Instant>,
     pub(super) pause: Option<PauseView>,
@@ -75,6 +77,16 @@ pub(super) struct Ask {
     pub(super) place: usize,
     pub(super) stream: Option<StreamId>,
     pub(super) input: Arc<RawValue>,
+    pub(super) ticket: Option<Ticket>,
+}
+
+/// What becomes of an ask.
+#[derive(Debug)]
+pub(super) enum Admitted {
+    /// It is an execution of its own.
+    New(Arc<Live>),
+    /// It was asked before, with the same key.
+    Known(ExecutionId),
 }
 
 /// How a try ended.
@@ -96,6 +108,7 @@ impl Book {
             streams: BTreeMap::new(),
             tallies: vec![Tally::default(); entries],
             history: History::new(config.history, config.history_bytes),
+            keys: Keys::default(),
             totals: Totals::default(),
             started: None,
             pause: None,
@@ -135,7 +148,15 @@ impl Book {
     }
 
     /// Takes in an execution and gives it its stream and its place.
-    pub(super) fn admit(&mut self, ask: Ask, entry: &EntryPoint, now: Instant) -> Result<Arc<Live>, Refused> {
+    pub(super) fn admit(&mut self, ask: Ask, entry: &EntryPoint, now: Instant) -> Result<Admitted, Refused> {
+        if let Some(ticket) = &ask.ticket {
+            match self.keys.find(ticket) {
+                // Also while it drains: it was taken in before.
+                Ok(Some(execution)) => return Ok(Admitted::Known(execution)),
+                Ok(None) => {}
+                Err(execution) => return Err(Refused::KeyReused(execution)),
+            }
+        }
         self.admits(now)?;
         if let Some(stream) = &ask.stream
             && let Some(execution) = self.streams.get(stream)
@@ -168,10 +189,12 @@ impl Book {
             entry: entry.clone(),
             place: ask.place,
             input: ask.input,
+            ticket: ask.ticket,
         }));
+        self.note_key(&live);
         self.streams.insert(live.stream.clone(), id);
         self.live.insert(id, Arc::clone(&live));
-        Ok(live)
+        Ok(Admitted::New(live))
     }
 
     fn admits(&self, now: Instant) -> Result<(), Refused> {
@@ -199,6 +222,7 @@ impl Book {
         self.totals.taken -= 1;
         self.live.remove(&live.id);
         self.streams.remove(&live.stream);
+        self.keys.forget(live.id);
     }
 
     /// Puts what an earlier process left behind in line. False where its stream is taken already.
@@ -209,6 +233,7 @@ impl Book {
         self.tallies[live.place].taken += 1;
         self.totals.taken += 1;
         self.streams.insert(live.stream.clone(), live.id);
+        self.note_key(&live);
         self.waiting.push_back(Arc::new(live));
         true
     }
@@ -266,7 +291,7 @@ impl Book {
             }
         };
         self.streams.remove(&live.stream);
-        self.history.push(Execution {
+        self.keep(Execution {
             ended_at: Some(wall),
             result,
             error,
@@ -280,12 +305,24 @@ impl Book {
         let live = self.waiting.remove(place)?;
         self.tallies[live.place].cancelled += 1;
         self.streams.remove(&live.stream);
-        self.history.push(Execution {
+        self.keep(Execution {
             ended_at: Some(wall),
             error: Some("it was cancelled before it was resumed".to_owned()),
             ..live.show(ExecutionStatus::Cancelled)
         });
         Some(live)
+    }
+
+    fn keep(&mut self, execution: Execution) {
+        for evicted in self.history.push(execution) {
+            self.keys.forget(evicted);
+        }
+    }
+
+    fn note_key(&mut self, live: &Live) {
+        if let Some(ticket) = &live.ticket {
+            self.keys.add(ticket, live.id);
+        }
     }
 
     pub(super) fn find(&self, id: ExecutionId) -> Option<Arc<Live>> {

@@ -26,15 +26,18 @@ impl History {
         }
     }
 
-    /// Keeps one more; the oldest go while there are too many or they are too large. The newest always stays.
-    pub(super) fn push(&mut self, execution: Execution) {
+    /// Keeps one more; the oldest go while there are too many or they are too large: those are returned. The newest always stays.
+    pub(super) fn push(&mut self, execution: Execution) -> Vec<ExecutionId> {
+        let mut evicted = Vec::new();
         self.bytes += size(&execution);
         self.order.push_back(execution.id);
         self.kept.insert(execution.id, Arc::new(execution));
         while self.order.len() > 1 && (self.order.len() > self.max || self.bytes > self.max_bytes) {
             let gone = self.order.pop_front().and_then(|id| self.kept.remove(&id));
-            self.bytes -= gone.map_or(0, |gone| size(&gone));
+            self.bytes -= gone.as_ref().map_or(0, |gone| size(gone));
+            evicted.extend(gone.map(|gone| gone.id));
         }
+        evicted
     }
 
     pub(super) fn get(&self, id: ExecutionId) -> Option<Arc<Execution>> {
@@ -77,12 +80,12 @@ mod tests {
         let ids: Vec<_> = (0..6).map(|_| numbers.execution()).collect();
         let mut history = History::new(3, 100);
         for id in &ids[..4] {
-            history.push(ended(*id, "x"));
+            let _evicted = history.push(ended(*id, "x"));
         }
         assert!(history.get(ids[0]).is_none() && history.get(ids[1]).is_some());
-        history.push(ended(ids[4], &"y".repeat(95)));
+        assert_eq!(history.push(ended(ids[4], &"y".repeat(95))), ids[1..3]);
         assert!(history.get(ids[2]).is_none() && history.get(ids[3]).is_some());
-        history.push(ended(ids[5], &"z".repeat(500)));
+        assert_eq!(history.push(ended(ids[5], &"z".repeat(500))), ids[3..5]);
         assert!(history.get(ids[4]).is_none() && history.get(ids[5]).is_some());
         assert_eq!((history.order.len(), history.kept.len(), history.bytes), (1, 1, 502));
     }

@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::keys::Ticket;
 use super::record::{self, Record};
 use super::{EntryPoint, Execution, ExecutionId, ExecutionStatus, StreamId};
 use crate::activity::Activity;
@@ -24,6 +25,7 @@ pub(super) struct Live {
     /// Its place among the entry points.
     pub(super) place: usize,
     pub(super) input: Arc<RawValue>,
+    pub(super) ticket: Option<Ticket>,
     pub(super) attempt: u32,
     pub(super) started_at: Wall,
     /// When this try began.
@@ -64,6 +66,7 @@ pub(super) struct Birth {
     pub(super) entry: EntryPoint,
     pub(super) place: usize,
     pub(super) input: Arc<RawValue>,
+    pub(super) ticket: Option<Ticket>,
 }
 
 impl Live {
@@ -74,6 +77,7 @@ impl Live {
             entry: birth.entry,
             place: birth.place,
             input: birth.input,
+            ticket: birth.ticket,
             attempt: 1,
             started_at: clock::wall(),
             begun: clock::now(),
@@ -93,6 +97,7 @@ impl Live {
             entry,
             place,
             input: record.input.into(),
+            ticket: record.ticket,
         });
         let notes = Notes {
             checkpoint: record.checkpoint.map(Arc::from),
@@ -115,6 +120,7 @@ impl Live {
             entry: self.entry.clone(),
             place: self.place,
             input: Arc::clone(&self.input),
+            ticket: self.ticket.clone(),
         });
         Self {
             attempt: self.attempt.saturating_add(1),
@@ -201,6 +207,7 @@ impl Live {
             checkpoint: checkpoint.as_deref().map(ToOwned::to_owned),
             started_at: self.started_at,
             attempt: self.attempt,
+            ticket: self.ticket.clone(),
         };
         let bytes = serde_json::to_vec(&record).map_err(|error| StoreError::Other(error.to_string()))?;
         store.put(&record::key(&self.stream), &bytes)?;

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use stead_model::Wall;
 
+use super::keys::Ticket;
 use super::{ExecutionId, StreamId};
 
 /// Version 1. Fields may be added with a default; another meaning is another version.
@@ -18,6 +19,8 @@ pub(super) struct Record {
     pub(super) checkpoint: Option<Box<RawValue>>,
     pub(super) started_at: Wall,
     pub(super) attempt: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) ticket: Option<Ticket>,
 }
 
 pub(super) const VERSION: u8 = 1;

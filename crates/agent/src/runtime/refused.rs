@@ -30,6 +30,9 @@ pub enum Refused {
         /// What has become of that.
         status: ExecutionStatus,
     },
+    /// The key was used for another request.
+    #[error("the idempotency key was used for another request, which is {0}; choose another for this one")]
+    KeyReused(ExecutionId),
     /// As many run as may at once.
     #[error("{max} executions of `{entry_point}` run already, more may not at once")]
     Full {
@@ -104,6 +107,7 @@ impl Refused {
             Self::UnknownEntryPoint { .. }
             | Self::UnknownExecution(_)
             | Self::StreamBusy { .. }
+            | Self::KeyReused(_)
             | Self::WrongState { .. }
             | Self::Unsupported(_)
             | Self::StartFailed(_)

@@ -11,8 +11,9 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tracing::{error, warn};
 
-use super::book::{Ask, Book, End};
+use super::book::{Admitted, Ask, Book, End};
 use super::call::{Call, WindDown};
+use super::keys::Ticket;
 use super::live::Live;
 use super::{EntryPoint, Execution, ExecutionId, Hooks, Refused, RuntimeConfig, RuntimeState, Submission};
 use crate::clock;
@@ -90,12 +91,21 @@ impl Shared {
             return Err(Refused::TooLarge { found, limit });
         }
         let entry = &self.entries[place];
+        let input = submission.input;
+        let ticket = submission
+            .key
+            .map(|key| Ticket::new(key, &entry.name, input.get(), submission.stream.as_ref()));
         let ask = Ask {
             place,
             stream: submission.stream,
-            input: submission.input.into(),
+            input: input.into(),
+            ticket,
         };
-        let live = self.book().admit(ask, entry, clock::now())?;
+        let admitted = self.book().admit(ask, entry, clock::now())?;
+        let live = match admitted {
+            Admitted::New(live) => live,
+            Admitted::Known(execution) => return self.known(execution).await,
+        };
         if entry.durable {
             // On a task of its own: whoever asked may go away, and the execution must not stay half taken in.
             let (shared, taken) = (Arc::clone(self), Arc::clone(&live));
@@ -105,6 +115,16 @@ impl Shared {
             self.spawn(Arc::clone(&live));
         }
         Ok(self.show(&live))
+    }
+
+    /// Answers for an execution that was asked for before: no sooner than the first answer may.
+    async fn known(&self, execution: ExecutionId) -> Result<Arc<Execution>, Refused> {
+        let live = self.book().find(execution);
+        if let Some(live) = live.filter(|live| live.entry.durable) {
+            self.write(&live).await?;
+        }
+        let shown = self.book().show(execution);
+        shown.ok_or(Refused::UnknownExecution(execution))
     }
 
     async fn begin_written(self: Arc<Self>, live: Arc<Live>) -> Result<(), Refused> {

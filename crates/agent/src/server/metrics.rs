@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::Server;
 use crate::runtime::{BOUNDS, DependencyHealth, RuntimeState};
-use crate::sampler::{as_f64, cpu_seconds, usage};
+use crate::sampler::{as_f64, cpu_seconds};
 
 /// Renders everything. Labels are names of entry points, checks and states: never ids.
 pub(super) fn render(server: &Server) -> String {
@@ -56,7 +56,7 @@ pub(super) fn render(server: &Server) -> String {
         }
     }
     entry_points(&mut page, server);
-    let usage = usage();
+    let usage = server.usage();
     page.head("process_cpu_seconds_total", "counter", "Processor time used.");
     page.float("process_cpu_seconds_total", cpu_seconds());
     page.one("process_resident_memory_bytes", "gauge", "Memory in use.", usage.memory);

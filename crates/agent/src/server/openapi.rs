@@ -45,6 +45,12 @@ pub(super) fn document() -> Value {
                 "schema": { "type": "string" },
             }]);
         }
+        if operation.path == super::EXECUTIONS {
+            described["parameters"] = json!([{
+                "name": "Idempotency-Key", "in": "header", "schema": { "type": "string" },
+                "description": "1 to 255 visible characters, chosen for this one request: sent again with the same key it is the same execution.",
+            }]);
+        }
         if let Some((schema, needed)) = operation.body {
             let content = json!({ "application/json": { "schema": schema(&mut generator) } });
             described["requestBody"] = json!({ "required": needed == Needed::Always, "content": content });

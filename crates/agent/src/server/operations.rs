@@ -214,7 +214,7 @@ fn executions() -> Vec<Operation> {
     vec![
         Operation {
             body: Some((schema::<ExecuteBody>, Needed::Always)),
-            description: "Taken in, it is done, or goes on after a stop; with an entry point that is durable also after a crash.",
+            description: "Taken in, it is done, or goes on after a stop; with an entry point that is durable also after a crash. Sent again with the same `Idempotency-Key` it is the same execution.",
             ..operation(
                 Method::POST,
                 EXECUTIONS,
@@ -232,6 +232,7 @@ fn executions() -> Vec<Operation> {
                     Code::UnknownEntryPoint,
                     Code::NotInTime,
                     Code::StreamBusy,
+                    Code::IdempotencyKeyReused,
                     Code::Busy,
                     Code::Paused,
                     Code::Draining,

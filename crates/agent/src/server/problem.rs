@@ -48,6 +48,7 @@ codes! {
     StreamBusy = "stream-busy", 409, "The stream has an execution that has not ended";
     NotOffered = "not-offered", 409, "This runtime does not offer it";
     TooLarge = "too-large", 413, "The request is too large";
+    IdempotencyKeyReused = "idempotency-key-reused", 422, "The idempotency key was used for another request";
     UnsupportedMediaType = "unsupported-media-type", 415, "The body must be JSON";
     StartFailed = "start-failed", 500, "The start failed";
     Internal = "internal", 500, "Something went wrong here";
@@ -108,6 +109,7 @@ impl From<Refused> for Problem {
             Refused::UnknownEntryPoint { .. } => Code::UnknownEntryPoint,
             Refused::UnknownExecution(_) => Code::UnknownExecution,
             Refused::StreamBusy { .. } => Code::StreamBusy,
+            Refused::KeyReused(_) => Code::IdempotencyKeyReused,
             Refused::Full { .. } => Code::Busy,
             Refused::Paused { .. } => Code::Paused,
             Refused::Draining { .. } => Code::Draining,
@@ -135,7 +137,9 @@ impl From<Refused> for Problem {
                 _ => Vec::new(),
             },
             execution_id: match &refused {
-                Refused::StreamBusy { execution, .. } | Refused::NotInTime { execution, .. } => Some(*execution),
+                Refused::StreamBusy { execution, .. }
+                | Refused::NotInTime { execution, .. }
+                | Refused::KeyReused(execution) => Some(*execution),
                 _ => None,
             },
             ..problem

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{Path, Request, State};
-use axum::http::StatusCode;
 use axum::http::header::{CONTENT_TYPE, LOCATION};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -16,7 +16,7 @@ use stead_model::PauseMode;
 use super::body::{ExecuteBody, NoBody, PauseBody, StopBody, at_most, read, read_or_default};
 use super::problem::Problem;
 use super::{Server, metrics};
-use crate::runtime::{Change, Execution, ExecutionId, Pause, RuntimeState, Status, StreamView, Submission};
+use crate::runtime::{Change, Execution, ExecutionId, Pause, RequestKey, RuntimeState, Status, StreamView, Submission};
 
 /// Whether the process works at all.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -162,15 +162,19 @@ pub(super) async fn resume(State(server): State<Server>, request: Request) -> Re
 
 /// 202 where it goes on, 200 where it ended within the time that was asked for, 408 where it did not.
 pub(super) async fn execute(State(server): State<Server>, request: Request) -> Result<Response, Problem> {
+    let key = key_of(request.headers())?;
     let body: ExecuteBody = read(request, server.body_limit()).await?;
     let wait = at_most("wait", body.wait.duration(), WAIT)?;
     let begun = server.runtime().submit(Submission {
         entry_point: body.entry_point,
         input: body.input.unwrap_or_else(null),
         stream: body.stream,
+        key,
     });
     let begun = begun.await?;
-    let (status, shown) = if wait.is_zero() {
+    let (status, shown) = if begun.status.is_final() {
+        (StatusCode::OK, begun)
+    } else if wait.is_zero() {
         (StatusCode::ACCEPTED, begun)
     } else {
         (StatusCode::OK, server.runtime().wait(begun.id, wait).await?)
@@ -195,6 +199,15 @@ pub(super) async fn cancel(State(server): State<Server>, Path(id): Path<String>)
         StatusCode::ACCEPTED
     };
     Ok((status, Json(shown)).into_response())
+}
+
+fn key_of(headers: &HeaderMap) -> Result<Option<RequestKey>, Problem> {
+    let Some(given) = headers.get("idempotency-key") else {
+        return Ok(None);
+    };
+    let read = given.to_str().ok().and_then(|text| text.parse().ok());
+    let invalid = || Problem::invalid(format!("Idempotency-Key: {}", crate::InvalidKey));
+    read.map(Some).ok_or_else(invalid)
 }
 
 fn named(id: &str) -> Result<ExecutionId, Problem> {

@@ -462,6 +462,48 @@ async fn what_was_cancelled_is_resumed_by_nobody_however_the_process_ends() {
     stuck.free();
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_request_that_is_sent_again_with_its_key_is_the_same_execution() {
+    let store = Memory::new();
+    let config = RuntimeConfig {
+        history: 2,
+        ..RuntimeConfig::default()
+    };
+    let entries = || {
+        let durable = EntryPoint::new("durable", count).durable();
+        builder()
+            .entry_point(durable)
+            .config(config.clone())
+            .store(store.clone())
+    };
+    let runtime = started(entries()).await;
+    let with = |entry: &str, input, key: &str| ask(entry, input).with_key(key.parse().unwrap());
+    let first = runtime.submit(with("sleep", 1_000, "a")).await.unwrap();
+    assert_eq!(runtime.submit(with("sleep", 1_000, "a")).await.unwrap().id, first.id);
+    let refused = runtime.submit(with("sleep", 2_000, "a")).await.unwrap_err();
+    assert!(matches!(refused, Refused::KeyReused(id) if id == first.id));
+    assert_ne!(runtime.submit(with("sleep", 1_000, "b")).await.unwrap().id, first.id);
+    runtime.wait(first.id, LONG).await.unwrap();
+    assert_eq!(runtime.submit(with("sleep", 1_000, "a")).await.unwrap().id, first.id);
+    assert_eq!(runtime.status().total_executions, 2);
+    // Also while it drains, and in the next process that goes on with it.
+    let durable = runtime.submit(with("durable", 0, "c")).await.unwrap();
+    let (_stopped, again) = tokio::join!(runtime.stop_within(SECOND / 2), async {
+        tokio::task::yield_now().await;
+        runtime.submit(with("durable", 0, "c")).await
+    });
+    assert_eq!(again.unwrap().id, durable.id);
+    let next = started(entries()).await;
+    assert_eq!(next.submit(with("durable", 0, "c")).await.unwrap().id, durable.id);
+    // Forgotten with its execution.
+    next.wait(durable.id, LONG).await.unwrap();
+    for _ in 0..2 {
+        let work = begin(&next, "echo", 0).await;
+        next.wait(work.id, LONG).await.unwrap();
+    }
+    assert_ne!(next.submit(with("durable", 0, "c")).await.unwrap().id, durable.id);
+}
+
 #[test]
 fn a_stream_of_ones_own_has_a_name_that_files_can_have() {
     assert!("a.b_c-1".parse::<StreamId>().is_ok());

@@ -201,6 +201,35 @@ async fn an_execution_is_taken_in_waited_for_shown_and_cancelled() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_execution_that_is_asked_for_again_with_its_key_is_answered_as_it_is() {
+    let runtime = started(builder()).await;
+    let site = site(&runtime);
+    let ask = async |key: &str, body: &'static str| {
+        let request = Request::post("/api/v1/executions").header("content-type", "application/json");
+        send(
+            &site,
+            request.header("idempotency-key", key).body(Body::from(body)).unwrap(),
+        )
+        .await
+    };
+    let body = r#"{"entry_point": "sleep", "input": 1000}"#;
+    let (first, second) = (ask("k1", body).await, ask("k1", body).await);
+    assert_eq!(
+        (second.status, &second.json()["id"]),
+        (StatusCode::ACCEPTED, &first.json()["id"])
+    );
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let third = ask("k1", body).await;
+    assert_eq!(
+        (third.status, third.json()["status"].as_str()),
+        (StatusCode::OK, Some("succeeded"))
+    );
+    let other = ask("k1", r#"{"entry_point": "echo"}"#).await;
+    assert_eq!(other.problem(), (422, "idempotency-key-reused".to_owned()));
+    assert_eq!(ask("with space", body).await.problem().0, 400);
+}
+
+#[tokio::test(start_paused = true)]
 async fn unknown_things_are_404_and_waiting_longer_than_asked_is_408() {
     let runtime = started(builder()).await;
     let site = site(&runtime);
