@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 mod breakers;
 mod floors;
 mod pipelines;
+mod seats;
 
 /// One thing to measure: makes `n` calls.
 struct Case {
@@ -54,7 +55,10 @@ impl Case {
                 begun.elapsed()
             };
             let threads: Vec<_> = (0..threads).map(|_| scope.spawn(run)).collect();
-            threads.into_iter().filter_map(|thread| thread.join().ok()).collect::<Vec<_>>()
+            threads
+                .into_iter()
+                .filter_map(|thread| thread.join().ok())
+                .collect::<Vec<_>>()
         });
         let longest = times.into_iter().max().unwrap_or_default();
         longest.as_nanos() as f64 / n as f64
@@ -70,6 +74,7 @@ fn main() -> ExitCode {
     };
     let mut cases = floors::cases();
     cases.extend(breakers::cases());
+    cases.extend(seats::cases());
     cases.extend(pipelines::cases());
     cases.retain(|case| case.group.contains(wanted) || case.name.contains(wanted));
     if cases.is_empty() {

@@ -19,7 +19,7 @@ impl Counter {
 
 /// A counter that threads do not take from each other: each has a place of its own, as far as there are enough.
 #[derive(Debug, Default)]
-pub(crate) struct Spread([Apart; PLACES]);
+pub(crate) struct Spread(Box<[Apart; PLACES]>);
 
 /// So far from the next that two cores never share a cache line, nor the one that is fetched with it.
 #[derive(Debug, Default)]

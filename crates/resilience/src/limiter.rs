@@ -13,7 +13,7 @@ use crate::count::{Counter, Spread};
 use crate::events::Events;
 use crate::seats::{Order, Place, Seats};
 use crate::setting::require;
-use crate::sync::{AtomicU64, Mutex, Ordering::Relaxed, lock};
+use crate::sync::{AtomicU32, AtomicU64, Mutex, Ordering::Relaxed, lock};
 use crate::timeout::within;
 use crate::{AnyError, Classify, Clock, Coarse, Deadline, Failure, InvalidSetting, Layer, Listener, Moment, Verdict};
 
@@ -104,6 +104,8 @@ pub struct Limiter<C = Coarse, K = AnyError> {
     full: AtomicU64,
     per_unit: AtomicU64,
     reach: AtomicU64,
+    /// Of the configuration: what a call costs that goes through this as a layer.
+    cost: AtomicU32,
     clock: C,
     classifier: K,
     config: Mutex<LimiterConfig>,
@@ -139,6 +141,7 @@ impl<C: Clock, K> Limiter<C, K> {
             full: AtomicU64::new(0),
             per_unit: AtomicU64::new(rule.per_unit()),
             reach: AtomicU64::new(rule.reach()),
+            cost: AtomicU32::new(config.cost),
             clock,
             classifier,
             config: Mutex::new(config),
@@ -220,6 +223,7 @@ impl<C: Clock, K> Limiter<C, K> {
         // A call in between sees the old rate and the new burst, or its use in the old terms: once, and within either.
         self.per_unit.store(to.per_unit(), Relaxed);
         self.reach.store(to.reach(), Relaxed);
+        self.cost.store(config.cost, Relaxed);
         self.update(|_, full| from.convert(full, now, to));
         Ok(())
     }
@@ -335,9 +339,13 @@ impl<C: Clock, K: Classify<T, E>, T, E> Layer<T, E> for Limiter<C, K> {
         F: Fn() -> Fut,
         Fut: Future<Output = Result<T, Failure<E>>>,
     {
-        let cost = lock(&self.config).cost;
-        self.acquire(cost).await?;
-        let (verdict, result) = judge(&self.classifier, next().await);
+        self.acquire(self.cost.load(Relaxed)).await?;
+        let result = match next().await {
+            // Moved by itself, a value costs less than within its result.
+            Ok(value) if self.classifier.trusts_values() => return Ok(value),
+            result => result,
+        };
+        let (verdict, result) = judge(&self.classifier, result);
         if let Verdict::Failure {
             retry_after: Some(wait),
         } = verdict
