@@ -128,5 +128,31 @@ impl<L: Layer<T, E>, T, E> Layer<T, E> for Shared<L> {
     }
 }
 
+/// Runs an expression that makes a future under a policy or a pipeline: `protect!(policy, fetch(&url)).await`.
+///
+/// The expression is evaluated again for each try, so it must not consume what it uses.
+///
+/// # Examples
+///
+/// ```
+/// use stead_resilience::{Breaker, BreakerConfig, protect};
+///
+/// async fn fetch(url: &str) -> Result<usize, String> {
+///     Ok(url.len())
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), stead_resilience::BreakerRefused> {
+/// let breaker = Breaker::new(BreakerConfig::default())?;
+/// let url = String::from("http://localhost");
+/// assert_eq!(protect!(breaker, fetch(&url)).await, Ok(16));
+/// # Ok(()) }
+/// ```
+#[macro_export]
+macro_rules! protect {
+    ($policy:expr, $operation:expr) => {
+        $crate::Layer::call(&$policy, || $operation)
+    };
+}
+
 #[cfg(test)]
 mod tests;

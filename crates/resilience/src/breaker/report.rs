@@ -19,7 +19,7 @@ impl<C: Clock> Breaker<C> {
         }
     }
 
-    /// The usual way of a window of time, and all others. A pass in pieces, so that it comes in registers.
+    /// The usual ways of windows that have to be written to, and all others. A pass in pieces, so that it comes in registers.
     #[inline(never)]
     fn record_success(&self, then: Word, since: u64, probe: u32, role: Role) {
         if role != Role::Call || !self.counted_at_once(then) {
@@ -27,17 +27,26 @@ impl<C: Clock> Breaker<C> {
         }
     }
 
-    /// Counts a success in a window of time, if that is a matter of one exchange.
+    /// Counts a success, if that is a matter of one exchange.
     #[inline]
     fn counted_at_once(&self, then: Word) -> bool {
         let (word, shape) = (self.word(), self.shape());
+        if shape.number() != word.shape() {
+            return false;
+        }
         // Only a window of time is ever warm.
-        word.warm_since(then)
-            && shape.number() == word.shape()
+        if word.warm_since(then) {
+            let shards = self.shards.get();
+            return shards.is_some_and(|shards| shards.add_good(at(word, shape, self.clock.now())));
+        }
+        word.admits_at_once()
+            && word.same_generation(then)
+            && shape.kind() == Kind::Count
+            && !(shape.by_rate() && shape.minimum() == shape.size())
             && self
-                .shards
+                .rings
                 .get()
-                .is_some_and(|shards| shards.add_good(at(word, shape, self.clock.now())))
+                .is_some_and(|rings| rings.add_good(word.epoch(), shape.size()))
     }
 
     #[inline(never)]

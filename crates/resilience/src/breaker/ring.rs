@@ -57,6 +57,26 @@ impl Rings {
         Some(Added { total, failed, slow })
     }
 
+    /// Adds a success to a full window, if that is a matter of taking a place where no failure has to go.
+    #[inline]
+    pub(super) fn add_good(&self, epoch: u64, size: u32) -> bool {
+        let seen = self.cursor.load(Acquire);
+        let place = u32::try_from(seen & !FULL & LOW).unwrap_or(0);
+        if seen >> 32 != epoch || seen & FULL == 0 {
+            return false;
+        }
+        let clear = self.cell(size, place).is_some_and(|cell| {
+            let bits = cell.failed.load(Acquire);
+            bits >> 32 != epoch || bits >> (place % 32) & 1 == 0
+        });
+        let next = if place + 1 >= size { 0 } else { u64::from(place) + 1 };
+        clear
+            && self
+                .cursor
+                .compare_exchange(seen, epoch << 32 | FULL | next, AcqRel, Acquire)
+                .is_ok()
+    }
+
     /// The calls of `epoch`, oldest first.
     pub(super) fn marks(&self, epoch: u64, size: u32) -> Vec<Mark> {
         let (full, next) = self.position(epoch);

@@ -22,7 +22,7 @@ enum Policy<C: Clock> {
     Timeout(Timeout<C>),
     Retry(Retry<C>),
     Breaker(Arc<Breaker<C>>),
-    Limiter(Limiter<C>),
+    Limiter(Box<Limiter<C>>),
     Bulkhead(Bulkhead<C>),
 }
 
@@ -139,9 +139,9 @@ fn build<C: Clock>(place: usize, policy: &PolicyConfig, clock: &C) -> Result<Pol
         PolicyConfig::Breaker(settings) => {
             Policy::Breaker(Arc::new(Breaker::with_settings((**settings).clone(), clock)))
         }
-        PolicyConfig::Limiter(limiter) => {
-            Policy::Limiter(Limiter::with(limiter.config(), clock, AnyError).map_err(setting)?)
-        }
+        PolicyConfig::Limiter(limiter) => Policy::Limiter(Box::new(
+            Limiter::with(limiter.config(), clock, AnyError).map_err(setting)?,
+        )),
         PolicyConfig::Bulkhead(bulkhead) => {
             Policy::Bulkhead(Bulkhead::with_clock(bulkhead.config(), clock).map_err(setting)?)
         }
