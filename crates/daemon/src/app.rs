@@ -19,8 +19,8 @@ use std::thread::JoinHandle;
 
 use stead_engine::Unthawable;
 use stead_keeper::ClientError;
-use stead_model::{Epoch, Origin, Slot, Wall};
-use stead_store::{Holder, LockError, OpenError, Sink, StateDir, Store, StoreError};
+use stead_model::{Epoch, Observation, Origin, Slot, Wall};
+use stead_store::{Completion, Holder, LockError, OpenError, Sink, StateDir, Store, StoreError};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -31,6 +31,7 @@ use crate::clock::Clock;
 use crate::driver::{Driven, KeeperInfo, KeeperSettings, ProcessDriver};
 use crate::handle::{Handle, QUEUE};
 use crate::probe::Prober;
+use crate::pump::gate::Gate;
 use crate::pump::{Incoming, Parts};
 use crate::status::{Part, Status};
 use crate::views::Views;
@@ -148,13 +149,8 @@ impl App {
             })?;
         let dir = Arc::new(dir);
         let (incoming, from_world) = mpsc::unbounded_channel();
-        let sink = || -> Sink {
-            let completions = incoming.clone();
-            Box::new(move |completion| {
-                // The pump outlives the store; after it nobody waits for completions.
-                let _gone = completions.send(Incoming::Completed(completion));
-            })
-        };
+        let gate = Arc::new(Gate::default());
+        let sink = || told_to(&incoming, &gate);
         let slots: Vec<Slot> = Slot::all().collect();
         let taken = mind::take(&dir, &slots, started_at, sink)?;
         let epoch = taken.as_ref().map_or(Epoch(0), |taken| taken.epoch);
@@ -169,6 +165,7 @@ impl App {
         };
         let prober = Prober::new(found, closing.clone(), TaskTracker::new());
         let driven = incoming.clone();
+        let expecting = taken.as_ref().ok().map(|taken| Arc::clone(&taken.store));
         let home = mind::Home::start()?;
         let (driver, keeper) = ProcessDriver::start(
             keeper_settings(&settings, listen),
@@ -177,6 +174,10 @@ impl App {
             prober,
             home.tasks().clone(),
             move |told: Driven| {
+                if let (Driven::Observed(Observation::Exited { .. }), Some(store)) = (&told, &expecting) {
+                    // It will be written down as soon as it is decided what follows from it.
+                    store.expect();
+                }
                 let _gone = driven.send(Incoming::Driven(told));
             },
         )
@@ -185,6 +186,7 @@ impl App {
             source,
         })?;
 
+        gate.open_to(driver.starter());
         let loaded = mind::load(taken, &slots)?;
         let parts = |store: &Arc<dyn Store>| Parts {
             clock,
@@ -194,6 +196,7 @@ impl App {
             driver: Box::new(driver),
             views: Arc::clone(&views),
             status: Arc::clone(&status),
+            gate: Arc::clone(&gate),
             committed,
             incoming: (incoming.clone(), from_world),
             asks: asked,
@@ -379,6 +382,18 @@ fn bind(addr: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
     listener.set_nonblocking(true).map_err(refused)?;
     let bound = listener.local_addr().map_err(refused)?;
     Ok((listener, bound))
+}
+
+/// Tells the pump what the store completed; what waits for nothing else is given out before that.
+fn told_to(incoming: &mpsc::UnboundedSender<Incoming>, gate: &Arc<Gate>) -> Sink {
+    let (completions, gate) = (incoming.clone(), Arc::clone(gate));
+    Box::new(move |completion| {
+        if let Completion::Committed(receipt) = &completion {
+            gate.pass(receipt);
+        }
+        // The pump outlives the store; after it nobody waits for completions.
+        let _gone = completions.send(Incoming::Completed(completion));
+    })
 }
 
 fn keeper_settings(settings: &Settings, listen: SocketAddr) -> KeeperSettings {

@@ -43,6 +43,7 @@ impl Bystander {
             clock,
             database: _,
             note_away: _,
+            gate: _,
             store: _,
             driver,
             views,

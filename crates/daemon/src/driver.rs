@@ -4,6 +4,7 @@ mod process;
 
 use std::collections::BTreeMap;
 
+use stead_engine::Foreseen;
 use stead_model::{Action, AgentId, AgentName, Exit, InstanceId, LiveInstance, Namespace, Observation};
 
 pub(crate) use process::{KeeperInfo, KeeperSettings, ProcessDriver};
@@ -12,6 +13,9 @@ pub(crate) use process::{KeeperInfo, KeeperSettings, ProcessDriver};
 pub(crate) trait Driver: Send {
     /// Carries out one order, once it is written down. Carrying it out twice is carrying it out once.
     fn execute(&mut self, action: Action);
+
+    /// Makes ready what is likely to be ordered, and begins nothing.
+    fn foresee(&mut self, start: Foreseen<'_>);
 
     /// Finds out everything that lives and everything that ended unacknowledged; answered by [`Driven::Surveyed`].
     fn survey(&mut self);

@@ -3,6 +3,7 @@
 //! One task on a thread of its own owns the engine. It never waits for the store or a process: batches wait here, in order, for their
 //! receipts, while it steps on.
 
+pub(crate) mod gate;
 mod outage;
 mod waiting;
 
@@ -26,6 +27,7 @@ use crate::driver::{Driven, Driver};
 use crate::handle::{Ask, Lifecycles};
 use crate::status::{Part, Status};
 use crate::views::Views;
+use gate::Gate;
 use outage::Outage;
 use waiting::{Waiter, Waiting};
 
@@ -72,6 +74,7 @@ pub(crate) struct Pump {
     back: mpsc::UnboundedSender<Incoming>,
     asks: mpsc::Receiver<Ask>,
     waiting: Waiting,
+    gate: Arc<Gate>,
     outage: Option<Outage>,
     messages: VecDeque<Message>,
     /// What is to be logged once the store has answered, so that neither its thread nor a start waits for the log.
@@ -93,6 +96,8 @@ pub(crate) struct Parts {
     pub(crate) driver: Box<dyn Driver>,
     pub(crate) views: Arc<Views>,
     pub(crate) status: Arc<Status>,
+    /// What the store passes its receipts through.
+    pub(crate) gate: Arc<Gate>,
     pub(crate) committed: watch::Sender<u64>,
     pub(crate) incoming: (mpsc::UnboundedSender<Incoming>, mpsc::UnboundedReceiver<Incoming>),
     pub(crate) asks: mpsc::Receiver<Ask>,
@@ -115,6 +120,7 @@ impl Pump {
             driver,
             views,
             status,
+            gate,
             committed,
             incoming: (back, incoming),
             asks,
@@ -133,6 +139,7 @@ impl Pump {
             back,
             asks,
             waiting: Waiting::default(),
+            gate,
             outage: None,
             messages: VecDeque::new(),
             unlogged: Vec::new(),
@@ -187,6 +194,7 @@ impl Pump {
             }
         }
         self.log();
+        self.gate.clear();
         self.waiting.give_up_all(&Problem::new(
             ProblemCode::OutcomeUnknown,
             "the daemon went down while this was being written; look before you ask again",
@@ -382,7 +390,12 @@ impl Pump {
         }
         let slot = batch.slot();
         let append = batch.take_append();
-        self.waiting.push(batch, waiter, append.is_some());
+        // Where the store is away, what may go is decided here, batch by batch.
+        let starts = match self.outage {
+            None => batch.take_starts().map(|starts| self.gate.hold(slot, starts)),
+            Some(_) => None,
+        };
+        self.waiting.push((batch, starts.clone()), waiter, append.is_some());
         if let Some(append) = append {
             append.events.iter().for_each(log_condition);
             self.unlogged.extend_from_slice(&append.transitions);
@@ -395,6 +408,10 @@ impl Pump {
                     self.log();
                 }
             }
+        }
+        if let Some(starts) = starts {
+            // While the store writes.
+            starts.foresee(|start| self.driver.foresee(start));
         }
         self.release(slot);
     }

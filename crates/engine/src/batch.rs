@@ -6,7 +6,10 @@ use alloc::vec::Vec;
 
 use stead_model::group::{GroupAnswer, GroupView};
 use stead_model::journal::{Append, Durability, Receipt};
-use stead_model::{Action, AgentId, AgentView, Answer, Epoch, Order, Position, Refusal, Slot};
+use stead_model::spec::ProcessSpec;
+use stead_model::{
+    Action, AgentId, AgentName, AgentView, Answer, Epoch, InstanceId, Namespace, Order, Position, Refusal, Slot,
+};
 
 use crate::depend::Message;
 
@@ -51,6 +54,80 @@ pub enum Reply {
     Group(Result<Box<GroupAnswer>, Refusal>),
 }
 
+/// The orders to start of one batch, apart from it: whoever learns first that they are durable gives them out, without waking anybody.
+#[must_use = "what was decided must be done once it is written down"]
+#[derive(Debug)]
+pub struct Starts {
+    slot: Slot,
+    epoch: Epoch,
+    position: Position,
+    needs: Durability,
+    actions: Vec<Action>,
+}
+
+/// A run that is likely to be ordered: enough to make it ready, and no order to begin it.
+#[derive(Clone, Copy, Debug)]
+pub struct Foreseen<'a> {
+    /// Which run.
+    pub instance: InstanceId,
+    /// Namespace of the agent.
+    pub namespace: &'a Namespace,
+    /// Name of the agent.
+    pub name: &'a AgentName,
+    /// What would run.
+    pub process: &'a ProcessSpec,
+}
+
+impl Starts {
+    /// What may be made ready before a receipt comes. Whoever does so can begin nothing with it.
+    pub fn foreseen(&self) -> impl Iterator<Item = Foreseen<'_>> {
+        self.actions.iter().filter_map(|action| match &action.order {
+            Order::Spawn {
+                instance,
+                namespace,
+                name,
+                process,
+            } => Some(Foreseen {
+                instance: *instance,
+                namespace,
+                name,
+                process,
+            }),
+            Order::Prepare { .. }
+            | Order::Signal { .. }
+            | Order::Freeze { .. }
+            | Order::Kill { .. }
+            | Order::Acknowledge { .. }
+            | Order::Probe { .. } => None,
+        })
+    }
+
+    /// Whether a receipt proves that everything they were decided on is durable.
+    #[must_use]
+    pub fn is_covered_by(&self, receipt: &Receipt) -> bool {
+        covers(receipt, self.slot, self.epoch, self.position, self.needs)
+    }
+
+    /// Gives the orders, for a receipt that covers them.
+    ///
+    /// # Errors
+    /// Gives them back when it does not, as [`Batch::release`] does.
+    pub fn release(self, receipt: &Receipt) -> Result<Vec<Action>, Self> {
+        if self.is_covered_by(receipt) {
+            Ok(self.actions)
+        } else {
+            Err(self)
+        }
+    }
+}
+
+fn covers(receipt: &Receipt, slot: Slot, epoch: Epoch, position: Position, needs: Durability) -> bool {
+    receipt.slot() == slot
+        && receipt.epoch() == epoch
+        && receipt.position() >= position
+        && receipt.durability() >= needs
+}
+
 /// A receipt that does not cover the batch; the batch comes back with it.
 #[derive(Debug, thiserror::Error)]
 #[error("the receipt does not cover this batch")]
@@ -79,6 +156,19 @@ impl Batch {
     #[must_use = "what was decided must be written down"]
     pub fn take_append(&mut self) -> Option<Append> {
         self.append.take()
+    }
+
+    /// Takes the orders to start, if there are any; the rest of the batch is released as ever.
+    pub fn take_starts(&mut self) -> Option<Starts> {
+        let is_start = |action: &mut Action| matches!(action.order, Order::Spawn { .. });
+        let actions: Vec<Action> = self.content.actions.extract_if(.., is_start).collect();
+        (!actions.is_empty()).then_some(Starts {
+            slot: self.slot,
+            epoch: self.epoch,
+            position: self.position,
+            needs: self.needs,
+            actions,
+        })
     }
 
     /// Whether it changed nothing and holds nothing back.
@@ -133,10 +223,7 @@ impl Batch {
     /// Whether a receipt proves that everything it was decided on is durable.
     #[must_use]
     pub fn is_covered_by(&self, receipt: &Receipt) -> bool {
-        receipt.slot() == self.slot
-            && receipt.epoch() == self.epoch
-            && receipt.position() >= self.position
-            && receipt.durability() >= self.needs
+        covers(receipt, self.slot, self.epoch, self.position, self.needs)
     }
 
     /// Gives what was held back, for a receipt that covers it.

@@ -27,7 +27,7 @@ mod step;
 mod view;
 mod wish;
 
-pub use batch::{Batch, Released, Reply, WrongReceipt};
+pub use batch::{Batch, Foreseen, Released, Reply, Starts, WrongReceipt};
 pub use depend::Message;
 pub use engine::{Engine, Input, NotOwned, Unthawable};
 pub use profiles::StateInUse;

@@ -6,14 +6,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
 use rustix::fs::OFlags;
 use rustix::process::{Signal, pidfd_send_signal};
 use stead_model::spec::LogSpec;
-use stead_model::{Epoch, Exit, InstanceId, Namespace, ProcessIdentity};
+use stead_model::{AgentId, Epoch, Exit, Incarnation, InstanceId, Namespace, ProcessIdentity};
 
 use crate::cgroup;
 use crate::clock;
@@ -30,36 +31,30 @@ use crate::wire::{End, Said};
 /// A child of a killed keeper may be born but not yet run its program, and so carry no mark for a moment.
 const BIRTH: Duration = Duration::from_millis(30);
 
-/// Finds every instance that lives or whose end was not acknowledged.
-pub(crate) fn find(dir: &StateDir, here: &Here, cgroups: Option<&cgroup::Root>) -> Result<Vec<Instance>, Error> {
-    let (records, unread) = record::read_all(&dir.records()).map_err(Error::system("read the records"))?;
-    for path in unread {
-        if fs::metadata(&path).is_ok_and(|meta| meta.len() == 0) {
-            // Its keeper was killed before the first line, and so before anything was started.
-            drop(fs::remove_file(&path));
-            if let Some(id) = path.file_stem().and_then(|name| parse_instance(name.to_str()?)) {
-                for stream in Stream::BOTH {
-                    drop(fs::remove_file(fifo_path(&dir.agent(id.agent), id.incarnation, stream)));
-                }
-            }
-            continue;
-        }
-        crate::note(&format!("{} holds no record", path.display()));
-    }
+/// Finds every instance that lives or whose end was not acknowledged, and names the files of earlier keepers that say so, to be removed
+/// once that is written down anew.
+pub(crate) fn find(
+    dir: &StateDir,
+    here: &Here,
+    cgroups: Option<&cgroup::Root>,
+) -> Result<(Vec<Instance>, Vec<PathBuf>), Error> {
+    let (mut records, earlier) = record::read_all(&dir.records()).map_err(Error::system("read the records"))?;
     if records.iter().any(|record| record.spawned.is_none()) {
         thread::sleep(BIRTH);
+    }
+    let heirs = Heirs::among(&records);
+    for record in &mut records {
+        heirs.disinherit(&mut record.ordered);
     }
     let mut seen = Seen::look(dir, cgroups);
     let mut found = Vec::new();
     for record in records {
         let id = record.ordered.instance;
         let pids = seen.take(id, record.ordered.cgroup.as_ref());
-        match from_record(dir, here, record, &pids) {
-            Ok(Some(instance)) => found.push(instance),
-            // It was ordered and never born: whoever ordered it orders it again.
-            Ok(None) => drop(fs::remove_file(dir.record(id))),
-            Err(error) => return Err(Error::system("adopt an instance")(error)),
-        }
+        // One that was ordered and never born is nothing: whoever ordered it orders it again.
+        let fifos = heirs.has_pipes(&record.ordered);
+        let instance = from_record(dir, here, record, &pids, fifos);
+        found.extend(instance.map_err(Error::system("adopt an instance"))?);
     }
     for (id, (pids, cgroup)) in seen.0 {
         match without_record(dir, here, id, &pids, cgroup) {
@@ -69,7 +64,78 @@ pub(crate) fn find(dir: &StateDir, here: &Here, cgroups: Option<&cgroup::Root>) 
     }
     found.sort_by_key(Instance::id);
     remove_sockets(dir, &found).map_err(Error::system("remove the notify sockets of nobody"))?;
-    Ok(found)
+    remove_pipes(dir, &found).map_err(Error::system("remove the pipes of nobody"))?;
+    Ok((found, earlier))
+}
+
+/// Who has what a run left to the next one: the newest of which it is known.
+struct Heirs {
+    cgroups: BTreeMap<PathBuf, Incarnation>,
+    pipes: BTreeMap<(AgentId, Incarnation), Incarnation>,
+}
+
+impl Heirs {
+    fn among(records: &[Record]) -> Self {
+        let mut heirs = Self {
+            cgroups: BTreeMap::new(),
+            pipes: BTreeMap::new(),
+        };
+        for Record { ordered, .. } in records {
+            let InstanceId { agent, incarnation } = ordered.instance;
+            let newest = |known: &mut Incarnation| *known = incarnation.max(*known);
+            if let Some(cgroup) = ordered.cgroup.clone() {
+                heirs.cgroups.entry(cgroup).and_modify(newest).or_insert(incarnation);
+            }
+            let pipes = heirs.pipes.entry((agent, ordered.pipes()));
+            pipes.and_modify(newest).or_insert(incarnation);
+        }
+        heirs
+    }
+
+    /// Takes from an earlier run what a later one has: whatever is in that cgroup is not its own any more.
+    fn disinherit(&self, ordered: &mut Ordered) {
+        let own = ordered.instance.incarnation;
+        ordered.cgroup.take_if(|path| self.cgroups.get(path) != Some(&own));
+    }
+
+    fn has_pipes(&self, ordered: &Ordered) -> bool {
+        let InstanceId { agent, incarnation } = ordered.instance;
+        self.pipes.get(&(agent, ordered.pipes())) == Some(&incarnation)
+    }
+}
+
+/// Removes FIFOs that are nobody's, such as those made for runs that never began.
+fn remove_pipes(dir: &StateDir, found: &[Instance]) -> io::Result<()> {
+    let with_pipes = found.iter().filter(|instance| instance.fifos.is_some());
+    let kept: BTreeSet<_> = with_pipes
+        .map(|instance| (instance.id().agent, instance.ordered.pipes()))
+        .collect();
+    for agent in fs::read_dir(dir.path().join("agents"))? {
+        let agent = agent?;
+        let Some(id) = agent.file_name().to_str().and_then(|name| name.parse().ok()) else {
+            continue;
+        };
+        for (path, named) in pipes_in(&agent.path())? {
+            if !kept.contains(&(id, named)) {
+                fs::remove_file(path)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The FIFOs in the directory of an agent, with the runs after which they are named.
+fn pipes_in(agent: &Path) -> io::Result<Vec<(PathBuf, Incarnation)>> {
+    let mut pipes = Vec::new();
+    for entry in fs::read_dir(agent)? {
+        let entry = entry?;
+        if entry.file_type()?.is_fifo()
+            && let Some(named) = entry.path().file_stem().and_then(|name| name.to_str()?.parse().ok())
+        {
+            pipes.push((entry.path(), Incarnation(named)));
+        }
+    }
+    Ok(pipes)
 }
 
 /// Removes notify sockets that are nobody's, such as those made for runs that never began.
@@ -96,9 +162,16 @@ impl Seen {
                 seen.entry(id).or_default().0.push(pid);
             }
         }
+        let marks: BTreeMap<i32, InstanceId> = seen
+            .iter()
+            .flat_map(|(id, (pids, _))| pids.iter().map(|pid| (*pid, *id)))
+            .collect();
         for (name, path) in cgroups.map(cgroup::Root::list).unwrap_or_default() {
-            let Some(id) = parse_instance(&name) else { continue };
+            let Some(named) = parse_instance(&name) else { continue };
             let pids = cgroup::processes(&path);
+            // It may have been left to a later run, which those who are in it say.
+            let later = pids.iter().filter_map(|pid| marks.get(pid)).max();
+            let id = later.filter(|id| id.agent == named.agent).copied().unwrap_or(named);
             if pids.is_empty() && !seen.contains_key(&id) {
                 cgroup::remove(&path);
                 continue;
@@ -117,7 +190,13 @@ impl Seen {
     }
 }
 
-fn from_record(dir: &StateDir, here: &Here, record: Record, pids: &[i32]) -> io::Result<Option<Instance>> {
+fn from_record(
+    dir: &StateDir,
+    here: &Here,
+    record: Record,
+    pids: &[i32],
+    has_pipes: bool,
+) -> io::Result<Option<Instance>> {
     let Record {
         ordered,
         born,
@@ -140,7 +219,7 @@ fn from_record(dir: &StateDir, here: &Here, record: Record, pids: &[i32]) -> io:
     };
     let main = main.unwrap_or(first);
     // Before anything of the tree is killed: a pipe lives only as long as somebody holds it.
-    let fifos = reopen(dir, ordered.instance)?;
+    let fifos = if has_pipes { reopen(dir, &ordered)? } else { None };
     let phase = match (ended, open_living(here, &main)?) {
         (Some(end), _) => ended_phase(end),
         (None, Ok(pidfd)) => Phase::Live(Live {
@@ -151,7 +230,7 @@ fn from_record(dir: &StateDir, here: &Here, record: Record, pids: &[i32]) -> io:
             killed: false,
             undetermined: None,
         }),
-        (None, Err(exit)) => unseen_end(&ordered, dir, &tree, exit)?,
+        (None, Err(exit)) => unseen_end(&ordered, &tree, exit)?,
     };
     Ok(Some(Instance {
         ordered,
@@ -200,10 +279,8 @@ fn without_record(
             .filter(|path| path.parent() == Some(&dir.path().join("n")))
             .unwrap_or_else(|| dir.path().join(format!("n/{}", first.pid))),
         cgroup,
+        pipes: newest_pipes(&dir.agent(id.agent), id.incarnation),
     };
-    record::begin(record::create_empty(&dir.record(id))?, &ordered)?;
-    record::append(&dir.record(id), &record::Line::Born)?;
-    record::append(&dir.record(id), &record::Line::Spawned(first.clone()))?;
     let record = Record {
         ordered,
         born: true,
@@ -212,7 +289,13 @@ fn without_record(
         ready: false,
         ended: None,
     };
-    from_record(dir, here, record, pids)
+    from_record(dir, here, record, pids, true)
+}
+
+/// The FIFOs that a run most likely has: the newest that are not named after a later one.
+fn newest_pipes(agent: &Path, run: Incarnation) -> Option<Incarnation> {
+    let pipes = pipes_in(agent).unwrap_or_default().into_iter();
+    pipes.map(|(_, named)| named).filter(|named| *named <= run).max()
 }
 
 /// The process that leads its own session: each instance begins with one.
@@ -231,6 +314,7 @@ fn leader(here: &Here, pids: &[i32]) -> io::Result<Option<ProcessIdentity>> {
 fn tree_of(dir: &StateDir, ordered: &Ordered, first: &ProcessIdentity) -> Tree {
     Tree {
         cgroup: ordered.cgroup.clone(),
+        events: None,
         session: first.pid,
         start_time: first.start_time,
         mark: dir.mark_of(ordered.instance),
@@ -248,9 +332,9 @@ fn born_and_gone(dir: &StateDir, ordered: Ordered) -> io::Result<Option<Instance
         start_time: 0,
     };
     let tree = tree_of(dir, &ordered, &nobody);
-    let fifos = reopen(dir, ordered.instance)?;
+    let fifos = reopen(dir, &ordered)?;
     Ok(Some(Instance {
-        phase: unseen_end(&ordered, dir, &tree, Exit::Unknown)?,
+        phase: unseen_end(&ordered, &tree, Exit::Unknown)?,
         fifos,
         ordered,
         tree,
@@ -270,8 +354,8 @@ fn open_living(here: &Here, main: &ProcessIdentity) -> io::Result<Result<OwnedFd
     })
 }
 
-/// It ended while nobody looked; that is written down.
-fn unseen_end(ordered: &Ordered, dir: &StateDir, tree: &Tree, exit: Exit) -> io::Result<Phase> {
+/// It ended while nobody looked.
+fn unseen_end(ordered: &Ordered, tree: &Tree, exit: Exit) -> io::Result<Phase> {
     let end = End {
         exit,
         swept: tree.sweep(),
@@ -280,9 +364,6 @@ fn unseen_end(ordered: &Ordered, dir: &StateDir, tree: &Tree, exit: Exit) -> io:
     match fs::remove_file(&ordered.socket) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         Ok(()) | Err(_) => {}
-    }
-    if let Err(error) = record::append(&dir.record(ordered.instance), &record::Line::Ended(end)) {
-        crate::note(&format!("record of {}: {error}", ordered.instance));
     }
     Ok(ended_phase(end))
 }
@@ -296,13 +377,13 @@ fn ended_phase(end: End) -> Phase {
 }
 
 /// Opens the streams again; what was printed meanwhile waits in them as long as the agent lives.
-fn reopen(dir: &StateDir, id: InstanceId) -> io::Result<Option<[OwnedFd; 2]>> {
-    let agent = dir.agent(id.agent);
+fn reopen(dir: &StateDir, ordered: &Ordered) -> io::Result<Option<[OwnedFd; 2]>> {
+    let agent = dir.agent(ordered.instance.agent);
     if !agent.is_dir() {
         return Ok(None);
     }
     let open = |stream| {
-        let path = fifo_path(&agent, id.incarnation, stream);
+        let path = fifo_path(&agent, ordered.pipes(), stream);
         make_fifo(&path)?;
         open_fifo(&path, OFlags::NONBLOCK)
     };

@@ -3,8 +3,9 @@
 //! The hierarchy may be hybrid: v1 controllers beside a v2 mount that has none. Kill, freeze and events work there too.
 
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
@@ -77,6 +78,16 @@ pub(crate) fn open(path: &Path) -> io::Result<OwnedFd> {
     )?)
 }
 
+/// Opens what tells whether anybody is in a cgroup, to be asked again and again.
+pub(crate) fn open_events(path: &Path) -> io::Result<File> {
+    File::open(path.join("cgroup.events"))
+}
+
+/// Whether a cgroup has none below, which a run makes for itself.
+pub(crate) fn is_plain(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|meta| meta.nlink() == 2)
+}
+
 /// The processes of a cgroup and those below it.
 pub(crate) fn processes(path: &Path) -> Vec<i32> {
     let text = fs::read_to_string(path.join("cgroup.procs")).unwrap_or_default();
@@ -87,11 +98,14 @@ pub(crate) fn processes(path: &Path) -> Vec<i32> {
     pids
 }
 
-/// Whether any process is in a cgroup or below. One that is gone has none.
-pub(crate) fn is_populated(path: &Path) -> bool {
+/// Whether any process is in a cgroup or below, by its events where they are open already. One that is gone has none.
+pub(crate) fn is_populated(path: &Path, events: Option<&File>) -> bool {
     // Asked at each end, while somebody waits for it: one read of what is surely shorter, instead of a string of unknown length.
     let mut text = [0; 64];
-    let read = File::open(path.join("cgroup.events")).and_then(|mut file| file.read(&mut text));
+    let read = match events {
+        Some(events) => events.read_at(&mut text, 0),
+        None => open_events(path).and_then(|events| events.read_at(&mut text, 0)),
+    };
     read.is_ok_and(|length| lines(text.get(..length).unwrap_or_default()).any(|line| line == b"populated 1"))
 }
 

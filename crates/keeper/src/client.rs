@@ -18,7 +18,9 @@ pub use launch::{answers, launch};
 
 use crate::dir::socket_path;
 use crate::error::ClientError;
-use crate::wire::{Asked, Event, Inbox, InstanceView, OLDEST_VERSION, Reply, Request, Told, VERSION, Welcome, encode};
+use crate::wire::{
+    Asked, Event, Inbox, InstanceView, OLDEST_VERSION, Reply, Request, SpawnOrder, Told, VERSION, Welcome, encode,
+};
 
 /// An open session with a keeper.
 #[derive(Debug)]
@@ -38,6 +40,17 @@ struct Outgoing {
     stream: UnixStream,
     /// The number of the last request.
     last: u64,
+    /// What the keeper has not taken yet.
+    behind: VecDeque<u8>,
+}
+
+/// A request that was posted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Posted {
+    /// Its number, which its answers carry.
+    pub id: u64,
+    /// Whether some of it waits until the keeper takes more: see [`Sender::catch_up`].
+    pub behind: bool,
 }
 
 /// The half that hears.
@@ -58,7 +71,7 @@ impl Session {
         let path = socket_path(state_dir);
         let stream = UnixStream::connect(&path).map_err(|source| ClientError::Absent { path, source })?;
         let reading = stream.try_clone().map_err(ClientError::Broken)?;
-        let sender = Sender(Arc::new(Mutex::new(Outgoing { stream, last: 0 })));
+        let sender = Sender::new(stream);
         let mut receiver = Receiver {
             stream: reading,
             inbox: Inbox::default(),
@@ -132,6 +145,15 @@ impl Session {
         }
     }
 
+    /// Has what an order to start needs made ready, and begins nothing: see [`Request::Foresee`]. There is no answer.
+    ///
+    /// # Errors
+    ///
+    /// The connection broke.
+    pub fn foresee(&self, order: SpawnOrder) -> Result<(), ClientError> {
+        self.sender.send(Request::Foresee(Box::new(order))).map(drop)
+    }
+
     /// Waits for the next event.
     ///
     /// # Errors
@@ -165,6 +187,14 @@ impl Session {
 }
 
 impl Sender {
+    fn new(stream: UnixStream) -> Self {
+        Self(Arc::new(Mutex::new(Outgoing {
+            stream,
+            last: 0,
+            behind: VecDeque::new(),
+        })))
+    }
+
     /// Sends a request and returns its number, which its answers carry. Waits while the keeper reads nothing, at most 1 s.
     ///
     /// # Errors
@@ -173,12 +203,41 @@ impl Sender {
     /// cut breaks the session: close it.
     pub fn send(&self, request: Request) -> Result<u64, ClientError> {
         let mut outgoing = self.outgoing();
-        let id = outgoing.last + 1;
-        let mut frame = Vec::new();
-        encode(&Asked { id, request }, &mut frame).map_err(ClientError::Protocol)?;
-        outgoing.last = id;
-        send_all(&outgoing.stream, &frame).map_err(ClientError::Broken)?;
+        let (id, frame) = outgoing.number(request)?;
+        outgoing.behind.extend(frame);
+        while !outgoing.catch_up()? {
+            outgoing.wait()?;
+        }
         Ok(id)
+    }
+
+    /// Sends a request and never waits: what the keeper does not take at once is kept, up to [`MOST_BEHIND`] bytes, and sent by
+    /// [`Sender::catch_up`].
+    ///
+    /// # Errors
+    ///
+    /// The connection broke, too much is kept already, or the request is longer than a frame may be. The request was not sent; the
+    /// session is whole only in the last case: else close it.
+    pub fn post(&self, request: Request) -> Result<Posted, ClientError> {
+        let mut outgoing = self.outgoing();
+        let (id, frame) = outgoing.number(request)?;
+        if outgoing.behind.len() + frame.len() > MOST_BEHIND {
+            return Err(ClientError::Behind {
+                bytes: outgoing.behind.len(),
+            });
+        }
+        outgoing.behind.extend(frame);
+        let behind = !outgoing.catch_up()?;
+        Ok(Posted { id, behind })
+    }
+
+    /// Sends what was kept, as far as the keeper takes it now; true once nothing is left.
+    ///
+    /// # Errors
+    ///
+    /// The connection broke.
+    pub fn catch_up(&self) -> Result<bool, ClientError> {
+        self.outgoing().catch_up()
     }
 
     /// Ends the session; the [`Receiver`] hears that the connection broke.
@@ -189,6 +248,44 @@ impl Sender {
 
     fn outgoing(&self) -> MutexGuard<'_, Outgoing> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Outgoing {
+    /// The next number, and the frame of a request with it.
+    fn number(&mut self, request: Request) -> Result<(u64, Vec<u8>), ClientError> {
+        let id = self.last + 1;
+        let mut frame = Vec::new();
+        encode(&Asked { id, request }, &mut frame).map_err(ClientError::Protocol)?;
+        self.last = id;
+        Ok((id, frame))
+    }
+
+    /// Sends without waiting, whether or not the descriptor is set to wait; true once nothing is left.
+    fn catch_up(&mut self) -> Result<bool, ClientError> {
+        while !self.behind.is_empty() {
+            let (rest, _) = self.behind.as_slices();
+            match send(&self.stream, rest, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+                Ok(length) => drop(self.behind.drain(..length)),
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => return Ok(false),
+                Err(error) => return Err(ClientError::Broken(error.into())),
+            }
+        }
+        if self.behind.capacity() > READ {
+            self.behind = VecDeque::new();
+        }
+        Ok(true)
+    }
+
+    /// Waits until the keeper may take more, at most [`SEND_PATIENCE`].
+    fn wait(&self) -> Result<(), ClientError> {
+        let mut taking = [PollFd::new(&self.stream, PollFlags::OUT)];
+        match poll(&mut taking, Some(&SEND_PATIENCE)) {
+            Ok(0) => Err(ClientError::Broken(ErrorKind::TimedOut.into())),
+            Ok(_) | Err(Errno::INTR) => Ok(()),
+            Err(error) => Err(ClientError::Broken(error.into())),
+        }
     }
 }
 
@@ -281,28 +378,10 @@ fn unexpected(reply: &Reply) -> ClientError {
     ClientError::Protocol(format!("{reply:?} answers nothing that was asked"))
 }
 
-/// Sends all of a frame, whether or not the descriptor is set to wait.
-fn send_all(stream: &UnixStream, mut rest: &[u8]) -> io::Result<()> {
-    while !rest.is_empty() {
-        match send(stream, rest, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
-            Ok(length) => rest = rest.get(length..).unwrap_or_default(),
-            Err(Errno::INTR) => {}
-            Err(Errno::AGAIN) => {
-                let mut taking = [PollFd::new(stream, PollFlags::OUT)];
-                match poll(&mut taking, Some(&SEND_PATIENCE)) {
-                    Ok(0) => return Err(ErrorKind::TimedOut.into()),
-                    Ok(_) | Err(Errno::INTR) => {}
-                    Err(error) => return Err(error.into()),
-                }
-            }
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(())
-}
-
 /// How long sending waits for a keeper that takes nothing.
 const SEND_PATIENCE: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
+/// How many bytes are kept for a keeper that takes nothing: thousands of orders.
+pub const MOST_BEHIND: usize = 8 << 20;
 /// How much is read at once.
 const READ: usize = 8 * 1024;
 
@@ -340,17 +419,62 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_that_the_socket_cannot_hold_is_sent_whole_though_the_connection_does_not_wait() {
-        let (mut keeper, receiver) = pair();
+    fn a_request_that_the_socket_cannot_hold_is_sent_whole_though_the_connection_does_not_wait() {
+        let (keeper, receiver) = pair();
         let _pollable = receiver.pollable().unwrap();
-        let frame = vec![7; MORE_THAN_A_SOCKET_HOLDS];
-        let reader = std::thread::spawn(move || {
-            let mut read = vec![0; MORE_THAN_A_SOCKET_HOLDS];
-            keeper.read_exact(&mut read).map(|()| read)
-        });
-        send_all(&receiver.stream, &frame).unwrap();
-        assert!(reader.join().unwrap().unwrap() == frame);
+        let reader = std::thread::spawn(move || requests(keeper, 1));
+        Sender::new(receiver.stream).send(long()).unwrap();
+        assert_eq!(reader.join().unwrap(), [long()]);
     }
 
-    const MORE_THAN_A_SOCKET_HOLDS: usize = 4 << 20;
+    #[test]
+    fn posting_waits_for_nobody_and_what_was_kept_is_sent_in_its_order() {
+        let (keeper, receiver) = pair();
+        let sender = Sender::new(receiver.stream.try_clone().unwrap());
+        let mut posted = vec![sender.post(long()).unwrap()];
+        while !posted.last().unwrap().behind {
+            posted.push(sender.post(long()).unwrap());
+        }
+        posted.push(sender.post(Request::List).unwrap());
+        assert!(posted.last().unwrap().behind && !sender.catch_up().unwrap());
+        let count = posted.len();
+        let reader = std::thread::spawn(move || requests(keeper, count));
+        while !sender.catch_up().unwrap() {
+            sender.outgoing().wait().unwrap();
+        }
+        let read = reader.join().unwrap();
+        assert_eq!((read.len(), read.last()), (count, Some(&Request::List)));
+    }
+
+    #[test]
+    fn what_is_posted_beyond_the_bound_is_refused() {
+        let (_keeper, receiver) = pair();
+        let sender = Sender::new(receiver.stream);
+        let refused = (0..=2 * MOST_BEHIND / LONG).find_map(|_| sender.post(long()).err());
+        assert!(matches!(refused, Some(ClientError::Behind { bytes }) if bytes + LONG > MOST_BEHIND));
+    }
+
+    /// Reads so many requests.
+    fn requests(mut stream: UnixStream, count: usize) -> Vec<Request> {
+        let mut inbox = Inbox::default();
+        let mut requests = Vec::new();
+        while requests.len() < count {
+            let mut buffer = [0; READ];
+            let length = stream.read(&mut buffer).unwrap();
+            inbox.extend(&buffer[..length]);
+            while let Some(frame) = inbox.take_frame().unwrap() {
+                requests.push(serde_json::from_slice::<Asked>(&frame).unwrap().request);
+            }
+        }
+        requests
+    }
+
+    fn long() -> Request {
+        Request::Upgrade {
+            program: Some("x".repeat(LONG)),
+        }
+    }
+
+    /// More than a socket holds.
+    const LONG: usize = 900 << 10;
 }

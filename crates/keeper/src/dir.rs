@@ -100,10 +100,6 @@ impl StateDir {
         self.path.join("instances")
     }
 
-    pub(crate) fn record(&self, instance: InstanceId) -> PathBuf {
-        self.path.join(format!("instances/{instance}.jsonl"))
-    }
-
     /// Takes the directory for this process.
     pub(crate) fn lock(&self) -> Result<Lock, Error> {
         let path = self.path.join("keeper.lock");

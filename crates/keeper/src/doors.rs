@@ -36,18 +36,16 @@ impl Doors {
     }
 
     /// Puts the descriptors of a child there.
-    pub(crate) fn put(&mut self, [out, err]: [BorrowedFd<'_>; 2], birth: Option<BorrowedFd<'_>>) -> io::Result<()> {
+    pub(crate) fn put(&mut self, [out, err]: [BorrowedFd<'_>; 2], birth: BorrowedFd<'_>) -> io::Result<()> {
         dup3(out, &mut self.out, DupFlags::CLOEXEC)?;
         dup3(err, &mut self.err, DupFlags::CLOEXEC)?;
-        if let Some(birth) = birth {
-            dup3(birth, &mut self.birth, DupFlags::CLOEXEC)?;
-        }
+        dup3(birth, &mut self.birth, DupFlags::CLOEXEC)?;
         Ok(())
     }
 
     /// Lets go of what was put there.
     pub(crate) fn clear(&mut self) {
-        for door in [&mut self.out, &mut self.err, &mut self.birth] {
+        for door in [&mut self.out, &mut self.err] {
             // It stays until the next child's takes its place.
             let _stays = dup3(self.null.as_fd(), door, DupFlags::CLOEXEC);
         }

@@ -85,6 +85,12 @@ pub enum ClientError {
     /// The connection broke, or the keeper left.
     #[error("the connection to the keeper broke")]
     Broken(#[source] io::Error),
+    /// The keeper takes nothing, and too much is kept for it. The request was not sent.
+    #[error("the keeper takes nothing: {bytes} bytes wait for it")]
+    Behind {
+        /// How much waits.
+        bytes: usize,
+    },
     /// The keeper said something that is not understood.
     #[error("the keeper said something that is not understood: {0}")]
     Protocol(String),

@@ -1,7 +1,7 @@
 //! Which process it is: asked after its descriptor is open, so that a reused pid is never taken for it.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 
@@ -26,12 +26,17 @@ impl Here {
 
     /// The identity of the process that now has `pid`.
     pub(crate) fn identify(&self, pid: i32) -> io::Result<ProcessIdentity> {
-        Ok(ProcessIdentity {
+        Ok(self.identity(pid, Stat::of(pid)?.start_time))
+    }
+
+    /// The identity of a process of which the rest is known.
+    pub(crate) fn identity(&self, pid: i32, start_time: u64) -> ProcessIdentity {
+        ProcessIdentity {
             boot: self.boot.clone(),
             pid_namespace: self.pid_namespace,
             pid,
-            start_time: Stat::of(pid)?.start_time,
-        })
+            start_time,
+        }
     }
 
     /// Opens a descriptor of exactly that process; none if it is gone.
@@ -81,8 +86,10 @@ pub(crate) struct Stat {
 impl Stat {
     /// Reads it.
     pub(crate) fn of(pid: i32) -> io::Result<Self> {
-        let text = fs::read(format!("/proc/{pid}/stat"))?;
-        Self::parse(&text)
+        // One read of what is surely shorter: the kernel writes it anew for each.
+        let mut text = [0; 1024];
+        let length = fs::File::open(format!("/proc/{pid}/stat"))?.read(&mut text)?;
+        Self::parse(text.get(..length).unwrap_or_default())
             .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "/proc/PID/stat is not as expected"))
     }
 

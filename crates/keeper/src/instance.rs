@@ -9,8 +9,9 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{WaitId, WaitIdOptions, WaitIdStatus, waitid};
 use stead_model::{Exit, InstanceId, ProcessIdentity, Signal};
 
+use crate::identity::Here;
 use crate::logs::Stream;
-use crate::record::Ordered;
+use crate::record::{Line, Ordered};
 use crate::sys;
 use crate::tree::Tree;
 use crate::wire::{End, InstanceState, InstanceView, Said};
@@ -90,6 +91,32 @@ impl Instance {
             Stream::Out => out.as_fd(),
             Stream::Err => err.as_fd(),
         })
+    }
+
+    /// Whether its pipes hold something.
+    pub(crate) fn has_unread(&self) -> bool {
+        let left = self.fifos.iter().flatten().map(rustix::io::ioctl_fionread);
+        left.into_iter().any(|left| left.is_ok_and(|left| left > 0))
+    }
+
+    /// What its record is to say.
+    pub(crate) fn lines(&self, here: &Here) -> Vec<Line> {
+        let first = here.identity(self.tree.session, self.tree.start_time);
+        let mut lines = vec![Line::Ordered(Box::new(self.ordered.clone())), Line::Born];
+        match &self.phase {
+            Phase::Live(live) => {
+                lines.push(Line::Spawned(first.clone()));
+                if live.identity != first {
+                    lines.push(Line::Main(live.identity.clone()));
+                }
+                if self.said.ready {
+                    lines.push(Line::Ready);
+                }
+            }
+            Phase::Ended { acknowledged: true, .. } => return Vec::new(),
+            Phase::Ended { end, .. } => lines.extend([Line::Spawned(first), Line::Ended(*end)]),
+        }
+        lines
     }
 
     pub(crate) fn view(&self) -> InstanceView {

@@ -137,6 +137,13 @@ impl Keeper {
                 .wait(timeout, &mut ready)
                 .map_err(Error::system("wait for events"))?;
             self.turn(&ready);
+            if ready.is_empty()
+                && !expecting
+                && self.spawner.records.is_long()
+                && let Err(error) = self.write_records_anew()
+            {
+                crate::note(&format!("the records stay as long as they are: {error}"));
+            }
             if wanting && ready.is_empty() {
                 self.spawner.spares.make();
             }
@@ -182,6 +189,14 @@ impl Keeper {
         }
         self.flush_all();
         self.drop_closed_connections();
+    }
+
+    /// Forgets what the records say of what is gone.
+    fn write_records_anew(&mut self) -> std::io::Result<()> {
+        let instances = self.places.iter().flatten();
+        let lines = instances.flat_map(|known| known.lines(&self.here).into_iter().map(|line| (known.id(), line)));
+        let lines: Vec<_> = lines.chain(self.spawner.orders()).collect();
+        self.spawner.records.compact(&lines)
     }
 
     fn signalled(&mut self) {

@@ -25,6 +25,9 @@
 //! is refused while a session is open. A request that is not known is answered with a refusal and the session goes on;
 //! what is no frame ends it.
 //!
+//! Since version 2 a start may be foreseen: the order is sent ahead, made ready and not begun; a short word begins it. What was foreseen
+//! is forgotten with its session, so that nobody begins what another had made ready.
+//!
 //! An end is told once per session in which it happens and is listed until it is acknowledged. What is told to a
 //! session that reads nothing is kept up to 32 MiB; then the session is given up.
 //!
@@ -58,6 +61,7 @@ mod error;
 mod identity;
 mod instance;
 mod keeper;
+mod legacy;
 pub mod logs;
 pub mod notify;
 pub mod orphans;
@@ -71,7 +75,7 @@ mod tree;
 mod upgrade;
 pub mod wire;
 
-pub use client::{Receiver, Sender, Session, answers, launch};
+pub use client::{MOST_BEHIND, Posted, Receiver, Sender, Session, answers, launch};
 pub use dir::{MAX_STATE_DIR, agent_dir, last_epoch, socket_path};
 pub use error::{ClientError, Error};
 pub use keeper::{Cgroups, Config, DESCRIPTORS_BESIDE, DESCRIPTORS_EACH, Stay, run};

@@ -12,11 +12,12 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Signal, geteuid, pidfd_send_signal};
 use serde::Serialize;
-use stead_model::{Bytes, Span};
+use stead_model::{Bytes, InstanceId, Span};
 
 use crate::client::answers;
-use crate::dir::fnv;
+use crate::dir::{fnv, parse_instance};
 use crate::identity::{Stat, is_alive, open_pid};
+use crate::record;
 use crate::tree::{all_pids, mark_of, variable_of};
 
 /// A process of an agent that nobody keeps.
@@ -80,6 +81,7 @@ pub fn find(own: &Path) -> Vec<Orphan> {
         keepers: keepers(),
         alive: BTreeMap::new(),
         own,
+        recorded: BTreeSet::new(),
     };
     let here = namespace("self", "pid");
     let mut found: Vec<Orphan> = all_pids()
@@ -141,6 +143,8 @@ struct Look {
     /// Whether somebody keeps a state directory, as far as it was asked.
     alive: BTreeMap<PathBuf, bool>,
     own: PathBuf,
+    /// The instances of which our own keeper has a record, as far as that was asked.
+    recorded: BTreeSet<InstanceId>,
 }
 
 impl Look {
@@ -152,9 +156,7 @@ impl Look {
         let why = match &dir {
             None => Lost::Unknown,
             Some(dir) if self.is_kept(dir) => {
-                let record = dir.join(format!("instances/{instance}.jsonl"));
-                // What cannot be looked at is taken for kept.
-                if *dir != self.own || record.try_exists().unwrap_or(true) {
+                if *dir != self.own || self.is_recorded(instance) {
                     return None;
                 }
                 Lost::NoRun
@@ -188,6 +190,21 @@ impl Look {
         told.filter(|dir| fits(dir))
             .or_else(|| Some(self.own.as_path()).filter(|own| fits(own)))
             .map(Path::to_owned)
+    }
+
+    /// Whether the keeper of our own directory has a record of an instance. What cannot be looked at is taken for kept.
+    fn is_recorded(&mut self, instance: &str) -> bool {
+        let Some(instance) = parse_instance(instance) else {
+            return true;
+        };
+        if !self.recorded.contains(&instance) {
+            // What was started since the last look is in there now.
+            match record::known(&self.own.join("instances")) {
+                Ok(recorded) => self.recorded = recorded,
+                Err(_unread) => return true,
+            }
+        }
+        self.recorded.contains(&instance)
     }
 
     /// Whether a keeper or a daemon lives that has to do with a state directory.

@@ -7,6 +7,7 @@ use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use libc::c_int;
 use rustix::process::{Resource, getrlimit};
@@ -18,8 +19,9 @@ use crate::account::{self, Account};
 /// What all spawns of this keeper begin with.
 #[derive(Debug)]
 pub(crate) struct Base {
-    /// The environment that the keeper was started with, without what Stead itself set.
-    pub(crate) env: BTreeMap<OsString, OsString>,
+    /// The environment that the keeper was started with, without what Stead itself set; also in the form of `execve`.
+    env: BTreeMap<OsString, OsString>,
+    given: Arc<BTreeMap<OsString, CString>>,
     /// Where the keeper was started.
     pub(crate) dir: PathBuf,
     /// The limit of open files before the keeper raised its own.
@@ -31,7 +33,10 @@ pub(crate) struct Base {
 pub(crate) struct Prepared {
     pub(crate) program: CString,
     pub(crate) argv: Vec<CString>,
+    /// What the keeper's environment is overlaid with.
     pub(crate) env: BTreeMap<OsString, OsString>,
+    /// The keeper's.
+    given: Arc<BTreeMap<OsString, CString>>,
     pub(crate) dir: CString,
     pub(crate) limits: Vec<(c_int, u64, u64)>,
     pub(crate) account: Option<Account>,
@@ -40,10 +45,15 @@ pub(crate) struct Prepared {
 impl Base {
     /// Takes the environment, the directory and the limits of this process.
     pub(crate) fn take(dir: PathBuf, open_files: (u64, u64)) -> Self {
+        let ours = |name: &OsString| name.as_bytes().starts_with(b"STEAD_") || name == "NOTIFY_SOCKET";
+        let env: BTreeMap<_, _> = std::env::vars_os().filter(|(name, _)| !ours(name)).collect();
+        // What was in an environment holds no zero byte.
+        let given = env
+            .iter()
+            .filter_map(|(name, value)| Some((name.clone(), variable(name, value).ok()?)));
         Self {
-            env: std::env::vars_os()
-                .filter(|(name, _)| !name.as_bytes().starts_with(b"STEAD_") && name != "NOTIFY_SOCKET")
-                .collect(),
+            given: Arc::new(given.collect()),
+            env,
             dir,
             open_files,
         }
@@ -55,7 +65,7 @@ impl Base {
             Some(user) => Some(account::find(user).map_err(fails(SpawnFailureKind::User))?),
             None => None,
         };
-        let mut env = self.env.clone();
+        let mut env = BTreeMap::<OsString, OsString>::new();
         if let Some((name, home)) = account.as_ref().and_then(|account| account.name.as_ref()) {
             for (variable, value) in [("USER", name), ("LOGNAME", name), ("HOME", home)] {
                 env.insert(variable.into(), value.into());
@@ -65,12 +75,15 @@ impl Base {
             env.insert(name.into(), self.value(name, value)?);
         }
         let dir = self.directory(spec, account.as_ref())?;
-        let program = find_program(spec, &dir, env.get(OsStr::new("PATH")), account.as_ref())?;
+        let path = OsStr::new("PATH");
+        let path = env.get(path).or_else(|| self.env.get(path));
+        let program = find_program(spec, &dir, path, account.as_ref())?;
         let argv = spec.command.iter().map(|word| c_string(word.as_ref(), "command"));
         Ok(Prepared {
             program: c_string(program.as_os_str(), "command")?,
             argv: argv.collect::<Result<_, _>>()?,
             env,
+            given: Arc::clone(&self.given),
             dir: c_string(dir.as_os_str(), "dir")?,
             limits: self.limits(&spec.limits)?,
             account,
@@ -154,18 +167,26 @@ impl Base {
 }
 
 impl Prepared {
-    /// The environment in the form of `execve`.
-    pub(crate) fn envp(&self) -> Result<Vec<CString>, SpawnFailure> {
-        self.env
-            .iter()
-            .map(|(name, value)| {
-                let mut variable = name.clone();
-                variable.push("=");
-                variable.push(value);
-                c_string(&variable, "env")
-            })
-            .collect()
+    /// What the keeper's environment is overlaid with, in the form of `execve`.
+    pub(crate) fn overlay(&self) -> Result<Vec<CString>, SpawnFailure> {
+        self.env.iter().map(|(name, value)| variable(name, value)).collect()
     }
+
+    /// What of the keeper's environment is not overlaid, in the form of `execve`.
+    pub(crate) fn rest(&self) -> impl Iterator<Item = &CString> {
+        let given = self.given.iter();
+        given
+            .filter(|(name, _)| !self.env.contains_key(*name))
+            .map(|(_, variable)| variable)
+    }
+}
+
+fn variable(name: &OsStr, value: &OsStr) -> Result<CString, SpawnFailure> {
+    let mut variable = OsString::with_capacity(name.len() + 1 + value.len() + 1);
+    variable.push(name);
+    variable.push("=");
+    variable.push(value);
+    CString::new(variable.into_vec()).map_err(|_nul| zero_byte("env"))
 }
 
 /// A failure of a kind with its words.
@@ -258,12 +279,14 @@ fn keeper_groups() -> Vec<u32> {
 }
 
 fn c_string(text: &OsStr, what: &str) -> Result<CString, SpawnFailure> {
-    CString::new(text.as_bytes()).map_err(|_nul| {
-        failure(
-            SpawnFailureKind::Setting,
-            format!("{what}: holds a zero byte, which no process can be given"),
-        )
-    })
+    CString::new(text.as_bytes()).map_err(|_nul| zero_byte(what))
+}
+
+fn zero_byte(what: &str) -> SpawnFailure {
+    failure(
+        SpawnFailureKind::Setting,
+        format!("{what}: holds a zero byte, which no process can be given"),
+    )
 }
 
 fn resource_number(resource: libc::__rlimit_resource_t) -> c_int {

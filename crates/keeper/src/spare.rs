@@ -1,14 +1,13 @@
 //! Files made ahead, while nothing else is to be done, and those of dead instances for the next.
 //!
 //! Making an inode may take a file system several hundred microseconds, the more so where many were just removed;
-//! giving it another name takes it ten. A spawn needs four: two FIFOs, a notify socket, a record. So a few of each lie
-//! ready in `DIR/spare`, and a spawn renames them; where none is left, it makes its own.
+//! giving it another name takes it ten. A spawn needs three, unless the run before left its own: two FIFOs and a notify socket. So a few
+//! of each lie ready in `DIR/spare`, and a spawn renames them; where none is left, it makes its own.
 //!
-//! FIFOs and records come back when an instance is over, so that a fleet that dies together finds what it needs. A FIFO
-//! comes back only if nobody has it open any more: what a straggler prints is never taken for another's. Sockets do
-//! not come back: nobody can tell who is connected to one.
+//! FIFOs come back when an agent is over, and only if nobody has them open any more: what a straggler prints is never
+//! taken for another's. Sockets do not come back: nobody can tell who is connected to one.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -19,7 +18,7 @@ use rustix::fs::OFlags;
 
 use crate::dir::make_dir;
 use crate::logs::{make_fifo, open_fifo};
-use crate::{notify, record};
+use crate::notify;
 
 /// How many spawns find everything ready.
 const SETS: usize = 16;
@@ -33,9 +32,7 @@ pub(crate) struct Spares {
     made: u64,
     fifos: Vec<(Ends, PathBuf)>,
     sockets: Vec<(UnixDatagram, PathBuf)>,
-    records: Vec<(File, PathBuf)>,
     used_fifos: Vec<PathBuf>,
-    used_records: Vec<PathBuf>,
     /// A disk that refuses is not asked again and again; the next spawn asks it anyway.
     refused: bool,
 }
@@ -60,16 +57,14 @@ impl Spares {
             made: 0,
             fifos: Vec::new(),
             sockets: Vec::new(),
-            records: Vec::new(),
             used_fifos: Vec::new(),
-            used_records: Vec::new(),
             refused: false,
         })
     }
 
     /// Whether something is to be made when there is time.
     pub(crate) fn wanting(&self) -> bool {
-        !self.refused && self.records.len() < SETS
+        !self.refused && (self.sockets.len() < SETS || self.fifos.len() < 2 * SETS)
     }
 
     /// Makes what one more spawn needs.
@@ -81,16 +76,16 @@ impl Spares {
     }
 
     fn try_make(&mut self) -> io::Result<()> {
-        while self.fifos.len() < 2 * (self.records.len() + 1) {
-            let path = self.used_fifos.pop().unwrap_or_else(|| self.name());
-            self.fifos.push((open(&path)?, path));
-        }
-        if self.sockets.len() <= self.records.len() {
+        if self.sockets.len() < SETS {
             let path = self.name();
             self.sockets.push((notify::bind_at(&path, None)?, path));
         }
-        let path = self.used_records.pop().unwrap_or_else(|| self.name());
-        self.records.push((record::create_empty(&path)?, path));
+        for _ in 0..2 {
+            if self.fifos.len() < 2 * SETS {
+                let path = self.used_fifos.pop().unwrap_or_else(|| self.name());
+                self.fifos.push((open(&path)?, path));
+            }
+        }
         Ok(())
     }
 
@@ -101,6 +96,7 @@ impl Spares {
 
     /// Puts a FIFO at `path` and opens it; one that a failed try left there is taken.
     pub(crate) fn fifo(&mut self, path: &Path) -> io::Result<Ends> {
+        self.refused = false;
         if let Some((ends, spare)) = self.fifos.pop()
             && fs::rename(spare, path).is_ok()
         {
@@ -132,32 +128,6 @@ impl Spares {
             return Ok(socket);
         }
         notify::bind_at(path, None)
-    }
-
-    /// Puts an empty record at `path`, in place of one of a try that failed.
-    pub(crate) fn record(&mut self, path: &Path) -> io::Result<File> {
-        self.refused = false;
-        if let Some((file, spare)) = self.records.pop()
-            && fs::rename(&spare, path).is_ok()
-        {
-            return Ok(file);
-        }
-        if let Some(used) = self.used_records.pop() {
-            // What is not there any more is made below.
-            let _gone = fs::rename(used, path);
-        }
-        record::create_empty(path)
-    }
-
-    /// Takes the record of an instance that is forgotten.
-    pub(crate) fn take_record(&mut self, path: &Path) {
-        let spare = self.name();
-        if self.used_records.len() < KEPT && fs::rename(path, &spare).is_ok() {
-            self.used_records.push(spare);
-        } else {
-            // Without a record there is nothing to remove.
-            let _absent = fs::remove_file(path);
-        }
     }
 }
 
@@ -203,12 +173,11 @@ mod tests {
             spares.make();
         }
         let lying = || fs::read_dir(dir.path().join("spare")).unwrap().count();
-        assert_eq!(lying(), 4 * SETS);
+        assert_eq!(lying(), 3 * SETS);
         for number in 0..SETS + 2 {
             let path = |kind: &str| dir.path().join(format!("{kind}{number}"));
             let _ends = (spares.fifo(&path("out")).unwrap(), spares.fifo(&path("err")).unwrap());
             let socket = spares.socket(&path("socket")).unwrap();
-            spares.record(&path("record")).unwrap();
             assert!(fs::metadata(path("err")).unwrap().file_type().is_fifo());
             UnixDatagram::unbound()
                 .unwrap()
@@ -249,18 +218,5 @@ mod tests {
         let next = dir.path().join("next");
         drop(spares.fifo(&next).unwrap());
         assert_eq!(fs::metadata(&next).unwrap().ino(), inode);
-    }
-
-    #[test]
-    fn a_record_that_comes_back_is_empty_when_it_is_given_away() {
-        let dir = tempfile::tempdir().unwrap();
-        let mut spares = Spares::new(dir.path()).unwrap();
-        let path = dir.path().join("record");
-        drop(spares.record(&path).unwrap());
-        fs::write(&path, "what was").unwrap();
-        spares.take_record(&path);
-        spares.make();
-        drop(spares.record(&path).unwrap());
-        assert_eq!(fs::read(&path).unwrap(), b"");
     }
 }

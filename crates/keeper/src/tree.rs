@@ -1,9 +1,10 @@
 //! All processes of an instance: its cgroup, or else its session and whoever carries its mark.
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::process::{Pid, Signal, kill_process_group, pidfd_send_signal};
 
@@ -15,6 +16,8 @@ use crate::identity::{Stat, open_pid};
 pub(crate) struct Tree {
     /// Its cgroup, if it has one.
     pub(crate) cgroup: Option<PathBuf>,
+    /// What tells whether anybody is in it, if that is open.
+    pub(crate) events: Option<Arc<File>>,
     /// Pid of the first process, which is also the id of its session and of its process group.
     pub(crate) session: i32,
     /// When that process was started: a later one with its pid leads a session of others.
@@ -79,7 +82,7 @@ impl Tree {
     pub(crate) fn signal(&self, signal: Signal) -> u32 {
         if let (Signal::KILL, Some(path)) = (signal, &self.cgroup) {
             // Nobody left is the usual case at an end, and one look tells it.
-            if !cgroup::is_populated(path) {
+            if !cgroup::is_populated(path, self.events.as_deref()) {
                 return 0;
             }
             let count = cgroup::processes(path).len();

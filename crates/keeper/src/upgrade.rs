@@ -164,6 +164,7 @@ pub(crate) fn take_over() -> Result<Option<Handover>, Error> {
 pub(crate) fn resume(carried: Carried, dir: &StateDir) -> io::Result<Instance> {
     let tree = Tree {
         cgroup: carried.ordered.cgroup.clone(),
+        events: None,
         session: carried.session,
         start_time: carried.start_time,
         mark: dir.mark_of(carried.ordered.instance),

@@ -10,10 +10,12 @@ use stead_model::{AgentName, Epoch, Exit, InstanceId, Namespace, ProcessIdentity
 
 pub use frame::{Inbox, TooLarge, encode};
 
-/// The version of the wire that is spoken here.
-pub const VERSION: u32 = 1;
-/// The oldest version that is understood: the one before [`VERSION`], once there is one.
+/// The version of the wire that is spoken here. Since 2 a start may be foreseen: [`Request::Foresee`].
+pub const VERSION: u32 = 2;
+/// The oldest version that is understood: the one before [`VERSION`].
 pub const OLDEST_VERSION: u32 = 1;
+/// For how many runs at a time a keeper makes something ready: it holds descriptors. More are passed over.
+pub const MOST_FORESEEN: usize = 16;
 /// The most bytes of one frame's JSON.
 pub const MAX_FRAME: usize = 1 << 20;
 
@@ -41,6 +43,13 @@ pub enum Request {
     },
     /// Starts an instance, once. Answered by [`Reply::Spawned`] or [`Reply::SpawnFailed`].
     Spawn(Box<SpawnOrder>),
+    /// Makes ready what this order needs, and starts nothing. Not answered; forgotten with the session. Since version 2.
+    Foresee(Box<SpawnOrder>),
+    /// Starts what was foreseen. Answered as [`Request::Spawn`], or refused as [`Refusal::Unforeseen`]. Since version 2.
+    Begin {
+        /// Which.
+        instance: InstanceId,
+    },
     /// Sends a signal.
     Signal {
         /// To which instance.
@@ -207,6 +216,8 @@ pub enum Refusal {
     Stale,
     /// An older run of the agent still lives.
     OlderLives,
+    /// Nothing is ready for this instance: order it whole.
+    Unforeseen,
     /// The instance has no process any more, or still has one, so the request makes no sense.
     WrongState,
     /// The system refused; the detail says what.

@@ -231,6 +231,10 @@ impl Store for SqliteStore {
         }
     }
 
+    fn expect(&self) {
+        self.queue.expect();
+    }
+
     fn transitions(&self, query: &TransitionQuery) -> Result<Page, ReadError> {
         let below = query.below()?;
         Ok(self.read(|connection| read::transitions(connection, query, below))?)

@@ -172,6 +172,9 @@ pub trait Store: Send + Sync + Debug {
         Figures::default()
     }
 
+    /// Says that an append will be submitted any moment, so that whoever writes is awake by then. It promises nothing, and never waits.
+    fn expect(&self) {}
+
     /// Tells whether the store can write and flush, by doing it; tries to recover it if not.
     ///
     /// # Errors

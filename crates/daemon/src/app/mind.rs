@@ -31,7 +31,7 @@ pub(super) struct Mind {
 
 /// A store that is this daemon's.
 pub(super) struct Taken {
-    store: Arc<dyn Store>,
+    pub(super) store: Arc<dyn Store>,
     /// The highest epoch under which a slot of it is held.
     pub(super) epoch: Epoch,
     /// Why it cannot be written yet.

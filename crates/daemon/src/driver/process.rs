@@ -12,10 +12,12 @@ use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use stead_engine::Foreseen;
 use stead_keeper::wire::{
-    Event, InstanceState, InstanceView, Refusal, Reply, Request, SpawnOrder, Target, Told, Welcome,
+    Event, InstanceState, InstanceView, MOST_FORESEEN, Refusal, Reply, Request, SpawnOrder, Target, Told, Welcome,
 };
 use stead_keeper::{ClientError, Receiver, Sender, Session, launch};
+use stead_model::spec::ProcessSpec;
 use stead_model::{
     Action, AgentId, AgentName, Epoch, Exit, InstanceId, LiveInstance, Namespace, Notice, Observation, Order,
     SpawnFailure, SpawnFailureKind,
@@ -23,10 +25,12 @@ use stead_model::{
 use tokio::io::Interest;
 use tokio::net::UnixStream;
 use tokio::runtime::Handle;
+use tokio::sync::Notify;
 use tracing::{info, warn};
 
 use super::{Driven, Driver};
 use crate::probe::{ExecContext, Prober};
+use crate::pump::gate::Starter;
 
 /// What a keeper is started with, and what agents are given.
 #[derive(Clone, Debug)]
@@ -44,27 +48,50 @@ pub(crate) struct KeeperSettings {
 pub(crate) struct ProcessDriver {
     shared: Arc<Shared>,
     prober: Prober,
-    env: BTreeMap<String, String>,
 }
 
 struct Shared {
     settings: KeeperSettings,
     epoch: Epoch,
-    session: Mutex<Option<Sender>>,
+    session: Mutex<Option<Open>>,
     /// What the orders under way are about, by the numbers that their answers carry.
     under_way: Mutex<HashMap<u64, About>>,
+    /// Something was posted that the keeper did not take at once.
+    behind: Notify,
     welcome: Mutex<Option<Welcome>>,
     /// The keeper was told to leave: no other is to be started.
     dismissed: Mutex<bool>,
     sink: Box<dyn Fn(Driven) + Send + Sync>,
 }
 
+/// A session.
+struct Open {
+    sender: Sender,
+    /// The version of the wire that is spoken in it.
+    version: u32,
+    /// Orders to start that were sent ahead, to be made ready and not to be begun.
+    ahead: HashMap<InstanceId, Box<SpawnOrder>>,
+}
+
 /// What an order is about.
-#[derive(Clone, Copy, Debug)]
 enum About {
     Preparing(AgentId),
     Starting(InstanceId),
+    /// Begun on an order that was sent ahead.
+    Beginning(Box<SpawnOrder>),
     Ending(InstanceId),
+}
+
+impl std::fmt::Debug for About {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Preparing(agent) => write!(f, "preparing {agent}"),
+            Self::Starting(instance) => write!(f, "starting {instance}"),
+            // Not what it holds: that may be secret.
+            Self::Beginning(order) => write!(f, "beginning {}", order.instance),
+            Self::Ending(instance) => write!(f, "ending {instance}"),
+        }
+    }
 }
 
 impl std::fmt::Debug for Shared {
@@ -86,12 +113,12 @@ impl ProcessDriver {
         reader: Handle,
         sink: impl Fn(Driven) + Send + Sync + 'static,
     ) -> std::io::Result<(Self, KeeperInfo)> {
-        let env = settings.env.clone();
         let shared = Arc::new(Shared {
             settings,
             epoch,
             session: Mutex::new(None),
             under_way: Mutex::new(HashMap::new()),
+            behind: Notify::new(),
             welcome: Mutex::new(None),
             dismissed: Mutex::new(false),
             sink: Box::new(sink),
@@ -101,28 +128,23 @@ impl ProcessDriver {
             .name("keeper-session".into())
             .spawn(move || keeping.keep_session(&reader))?;
         let info = KeeperInfo(Arc::clone(&shared));
-        Ok((Self { shared, prober, env }, info))
+        Ok((Self { shared, prober }, info))
     }
 
-    /// Sends an order whose answer, also a refusal, is one about `about`.
-    fn order(&self, about: About, request: Request) {
-        // The answer may come before this returns; it waits for the note.
-        let mut under_way = lock(&self.shared.under_way);
-        if let Some(id) = self.ask(request) {
-            under_way.insert(id, about);
-        }
-    }
-
-    fn ask(&self, request: Request) -> Option<u64> {
-        // Without a session the order is lost; the survey that follows the next one shows what is still to be done.
-        let session = lock(&self.shared.session);
-        let sender = session.as_ref()?;
-        let sent = sender.send(request);
-        if sent.is_err() {
-            // A keeper that takes nothing must not hold up the engine: the session ends, and a new one is tried.
-            sender.close();
-        }
-        sent.ok()
+    /// What gives out orders to start, from any thread.
+    pub(crate) fn starter(&self) -> Starter {
+        let shared = Arc::clone(&self.shared);
+        Box::new(move |action| {
+            if let Order::Spawn {
+                instance,
+                namespace,
+                name,
+                process,
+            } = action.order
+            {
+                shared.start(instance, namespace, name, process);
+            }
+        })
     }
 }
 
@@ -142,7 +164,8 @@ impl Driver for ProcessDriver {
     fn execute(&mut self, action: Action) {
         match action.order {
             Order::Prepare { agent, process } => {
-                self.order(About::Preparing(agent), Request::Prepare { spec: process });
+                self.shared
+                    .order(About::Preparing(agent), Request::Prepare { spec: process });
             }
             Order::Spawn {
                 instance,
@@ -150,14 +173,7 @@ impl Driver for ProcessDriver {
                 name,
                 process,
             } => {
-                let order = SpawnOrder {
-                    instance,
-                    name,
-                    namespace,
-                    spec: *process,
-                    env: self.env.clone(),
-                };
-                self.order(About::Starting(instance), Request::Spawn(Box::new(order)));
+                self.shared.start(instance, namespace, name, process);
             }
             Order::Signal { instance, signal } => {
                 let target = Target::Tree;
@@ -166,14 +182,14 @@ impl Driver for ProcessDriver {
                     signal,
                     target,
                 };
-                self.order(About::Ending(instance), request);
+                self.shared.order(About::Ending(instance), request);
             }
             Order::Freeze { instance, frozen } => {
                 if frozen {
                     // It could answer nothing, and an answer that comes late would be held against it.
                     self.prober.unwatch(instance);
                 }
-                self.ask(if frozen {
+                self.shared.ask(if frozen {
                     Request::Freeze { instance }
                 } else {
                     Request::Thaw { instance }
@@ -181,11 +197,12 @@ impl Driver for ProcessDriver {
             }
             Order::Kill { instance } => {
                 self.prober.unwatch(instance);
-                self.order(About::Ending(instance), Request::KillTree { instance });
+                self.shared
+                    .order(About::Ending(instance), Request::KillTree { instance });
             }
             Order::Acknowledge { instance } => {
                 self.prober.unwatch(instance);
-                self.ask(Request::Acknowledge { instance });
+                self.shared.ask(Request::Acknowledge { instance });
             }
             Order::Probe {
                 instance,
@@ -199,23 +216,110 @@ impl Driver for ProcessDriver {
                     ("STEAD_NAMESPACE".to_owned(), namespace.to_string()),
                 ];
                 let context = ExecContext::of(process.as_deref(), tokio::time::Instant::now())
-                    .with(self.env.clone().into_iter().chain(own));
+                    .with(self.shared.settings.env.clone().into_iter().chain(own));
                 self.prober.watch(instance, *probes, context);
             }
         }
     }
 
+    fn foresee(&mut self, start: Foreseen<'_>) {
+        self.shared.foresee(start);
+    }
+
     fn survey(&mut self) {
-        self.ask(Request::List);
+        self.shared.ask(Request::List);
     }
 
     fn dismiss(&mut self) {
         *lock(&self.shared.dismissed) = true;
-        self.ask(Request::Shutdown);
+        self.shared.ask(Request::Shutdown);
     }
 }
 
 impl Shared {
+    /// Has a run made ready while the order to start it is being written down. A keeper of the first version could not.
+    fn foresee(&self, start: Foreseen<'_>) {
+        let mut session = lock(&self.session);
+        let Some(open) = &mut *session else { return };
+        if open.version < 2 || open.ahead.len() >= MOST_FORESEEN {
+            return;
+        }
+        let Foreseen {
+            instance,
+            namespace,
+            name,
+            process,
+        } = start;
+        let order = Box::new(self.spawn_order(instance, namespace.clone(), name.clone(), process.clone()));
+        if self.post(open, Request::Foresee(order.clone())).is_some() {
+            open.ahead.insert(instance, order);
+        }
+    }
+
+    /// Starts a run, by a word where its order was sent ahead.
+    fn start(&self, instance: InstanceId, namespace: Namespace, name: AgentName, process: Box<ProcessSpec>) {
+        let ahead = lock(&self.session)
+            .as_mut()
+            .and_then(|open| open.ahead.remove(&instance));
+        match ahead.filter(|ahead| ahead.spec == *process) {
+            Some(ahead) => self.order(About::Beginning(ahead), Request::Begin { instance }),
+            None => self.order_start(Box::new(self.spawn_order(instance, namespace, name, *process))),
+        }
+    }
+
+    fn order_start(&self, order: Box<SpawnOrder>) {
+        self.order(About::Starting(order.instance), Request::Spawn(order));
+    }
+
+    fn spawn_order(
+        &self,
+        instance: InstanceId,
+        namespace: Namespace,
+        name: AgentName,
+        spec: ProcessSpec,
+    ) -> SpawnOrder {
+        SpawnOrder {
+            instance,
+            name,
+            namespace,
+            spec,
+            env: self.settings.env.clone(),
+        }
+    }
+
+    /// Sends an order whose answer, also a refusal, is one about `about`.
+    fn order(&self, about: About, request: Request) {
+        // The answer may come before this returns; it waits for the note.
+        let mut under_way = lock(&self.under_way);
+        if let Some(id) = self.ask(request) {
+            under_way.insert(id, about);
+        }
+    }
+
+    fn ask(&self, request: Request) -> Option<u64> {
+        // Without a session the order is lost; the survey that follows the next one shows what is still to be done.
+        let mut session = lock(&self.session);
+        self.post(session.as_mut()?, request)
+    }
+
+    /// Never waits: what the keeper does not take at once is sent by the reading task.
+    fn post(&self, open: &mut Open, request: Request) -> Option<u64> {
+        match open.sender.post(request) {
+            Ok(posted) => {
+                if posted.behind {
+                    self.behind.notify_one();
+                }
+                Some(posted.id)
+            }
+            Err(error) => {
+                // A keeper that takes nothing must not hold up anybody: the session ends, and a new one is tried.
+                warn!(%error, "the session with the keeper is given up");
+                open.sender.close();
+                None
+            }
+        }
+    }
+
     /// Connects, reads until the session ends, and connects again, until the keeper is dismissed.
     fn keep_session(self: Arc<Self>, reader: &Handle) {
         let mut wait = FIRST_WAIT;
@@ -228,11 +332,16 @@ impl Shared {
                     info!(pid, cgroups, capacity, "keeper found");
                     wait = FIRST_WAIT;
                     *lock(&self.welcome) = Some(session.welcome.clone());
+                    let version = session.welcome.version;
                     let (sender, receiver) = session.split();
-                    *lock(&self.session) = Some(sender);
+                    *lock(&self.session) = Some(Open {
+                        sender: sender.clone(),
+                        version,
+                        ahead: HashMap::new(),
+                    });
                     (self.sink)(Driven::Back);
                     let (ended, end) = sync_channel(1);
-                    let reading = Arc::clone(&self).read(receiver);
+                    let reading = Arc::clone(&self).read(sender, receiver);
                     reader.spawn(async move { ended.send(reading.await) });
                     let Ok(detail) = end.recv() else {
                         // Nobody acts on what the keeper says any more.
@@ -261,16 +370,38 @@ impl Shared {
     }
 
     /// Reads a session to its end; says why it ended.
-    async fn read(self: Arc<Self>, mut receiver: Receiver) -> String {
+    async fn read(self: Arc<Self>, sender: Sender, mut receiver: Receiver) -> String {
         let mut survey = Survey::default();
         let ended = |error: &dyn Display| format!("the session with the keeper ended: {error}");
         let stream = match receiver.pollable().and_then(UnixStream::from_std) {
             Ok(stream) => stream,
             Err(error) => return ended(&error),
         };
+        let mut behind = false;
         loop {
-            if let Err(error) = stream.readable().await {
-                return ended(&error);
+            let interest = if behind {
+                Interest::READABLE | Interest::WRITABLE
+            } else {
+                Interest::READABLE
+            };
+            tokio::select! {
+                ready = stream.ready(interest) => if let Err(error) = ready {
+                    return ended(&error);
+                },
+                () = self.behind.notified() => behind = true,
+            }
+            if behind {
+                let sent = stream.try_io(Interest::WRITABLE, || match sender.catch_up() {
+                    Ok(true) => Ok(Ok(())),
+                    Ok(false) => Err(ErrorKind::WouldBlock.into()),
+                    Err(error) => Ok(Err(error)),
+                });
+                match sent {
+                    Ok(Ok(())) => behind = false,
+                    Ok(Err(error)) => return ended(&error),
+                    // The keeper takes no more for now.
+                    Err(_) => {}
+                }
             }
             let heard = stream.try_io(Interest::READABLE, || match receiver.hear_now() {
                 Ok(None) => Err(ErrorKind::WouldBlock.into()),
@@ -340,6 +471,11 @@ impl Shared {
 
     /// A refused order is an answer too: what is not there cannot be ended, what was not started may be tried again.
     fn refused(&self, about: Option<About>, code: Refusal, detail: String) {
+        let about = match about {
+            Some(About::Beginning(order)) if code == Refusal::Unforeseen => return self.order_start(order),
+            Some(About::Beginning(order)) => Some(About::Starting(order.instance)),
+            about @ (Some(About::Preparing(_) | About::Starting(_) | About::Ending(_)) | None) => about,
+        };
         warn!(?about, ?code, detail, "the keeper refused an order");
         let kind = SpawnFailureKind::Resources;
         match (about, code) {
@@ -354,7 +490,7 @@ impl Shared {
             }),
             (about @ Some(About::Preparing(_)), _) => self.prepared(about, Err(SpawnFailure { kind, detail })),
             // One that has just ended is told of by its end.
-            (Some(About::Ending(_)) | None, _) => {}
+            (Some(About::Beginning(_) | About::Ending(_)) | None, _) => {}
         }
     }
 

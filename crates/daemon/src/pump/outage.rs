@@ -104,6 +104,7 @@ impl Pump {
         error!(%error, "the store is away: changes are refused, care goes on");
         let before = self.outage.take();
         if before.is_none() {
+            self.gate.clear();
             (self.note_away)(Some(now));
             if hope == Hope::Passing {
                 self.try_store_later();

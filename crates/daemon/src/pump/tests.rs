@@ -8,21 +8,30 @@ use stead_store::{Fault, Lease, MemoryStore, Owner, StoreError, TransitionQuery}
 
 use super::*;
 
+mod starts;
+
 /// A pump on a store in memory, with a driver that only notes its orders.
 struct Rig {
     handle: crate::Handle,
     store: Arc<MemoryStore>,
     orders: Arc<Mutex<Vec<Order>>>,
+    foreseen: Arc<Mutex<Vec<InstanceId>>>,
     incoming: mpsc::UnboundedSender<Incoming>,
     /// What was noted for the next daemon: whether the store is away.
     away: Arc<Mutex<Vec<bool>>>,
 }
 
-struct Notes(Arc<Mutex<Vec<Order>>>);
+struct Notes {
+    orders: Arc<Mutex<Vec<Order>>>,
+    foreseen: Arc<Mutex<Vec<InstanceId>>>,
+}
 
 impl Driver for Notes {
     fn execute(&mut self, action: Action) {
-        self.0.lock().unwrap().push(action.order);
+        self.orders.lock().unwrap().push(action.order);
+    }
+    fn foresee(&mut self, start: stead_engine::Foreseen<'_>) {
+        self.foreseen.lock().unwrap().push(start.instance);
     }
     fn survey(&mut self) {}
     fn dismiss(&mut self) {}
@@ -32,7 +41,12 @@ impl Rig {
     fn start() -> Self {
         let (incoming, from_world) = mpsc::unbounded_channel();
         let completions = incoming.clone();
+        let gate = Arc::new(Gate::default());
+        let passed = Arc::clone(&gate);
         let store = Arc::new(MemoryStore::new(Box::new(move |completion| {
+            if let Completion::Committed(receipt) = &completion {
+                passed.pass(receipt);
+            }
             let _gone = completions.send(Incoming::Completed(completion));
         })));
         let slots: Vec<Slot> = Slot::all().collect();
@@ -45,14 +59,21 @@ impl Rig {
         let noted = Arc::clone(&away);
         let (views, status) = (Arc::new(Views::default()), Arc::new(Status::default()));
         let orders = Arc::new(Mutex::new(Vec::new()));
+        let foreseen = Arc::new(Mutex::new(Vec::new()));
+        let started = Arc::clone(&orders);
+        gate.open_to(Box::new(move |action| started.lock().unwrap().push(action.order)));
         let mut pump = Pump::new(Parts {
             clock: Clock::start(),
             database: "stead.db".into(),
             note_away: Box::new(move |since| noted.lock().unwrap().push(since.is_some())),
             store: Arc::<MemoryStore>::clone(&store),
-            driver: Box::new(Notes(Arc::clone(&orders))),
+            driver: Box::new(Notes {
+                orders: Arc::clone(&orders),
+                foreseen: Arc::clone(&foreseen),
+            }),
             views: Arc::clone(&views),
             status: Arc::clone(&status),
+            gate,
             committed,
             incoming: (incoming.clone(), from_world),
             asks: asked,
@@ -73,6 +94,7 @@ impl Rig {
             handle,
             store,
             orders,
+            foreseen,
             incoming,
             away,
         }

@@ -8,6 +8,8 @@ use stead_model::journal::{Durability, Receipt};
 use stead_model::{AgentId, Answer, Problem, Slot};
 use tokio::sync::oneshot;
 
+use super::gate;
+
 /// Who waits for a batch's answer.
 #[derive(Debug)]
 pub(crate) enum Waiter {
@@ -70,18 +72,22 @@ struct Lane {
 #[derive(Debug)]
 struct Held {
     batch: Batch,
+    /// Its orders to start, which somebody else may have given out already.
+    starts: Option<gate::Held>,
     waiter: Waiter,
     writes: bool,
 }
 
 impl Waiting {
-    pub(crate) fn push(&mut self, batch: Batch, waiter: Waiter, writes: bool) {
+    pub(crate) fn push(&mut self, (batch, starts): (Batch, Option<gate::Held>), waiter: Waiter, writes: bool) {
         self.under_way += usize::from(writes);
-        self.lanes
-            .entry(batch.slot())
-            .or_default()
-            .batches
-            .push_back(Held { batch, waiter, writes });
+        let lane = self.lanes.entry(batch.slot()).or_default();
+        lane.batches.push_back(Held {
+            batch,
+            starts,
+            waiter,
+            writes,
+        });
     }
 
     /// Notes that a slot is durable up to a position.
@@ -100,10 +106,20 @@ impl Waiting {
     pub(crate) fn pop(&mut self, slot: Slot) -> Option<(Released, Waiter)> {
         let lane = self.lanes.get_mut(&slot)?;
         let (place, receipt) = lane.next()?;
-        let Held { batch, waiter, writes } = lane.batches.remove(place)?;
+        let Held {
+            batch,
+            starts,
+            waiter,
+            writes,
+        } = lane.batches.remove(place)?;
         self.under_way -= usize::from(writes);
         match batch.release(&receipt) {
-            Ok(released) => Some((released, waiter)),
+            Ok(mut released) => {
+                released
+                    .actions
+                    .extend(starts.into_iter().flat_map(|starts| starts.take(&receipt)));
+                Some((released, waiter))
+            }
             // Covered was just asked, and the append was taken before the batch came here.
             Err(_wrong) => None,
         }

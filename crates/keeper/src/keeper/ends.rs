@@ -1,6 +1,8 @@
 //! Ends: told at once, swept up afterwards.
 
 use std::io;
+use std::os::unix::net::UnixDatagram;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
@@ -8,9 +10,10 @@ use stead_model::{Exit, Incarnation, InstanceId, Signal};
 
 use super::{FIRST_WAIT, Keeper};
 use crate::instance::{Fate, Instance, Phase, peek, reap};
+use crate::legacy::{Legacy, OwnCgroup, Pipes};
 use crate::logs::{AgentLog, Pumped, Stream, fifo_path};
 use crate::record::Line;
-use crate::spawn::Socket;
+use crate::tree::Orphans;
 use crate::wire::{End, Event};
 use crate::{cgroup, clock, notify, sys};
 
@@ -18,7 +21,7 @@ use crate::{cgroup, clock, notify, sys};
 const UNDETERMINED: Duration = Duration::from_millis(200);
 /// How long a keeper that leaves tidies up.
 const LEAVING: Duration = Duration::from_millis(500);
-/// How long the keeper stays awake after an end: longer than a daemon that is not busy takes to order the next start.
+/// How long the keeper stays awake once a start is ready: longer than a daemon that is not busy takes to write it down.
 const EXPECTING: Duration = Duration::from_millis(1);
 /// How much of the output of one ended instance is read in one turn.
 const LAST_READS: usize = 4;
@@ -88,7 +91,6 @@ impl Keeper {
             acknowledged: false,
             swept: false,
         };
-        let socket = known.ordered.socket.clone();
         // Only a cgroup tells for sure that nobody is left who could still speak.
         let silent = known.tree.cgroup.is_some() && end.swept == 0;
         let before = std::mem::replace(&mut known.phase, ended);
@@ -99,34 +101,84 @@ impl Keeper {
                 crate::note(&format!("reap {instance}: {error}"));
             }
             self.mains.remove(&live.identity.pid);
-            self.poller.remove(&live.pidfd);
             self.poller.remove(&live.notify);
-            let inherited = if silent && notify::is_silent(&live.notify) {
-                Some((live.notify, socket))
+            // The kernel ends whatever is born into a cgroup that was once killed, or has it stand still in one that is frozen.
+            let marked = live.frozen || live.killed;
+            if silent && self.session.is_some() && notify::is_silent(&live.notify) {
+                if let Some(legacy) = self.bequeath(place, live.notify, marked) {
+                    self.spawner.keep_for(next_of(instance), legacy);
+                }
             } else {
-                // Somebody may have removed it.
-                let _absent = std::fs::remove_file(socket);
-                None
-            };
-            self.foresee(instance, inherited);
+                if let Some(known) = self.instance(place) {
+                    // Somebody may have removed it.
+                    let _absent = std::fs::remove_file(&known.ordered.socket);
+                }
+            }
         }
         self.write_down(instance, &Line::Ended(end));
-        if !self.closing.contains(&place) {
-            self.closing.push(place);
+        if !self.is_tidy(place) {
+            if !self.closing.contains(&place) {
+                self.closing.push(place);
+            }
+            self.chores.soon();
         }
-        self.chores.soon();
     }
 
-    /// An end is often followed by the order to start the next run: what that needs is made while the daemon writes the end down, and the
-    /// keeper stays awake for it, a moment only.
-    fn foresee(&mut self, ended: InstanceId, inherited: Option<Socket>) {
-        if self.session.is_some() {
-            self.expects = Some(clock::now() + EXPECTING);
-            self.spawner.foresee(&self.dir, next_of(ended), inherited);
-        } else if let Some((_closed, path)) = inherited {
-            // Somebody may have removed it.
-            let _absent = std::fs::remove_file(path);
+    /// Takes from an instance that is over, and of which nobody is left, what the next one can have.
+    fn bequeath(&mut self, place: u32, notify: UnixDatagram, marked: bool) -> Option<Legacy> {
+        let printed = self.instance(place).is_some_and(Instance::has_unread) || !self.is_log_finished(place);
+        let Some(Some(known)) = self.places.get_mut(place as usize) else {
+            return None;
+        };
+        let pipes = known.fifos.take_if(|_| !printed).map(|ours| {
+            ours.iter().for_each(|fifo| self.poller.remove(fifo));
+            Pipes {
+                named: known.ordered.pipes(),
+                ours,
+            }
+        });
+        let root = self.spawner.cgroups.as_ref();
+        // What an earlier keeper did to it is not known. One that has others below, or that counts what befell its run, stays with it.
+        let unmarked = !marked && known.tree.orphans == Orphans::Here;
+        let as_new = |path: &PathBuf| {
+            unmarked && cgroup::is_plain(path) && !root.is_some_and(|root| root.was_out_of_memory(path))
+        };
+        let cgroup = known.tree.cgroup.take_if(|path| as_new(path)).map(|path| OwnCgroup {
+            path,
+            events: known.tree.events.take(),
+        });
+        if let (Some(_), Phase::Ended { swept, .. }) = (&cgroup, &mut known.phase) {
+            // From here on it is another's.
+            known.ordered.cgroup = None;
+            *swept = true;
         }
+        Some(Legacy {
+            notify,
+            socket: known.ordered.socket.clone(),
+            pipes,
+            cgroup,
+        })
+    }
+
+    /// Writes the last lines of an instance whose pipes are empty; false if that cannot be done now.
+    fn is_log_finished(&mut self, place: u32) -> bool {
+        let Some(id) = self.instance(place).map(Instance::id) else {
+            return false;
+        };
+        // Where no log is open, nothing was ever printed.
+        let log = self.logs.get_mut(&id.agent);
+        log.is_none_or(|log| log.finish(id.incarnation, &clock::wall().to_string()).is_ok())
+    }
+
+    /// Whether an instance that ended has nothing left that would have to be tidied up.
+    fn is_tidy(&self, place: u32) -> bool {
+        self.instance(place)
+            .is_some_and(|known| known.fifos.is_none() && matches!(known.phase, Phase::Ended { swept: true, .. }))
+    }
+
+    /// What was made ready is begun any moment: the keeper stays awake for that. Before, whoever decides on it needs the processor.
+    pub(super) fn expect_order(&mut self) {
+        self.expects = Some(clock::now() + EXPECTING);
     }
 
     /// Reaps every child that ended: main processes with their instance, orphans that came to us without.
@@ -250,15 +302,11 @@ impl Keeper {
         if known.fifos.is_none() {
             return true;
         }
-        let unread = Stream::BOTH.iter().filter_map(|stream| known.fifo(*stream));
-        if unread
-            .map(rustix::io::ioctl_fionread)
-            .any(|left| left.is_ok_and(|left| left > 0))
-        {
+        if known.has_unread() {
             self.chores.soon();
             return false;
         }
-        let (id, spec) = (known.id(), known.ordered.logs.clone());
+        let (id, named, spec) = (known.id(), known.ordered.pipes(), known.ordered.logs.clone());
         let finished = self
             .log_of(id.agent, &spec)
             .and_then(|log| AgentLog::finish(log, id.incarnation, &at));
@@ -272,9 +320,7 @@ impl Keeper {
         drop(fifos);
         let agent = self.dir.agent(id.agent);
         for stream in Stream::BOTH {
-            self.spawner
-                .spares
-                .take_fifo(&fifo_path(&agent, id.incarnation, stream));
+            self.spawner.spares.take_fifo(&fifo_path(&agent, named, stream));
         }
         true
     }

@@ -3,7 +3,7 @@
 use std::collections::btree_map::Entry;
 
 use rustix::process::{Pid, Signal as Sent, WaitId, WaitIdOptions, kill_process, pidfd_send_signal, waitid};
-use stead_model::{InstanceId, Signal, SpawnFailureKind};
+use stead_model::{Incarnation, InstanceId, Signal, SpawnFailure, SpawnFailureKind};
 
 use super::Keeper;
 use super::ends::next_of;
@@ -11,7 +11,7 @@ use crate::cgroup;
 use crate::instance::{Instance, Live, Phase};
 use crate::logs::{Stream, fifo_path};
 use crate::prepare::failure;
-use crate::record::{self, Line, Ordered};
+use crate::record::{Line, Ordered};
 use crate::spawn::Running;
 use crate::tree::{Orphans, Tree};
 use crate::wire::{Event, Refusal, Reply, Request, Said, SpawnOrder, Target};
@@ -24,7 +24,15 @@ impl Keeper {
         let done = match request {
             // Sessions see to it before they ask here.
             Request::Hello { .. } => Ok(()),
-            Request::Spawn(order) => return self.spawn(index, id, &order),
+            Request::Spawn(order) => {
+                return self.spawn(index, id, order.instance, |keeper| {
+                    Some(keeper.spawner.spawn(&keeper.dir, keeper.epoch, &order))
+                });
+            }
+            Request::Begin { instance } => {
+                return self.spawn(index, id, instance, |keeper| keeper.spawner.begin(instance));
+            }
+            Request::Foresee(order) => return self.foresee_order(&order),
             Request::List => return self.list(index, id),
             Request::Prepare { spec } => {
                 let reply = match self.spawner.base.prepare(&spec) {
@@ -57,8 +65,14 @@ impl Keeper {
         }
     }
 
-    fn spawn(&mut self, index: u32, id: u64, order: &SpawnOrder) {
-        let instance = order.instance;
+    /// Has `start` start an instance, if it may be started; it may have nothing ready.
+    fn spawn(
+        &mut self,
+        index: u32,
+        id: u64,
+        instance: InstanceId,
+        start: impl FnOnce(&mut Self) -> Option<Result<Running, SpawnFailure>>,
+    ) {
         self.expects = None;
         if let Some(place) = self.index.get(&instance).copied() {
             return self.spawned_before(index, id, place);
@@ -66,18 +80,25 @@ impl Keeper {
         if let Err((code, detail)) = self.may_spawn(instance) {
             return self.refuse(index, id, code, detail);
         }
-        let spawned = if self.index.len() as u64 >= self.capacity {
+        let started = if self.index.len() as u64 >= self.capacity {
             let detail = format!("the keeper has descriptors for {} instances only", self.capacity);
             Err(failure(SpawnFailureKind::Resources, detail))
         } else {
-            self.spawner.spawn(&self.dir, self.epoch, order).and_then(|running| {
-                let (pid, ordered) = (running.child.pid, running.ordered.clone());
-                self.look_after(running).map_err(|error| {
-                    self.end_unwatched(pid, &ordered);
-                    failure(SpawnFailureKind::Resources, format!("cannot watch it: {error}"))
-                })
-            })
+            match start(self) {
+                Some(started) => started,
+                None => {
+                    let detail = String::from("nothing is ready for it; order it whole");
+                    return self.refuse(index, id, Refusal::Unforeseen, detail);
+                }
+            }
         };
+        let spawned = started.and_then(|running| {
+            let (pid, ordered) = (running.child.pid, running.ordered.clone());
+            self.look_after(running).map_err(|error| {
+                self.end_unwatched(pid, &ordered);
+                failure(SpawnFailureKind::Resources, format!("cannot watch it: {error}"))
+            })
+        });
         match spawned {
             Ok(identity) => {
                 let spawned = Line::Spawned(identity.clone());
@@ -85,6 +106,14 @@ impl Keeper {
                 self.write_down(instance, &spawned);
             }
             Err(failure) => self.reply(index, id, Reply::SpawnFailed { instance, failure }),
+        }
+    }
+
+    /// The order to begin is on its way: everything else is done meanwhile.
+    fn foresee_order(&mut self, order: &SpawnOrder) {
+        if !self.index.contains_key(&order.instance) && self.may_spawn(order.instance).is_ok() {
+            self.spawner.foresee_order(&self.dir, self.epoch, order);
+            self.expect_order();
         }
     }
 
@@ -118,7 +147,7 @@ impl Keeper {
             Some(_) | None => {
                 let first = InstanceId {
                     agent: instance.agent,
-                    incarnation: stead_model::Incarnation(0),
+                    incarnation: Incarnation(0),
                 };
                 let mut runs = self.index.range(first..instance).map(|(_, place)| *place);
                 match runs.find(|place| self.instance(*place).is_some_and(|known| known.live().is_some())) {
@@ -147,6 +176,7 @@ impl Keeper {
         self.take_in(Instance {
             tree: Tree {
                 cgroup: running.ordered.cgroup.clone(),
+                events: running.events,
                 session: running.child.pid,
                 start_time: identity.start_time,
                 mark,
@@ -172,15 +202,13 @@ impl Keeper {
             // What it started meanwhile is in there; the next keeper removes what still dies.
             let _empty = cgroup::kill(cgroup).is_ok() && cgroup::remove(cgroup);
         }
-        let InstanceId { agent, incarnation } = ordered.instance;
-        let fifos = Stream::BOTH.map(|stream| fifo_path(&self.dir.agent(agent), incarnation, stream));
-        for file in fifos
-            .iter()
-            .chain([&ordered.socket, &self.dir.record(ordered.instance)])
-        {
+        let agent = self.dir.agent(ordered.instance.agent);
+        let fifos = Stream::BOTH.map(|stream| fifo_path(&agent, ordered.pipes(), stream));
+        for file in fifos.iter().chain([&ordered.socket]) {
             // Somebody may have removed it.
             let _absent = std::fs::remove_file(file);
         }
+        self.spawner.forget(ordered.instance);
     }
 
     fn list(&mut self, index: u32, id: u64) {
@@ -243,8 +271,15 @@ impl Keeper {
         let Ok(known) = self.known(instance) else { return Ok(()) };
         match &mut known.phase {
             Phase::Live(_) => Err((Refusal::WrongState, String::from("it lives"))),
-            Phase::Ended { acknowledged, .. } => {
+            Phase::Ended {
+                acknowledged, swept, ..
+            } => {
                 *acknowledged = true;
+                if *swept && known.fifos.is_none() {
+                    let place = self.index.get(&instance).copied();
+                    place.into_iter().for_each(|place| self.forget(place));
+                    return Ok(());
+                }
                 let place = self.index.get(&instance).copied();
                 if let Some(place) = place.filter(|place| !self.closing.contains(place)) {
                     self.closing.push(place);
@@ -265,7 +300,7 @@ impl Keeper {
 
     /// Adds to the record of an instance; the disk may refuse, and then its mark has to do.
     pub(super) fn write_down(&mut self, instance: InstanceId, line: &Line) {
-        if let Err(error) = record::append(&self.dir.record(instance), line) {
+        if let Err(error) = self.spawner.records.append(instance, line) {
             crate::note(&format!("record of {instance}: {error}"));
         }
     }
@@ -277,10 +312,12 @@ impl Keeper {
         };
         let instance = gone.id();
         self.index.remove(&instance);
-        self.spawner.spares.take_record(&self.dir.record(instance));
+        self.spawner.forget(instance);
         self.spawner.foresee_no_more(&self.dir, next_of(instance));
         let agent = instance.agent;
-        let more = self.index.keys().any(|other| other.agent == agent);
+        let run = |incarnation| InstanceId { agent, incarnation };
+        let mut runs = self.index.range(run(Incarnation(0))..=run(Incarnation(u64::MAX)));
+        let more = runs.next().is_some();
         if let (false, Entry::Occupied(log)) = (more, self.logs.entry(agent)) {
             log.remove();
         }

@@ -19,11 +19,29 @@ pub(super) struct Connection {
     waits_to_write: bool,
     /// Something was sent in this turn already: the rest goes with its end, in one piece.
     sent: bool,
-    open: bool,
+    link: Link,
+}
+
+/// Whether there is still somebody.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Link {
+    Open,
+    /// Nothing can be told any more. What was asked before is still done.
+    Deaf,
+    /// Its place is freed after the turn.
+    Closed,
+}
+
+impl Connection {
+    fn is_open(&self) -> bool {
+        self.link != Link::Closed
+    }
 }
 
 /// What is told to a client that reads nothing is kept up to here; then it is given up. It reconnects and lists.
 const MAX_OUT: usize = 32 << 20;
+/// How much memory is kept for what is to be told while nothing is: to get it again each time costs more than to keep it.
+const KEPT_OUT: usize = 64 << 10;
 /// Clients that said no hello yet, and the one session.
 const MAX_CONNECTIONS: usize = 16;
 
@@ -63,7 +81,7 @@ impl Keeper {
             out: Vec::new(),
             waits_to_write: false,
             sent: false,
-            open: true,
+            link: Link::Open,
         };
         match self.connections.get_mut(place) {
             Some(slot) => *slot = Some(connection),
@@ -76,7 +94,7 @@ impl Keeper {
         self.flush(index);
         let mut buffer = [0; 16 * 1024];
         loop {
-            let Some(connection) = self.connection(index).filter(|connection| connection.open) else {
+            let Some(connection) = self.connection(index).filter(|connection| connection.is_open()) else {
                 return;
             };
             match connection.stream.read(&mut buffer) {
@@ -96,7 +114,7 @@ impl Keeper {
     /// Serves the whole frames that came; false once the connection is closed.
     fn take_frames(&mut self, index: u32) -> bool {
         loop {
-            let Some(connection) = self.connection(index).filter(|connection| connection.open) else {
+            let Some(connection) = self.connection(index).filter(|connection| connection.is_open()) else {
                 return false;
             };
             match connection.inbox.take_frame() {
@@ -159,6 +177,7 @@ impl Keeper {
             self.epoch = epoch;
         }
         self.session = Some(index);
+        self.spawner.foresee_nothing(&self.dir);
         let welcome = self.welcome();
         self.reply(index, id, Reply::Welcome(crate::wire::Welcome { version, ..welcome }));
     }
@@ -184,7 +203,7 @@ impl Keeper {
     }
 
     fn tell(&mut self, index: u32, told: &Told) {
-        let Some(connection) = self.connection(index).filter(|connection| connection.open) else {
+        let Some(connection) = self.connection(index).filter(|known| known.link == Link::Open) else {
             return;
         };
         if let Err(error) = encode(told, &mut connection.out) {
@@ -225,20 +244,27 @@ impl Keeper {
                 }
             }
         }
-        if sent == connection.out.len() {
+        connection.out.drain(..sent);
+        if connection.out.is_empty() && connection.out.capacity() > KEPT_OUT {
             connection.out = Vec::new();
-        } else {
-            connection.out.drain(..sent);
+        }
+        if broken {
+            // The last that it asked may wait to be read.
+            if connection.is_open() {
+                connection.link = Link::Deaf;
+            }
+            connection.out = Vec::new();
         }
         let waits = !connection.out.is_empty();
+        let mut unheard = connection.out.len() > MAX_OUT;
         if waits != connection.waits_to_write {
             connection.waits_to_write = waits;
-            broken |= self
+            unheard |= self
                 .poller
                 .also_writable(&connection.stream, Token::Connection(index), waits)
                 .is_err();
         }
-        if broken || connection.out.len() > MAX_OUT {
+        if unheard {
             self.close(index);
         }
     }
@@ -246,16 +272,18 @@ impl Keeper {
     /// Ends a connection; its place is freed after the turn.
     fn close(&mut self, index: u32) {
         if let Some(connection) = self.connection(index) {
-            connection.open = false;
+            connection.link = Link::Closed;
         }
         if self.session == Some(index) {
             self.session = None;
+            // What was made ready is begun by the session that had it made ready, or by none.
+            self.spawner.foresee_nothing(&self.dir);
         }
     }
 
     pub(super) fn drop_closed_connections(&mut self) {
         for slot in &mut self.connections {
-            if slot.as_ref().is_some_and(|connection| !connection.open) {
+            if slot.as_ref().is_some_and(|connection| !connection.is_open()) {
                 *slot = None;
             }
         }

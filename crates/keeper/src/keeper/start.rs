@@ -19,8 +19,8 @@ use crate::spawn::Spawner;
 use crate::upgrade::{self, Handover};
 use crate::{adopt, cgroup, clock, detach, sys};
 
-/// Descriptors that a keeper holds for each instance: its process, two streams, its notify socket.
-pub const DESCRIPTORS_EACH: u64 = 4;
+/// Descriptors that a keeper holds for each instance: its process, two streams, its notify socket, the events of its cgroup.
+pub const DESCRIPTORS_EACH: u64 = 5;
 /// Descriptors that a keeper needs for everything else.
 pub const DESCRIPTORS_BESIDE: u64 = 256;
 
@@ -126,7 +126,7 @@ impl Keeper {
 
     /// Takes in whatever an earlier keeper left.
     fn adopt(&mut self) -> Result<(), Error> {
-        let found = adopt::find(&self.dir, &self.here, self.spawner.cgroups.as_ref())?;
+        let (found, earlier) = adopt::find(&self.dir, &self.here, self.spawner.cgroups.as_ref())?;
         let count = found.len();
         let at = clock::wall().to_string();
         for instance in found {
@@ -141,6 +141,11 @@ impl Keeper {
                 }
             }
         }
+        // A disk that refuses leaves them as they are, and the next keeper finds as much.
+        match self.write_records_anew() {
+            Ok(()) => earlier.iter().for_each(|path| drop(std::fs::remove_file(path))),
+            Err(error) => crate::note(&format!("the records stay as they are: {error}")),
+        }
         crate::note(&format!(
             "keeper {} of {}: {count} instances adopted",
             getpid(),
@@ -154,7 +159,7 @@ impl Keeper {
         self.reap_children();
         let served = self.serve();
         self.tidy_before_leaving();
-        self.spawner.foresee_nothing();
+        self.spawner.foresee_nothing(&self.dir);
         if let Some(cgroups) = &self.spawner.cgroups {
             cgroups.remove_if_empty();
         }
@@ -166,7 +171,7 @@ impl Keeper {
     /// Replaces the program by a new one that goes on with everything. Returns only if that fails.
     pub(super) fn upgrade(&mut self, program: Option<String>) -> io::Result<std::convert::Infallible> {
         self.flush_all();
-        self.spawner.foresee_nothing();
+        self.spawner.foresee_nothing(&self.dir);
         let instances = self.places.iter().flatten();
         let handover = upgrade::Parts {
             state_dir: self.dir.path(),

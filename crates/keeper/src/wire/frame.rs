@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::MAX_FRAME;
 
-/// Bytes that came and are not yet a whole frame. Holds no memory while it is empty.
+/// Bytes that came and are not yet a whole frame. Holds little memory while it is empty.
 #[derive(Debug, Default)]
 pub struct Inbox {
     bytes: Vec<u8>,
@@ -52,7 +52,7 @@ impl Inbox {
     fn shrink(&mut self) {
         self.bytes.drain(..self.taken);
         self.taken = 0;
-        if self.bytes.is_empty() {
+        if self.bytes.is_empty() && self.bytes.capacity() > KEPT {
             self.bytes = Vec::new();
         }
     }
@@ -75,3 +75,6 @@ pub fn encode<T: Serialize>(value: &T, out: &mut Vec<u8>) -> Result<(), String> 
         Ok(_) | Err(_) => Err(format!("a frame of {} bytes is longer than {MAX_FRAME}", body.len())),
     }
 }
+
+/// How much memory is kept while nothing is in it, so that it need not be got again for every frame.
+const KEPT: usize = 16 << 10;

@@ -50,6 +50,16 @@ impl Home {
         stead_keeper::agent_dir(self.path(), instance.agent)
     }
 
+    /// The FIFOs of an agent, and all notify sockets.
+    pub(crate) fn made_for(&self, instance: InstanceId) -> Vec<String> {
+        let names = |dir: PathBuf| {
+            let entries = std::fs::read_dir(dir).into_iter().flatten();
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        };
+        let fifos = names(self.agent_dir(instance)).filter(|name| name.ends_with(".out") || name.ends_with(".err"));
+        fifos.chain(names(self.path().join("n"))).collect()
+    }
+
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(KEEPER);
         command
@@ -159,13 +169,17 @@ pub(crate) fn command(words: &[&str]) -> ProcessSpec {
 }
 
 pub(crate) fn order(instance: InstanceId, spec: ProcessSpec) -> Request {
-    Request::Spawn(Box::new(SpawnOrder {
+    Request::Spawn(Box::new(spawn_order(instance, spec)))
+}
+
+pub(crate) fn spawn_order(instance: InstanceId, spec: ProcessSpec) -> SpawnOrder {
+    SpawnOrder {
         instance,
         name: format!("agent-{}", instance.agent.position()).parse().unwrap(),
         namespace: Namespace::default(),
         spec,
         env: BTreeMap::new(),
-    }))
+    }
 }
 
 /// What tests ask of a session, without the forms.

@@ -3,6 +3,10 @@
 #[cfg(test)]
 mod adopt;
 #[cfg(test)]
+mod foresee;
+#[cfg(test)]
+mod heirs;
+#[cfg(test)]
 mod home;
 #[cfg(test)]
 mod lifecycle;

@@ -55,6 +55,8 @@ pub(super) enum Job {
 #[derive(Debug)]
 pub(super) enum Round {
     Jobs(VecDeque<Job>),
+    /// A job is expected any moment.
+    Expecting,
     /// Nothing came for as long as it said that it would wait.
     Quiet,
     /// Nothing will ever come.
@@ -72,6 +74,8 @@ pub(super) struct Queue {
 struct Line {
     jobs: VecDeque<Job>,
     closed: bool,
+    /// A job was announced while the writer waited.
+    expected: bool,
     /// The writer waits; only then does a wake-up cost a system call.
     idle: bool,
 }
@@ -82,6 +86,7 @@ impl Queue {
             line: Mutex::new(Line {
                 jobs: VecDeque::new(),
                 closed: false,
+                expected: false,
                 idle: false,
             }),
             came: Condvar::new(),
@@ -118,7 +123,7 @@ impl Queue {
     pub(super) fn next(&self, patience: Option<Duration>) -> Round {
         let mut line = self.lock();
         line.idle = true;
-        let waits = |line: &mut Line| line.jobs.is_empty() && !line.closed;
+        let waits = |line: &mut Line| line.jobs.is_empty() && !line.closed && !line.expected;
         line = match patience {
             None => self
                 .came
@@ -130,12 +135,24 @@ impl Queue {
             }
         };
         line.idle = false;
+        let expected = std::mem::take(&mut line.expected);
         if !line.jobs.is_empty() {
             Round::Jobs(std::mem::take(&mut line.jobs))
         } else if line.closed {
             Round::Closed
+        } else if expected {
+            Round::Expecting
         } else {
             Round::Quiet
+        }
+    }
+
+    /// Has a writer that waits wake up for what is about to come.
+    pub(super) fn expect(&self) {
+        let mut line = self.lock();
+        if line.idle {
+            line.expected = true;
+            self.wake(line);
         }
     }
 

@@ -12,6 +12,19 @@ use crate::record::encode;
 use crate::retention::history_cut;
 use crate::{Owner, StoreError};
 
+/// The statement that writes one event, and one more for each number.
+macro_rules! insert_events {
+    ($($more:literal)*) => {
+        concat!(
+            "INSERT INTO events (id, slot, epoch, position, at, namespace, agent, type, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            $(insert_events!(@row $more)),*
+        )
+    };
+    (@row $number:literal) => {
+        ", (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    };
+}
+
 /// The numbers that the next rows of history and events get.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Numbers {
@@ -81,9 +94,8 @@ pub(super) fn put_append(
         put_transition(connection, row, numbers.transition, history)?;
         numbers.transition += 1;
     }
-    for event in &append.events {
-        put_event(connection, append, event, numbers.event)?;
-        numbers.event += 1;
+    for events in append.events.chunks(EVENTS_AT_ONCE) {
+        put_events(connection, append, events, &mut numbers.event)?;
     }
     Ok(())
 }
@@ -203,25 +215,46 @@ fn put_transition(connection: &Connection, row: &Transition, id: i64, history: u
     Ok(())
 }
 
-fn put_event(connection: &Connection, append: &Append, event: &Event, id: i64) -> Result<(), Fault> {
-    let mut statement = connection.prepare_cached(
-        "INSERT INTO events (id, slot, epoch, position, at, namespace, agent, type, body)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-    )?;
-    statement.execute(params![
-        id,
-        append.slot.number(),
-        append.epoch.0.cast_signed(),
-        append.position.0.cast_signed(),
-        event.at.unix_millis(),
-        event.namespace.as_str(),
-        key(event.agent),
-        event.what.kind(),
-        encode(event)?,
-    ])?;
+/// Writes a few events by one statement: most of what a row costs is the statement.
+fn put_events(connection: &Connection, append: &Append, events: &[Event], next: &mut i64) -> Result<(), Fault> {
+    let mut statement = connection.prepare_cached(INSERT_EVENTS.get(events.len()).copied().unwrap_or_default())?;
+    let (slot, epoch) = (append.slot.number(), append.epoch.0.cast_signed());
+    let mut column = 0_usize;
+    for event in events {
+        let values = params![
+            *next,
+            slot,
+            epoch,
+            append.position.0.cast_signed(),
+            event.at.unix_millis(),
+            event.namespace.as_str(),
+            key(event.agent),
+            event.what.kind(),
+            encode(event)?,
+        ];
+        for value in values {
+            column += 1;
+            statement.raw_bind_parameter(column, value)?;
+        }
+        *next += 1;
+    }
+    statement.raw_execute()?;
     Ok(())
 }
 
+/// How many events are written by one statement: as many as an end with its restart has.
+const EVENTS_AT_ONCE: usize = 6;
+
+/// The statements that write so many events.
+const INSERT_EVENTS: [&str; EVENTS_AT_ONCE + 1] = [
+    "",
+    insert_events!(),
+    insert_events!(2),
+    insert_events!(2 3),
+    insert_events!(2 3 4),
+    insert_events!(2 3 4 5),
+    insert_events!(2 3 4 5 6),
+];
 /// Columns of a transition in the order of [`transition`], the row's own number first.
 pub(super) const TRANSITION_COLUMNS: &str = "id, agent, sequence, namespace, name, incarnation, from_phase, to_phase, at, reason, \
      description, triggered_by, via, correlation_id, trace_id, metadata";

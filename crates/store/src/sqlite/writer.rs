@@ -78,6 +78,7 @@ impl Writer {
             let patience = self.unsynced.map(|since| SYNC_AFTER.saturating_sub(since.elapsed()));
             match queue.next(patience) {
                 Round::Jobs(jobs) => self.work(jobs),
+                Round::Expecting => stay_awake(queue),
                 Round::Quiet => {}
                 Round::Closed => break,
             }
@@ -96,14 +97,19 @@ impl Writer {
 
     fn work(&mut self, jobs: VecDeque<Job>) {
         let mut group = Vec::new();
+        let mut synced = false;
         for job in jobs {
             if let Job::Append(append) = job {
+                synced |= append.durability.max(self.least) == Durability::Flushed;
                 group.push(append);
-                if group.len() == GROUP {
+                let bound = if synced { GROUP } else { GROUP_WRITTEN };
+                if group.len() >= bound {
                     self.write_group(std::mem::take(&mut group));
+                    synced = false;
                 }
             } else {
                 self.write_group(std::mem::take(&mut group));
+                synced = false;
                 self.other(job);
             }
         }
@@ -300,6 +306,14 @@ impl Writer {
     }
 }
 
+/// Waits for a job that is expected any moment, and lets others work meanwhile: to be woken takes longer than the wait.
+fn stay_awake(queue: &Queue) {
+    let begun = Instant::now();
+    while !queue.is_waiting() && begun.elapsed() < EXPECTING {
+        std::thread::yield_now();
+    }
+}
+
 /// Heads of slots that were read or written by the writer, which alone writes them.
 #[derive(Default)]
 struct Heads(HashMap<Slot, Head>);
@@ -335,10 +349,14 @@ fn plain(fault: Fault) -> StoreError {
     }
 }
 
+/// How long an expected job is waited for awake.
+const EXPECTING: Duration = Duration::from_micros(300);
 /// When what was only written is synced; the promise is one second, and a sync takes time.
 const SYNC_AFTER: Duration = Duration::from_millis(500);
-/// Most appends in one transaction.
+/// Most appends in one transaction that is synced.
 const GROUP: usize = 1_024;
+/// Most in one that is not: without a sync to share, all that more of them would share is the wait for the last one.
+const GROUP_WRITTEN: usize = 32;
 /// Rows in the log at which it is copied into the database when nothing else is to do, and at which it is in any case.
 const LOG_ROWS_IDLE: usize = 1_000;
 const LOG_ROWS: usize = 8_000;

@@ -73,6 +73,7 @@ impl World {
             driver: Box::new(Player(incoming.clone())),
             views: Arc::clone(&views),
             status: Arc::clone(&status),
+            gate: Arc::default(),
             committed,
             incoming: (incoming.clone(), from_world),
             asks: asked,
@@ -241,6 +242,7 @@ impl Driver for Player {
         }
     }
 
+    fn foresee(&mut self, _start: stead_engine::Foreseen<'_>) {}
     fn survey(&mut self) {}
 
     fn dismiss(&mut self) {}
