@@ -60,7 +60,7 @@ fn load(setup: &Setup, stead: &mut Stead, agents: u32, window: Duration) -> Resu
     each(
         agents,
         |line, id| {
-            register(line, id, "running")?;
+            register(line, &format!("a-{id}"), id, "running")?;
             beat(line, id)
         },
         address,
@@ -154,13 +154,13 @@ pub(super) fn each(agents: u32, work: impl Fn(&mut Line, u32) -> Result<()> + Sy
     })
 }
 
-pub(super) fn register(line: &mut Line, id: u32, intent: &str) -> Result<()> {
+pub(super) fn register(line: &mut Line, name: &str, id: u32, intent: &str) -> Result<()> {
     let body = format!(
-        r#"{{"name":"a-{id}","intent":"{intent}","spec":{{"driver":"none","labels":{{"team":"t-{}","tier":"bench"}}}}}}"#,
+        r#"{{"name":"{name}","intent":"{intent}","spec":{{"driver":"none","labels":{{"team":"t-{}","tier":"bench"}}}}}}"#,
         id % 100
     );
     let status = line.ask("POST", "/api/v1/agents", &body)?;
-    ensure!(status == 201, "a-{id} was not registered: {status} {}", line.body());
+    ensure!(status == 201, "{name} was not registered: {status} {}", line.body());
     Ok(())
 }
 

@@ -187,7 +187,7 @@ impl App {
         })?;
 
         gate.open_to(driver.starter());
-        let loaded = mind::load(taken, &slots)?;
+        let loaded = mind::load(taken, &slots, &dir, (clock, started_at))?;
         let parts = |store: &Arc<dyn Store>| Parts {
             clock,
             database: dir.database(),
@@ -207,7 +207,7 @@ impl App {
             damage,
             in_force,
         } = match loaded {
-            Ok(loaded) => mind::whole(home, loaded, parts, &dir, started_at)?,
+            Ok(loaded) => mind::whole(home, loaded, parts),
             Err(found) => mind::damaged(home, found, parts, &dir, sink()),
         };
         info!(agents = views.count(), %listen, state_dir = %settings.state_dir.display(), "state loaded");

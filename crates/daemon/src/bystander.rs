@@ -76,10 +76,10 @@ impl Bystander {
         if let Ok(batch) = self.engine.thaw(self.clock.now(), state)
             && let Ok(released) = batch.release(&receipt)
         {
-            for view in released.views {
+            for agent in released.views {
                 self.views.publish(AgentView {
                     next: Some(waits()),
-                    ..view
+                    ..agent.view()
                 });
             }
         }
@@ -146,7 +146,7 @@ impl Bystander {
         );
         let alive: BTreeSet<AgentId> = live.iter().map(|live| live.instance.agent).collect();
         let mut stored = Vec::new();
-        self.views.each(|view| stored.push(view.id));
+        self.views.each(|agent| stored.push(agent.id()));
         for id in stored.into_iter().filter(|id| !alive.contains(id)) {
             self.amend(id, "the keeper knows no process of it".into(), down);
         }
@@ -236,6 +236,7 @@ impl Bystander {
                         .map_err(|_unread| self.refusal()),
                 );
             }
+            Ask::Halted(back) => answer(back, Ok(self.engine.halted())),
             Ask::Spec(namespace, agent, back) => {
                 answer(
                     back,

@@ -52,6 +52,8 @@ pub enum Ask {
     Configure(Lifecycles, oneshot::Sender<Result<(), Problem>>),
     /// Whether other profiles could be put in force, once those agents and groups are gone.
     CouldConfigure(Lifecycles, BTreeSet<AgentId>, oneshot::Sender<Result<(), Problem>>),
+    /// Who is down with the whole fleet.
+    Halted(oneshot::Sender<Result<Vec<(Namespace, AgentId)>, Problem>>),
     /// What an agent is told to be.
     Spec(Namespace, AgentRef, oneshot::Sender<Result<KnownSpec, Problem>>),
 }
@@ -169,6 +171,14 @@ impl Handle {
     /// `unknown-agent` or `agent-gone`; `busy` when the queue is full.
     pub async fn spec(&self, namespace: Namespace, agent: AgentRef) -> Result<KnownSpec, Problem> {
         self.ask(|back| Ask::Spec(namespace, agent, back)).await
+    }
+
+    /// The agents that are down with their whole fleet, with their namespaces.
+    ///
+    /// # Errors
+    /// `busy` when the queue is full.
+    pub(crate) async fn halted(&self) -> Result<Vec<(Namespace, AgentId)>, Problem> {
+        self.ask(Ask::Halted).await
     }
 
     /// Puts other profiles and policies in force in place of those before them, all or none. It is not stored: see to that first.

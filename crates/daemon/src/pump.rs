@@ -5,6 +5,7 @@
 
 pub(crate) mod gate;
 mod outage;
+mod thaw;
 mod waiting;
 
 use std::collections::VecDeque;
@@ -29,6 +30,7 @@ use crate::status::{Part, Status};
 use crate::views::Views;
 use gate::Gate;
 use outage::Outage;
+pub(crate) use thaw::{Fleet, thaw};
 use waiting::{Waiter, Waiting};
 
 /// Everything that reaches the pump beside requests.
@@ -202,20 +204,34 @@ impl Pump {
         debug!("the pump stopped");
     }
 
-    /// Puts profiles and policies in force. Before the first slot is taken over nothing can stand against it.
-    pub(crate) fn configure(&mut self, (profiles, policies): Lifecycles) -> Result<(), StateInUse> {
+    /// Puts profiles and policies in force.
+    fn configure(&mut self, (profiles, policies): Lifecycles) -> Result<(), StateInUse> {
         self.engine.configure(profiles.clone(), policies)?;
         self.views.show_profiles(profiles);
         Ok(())
     }
 
-    /// Takes over a slot that was loaded.
-    pub(crate) fn adopt(&mut self, state: stead_model::journal::SlotState) -> Result<(), stead_engine::Unthawable> {
-        let receipt = state.receipt();
-        self.waiting.cover(&receipt);
-        let batch = self.engine.thaw(self.clock.now(), state)?;
-        self.accept(batch, Waiter::Nobody);
-        Ok(())
+    /// Takes over what was thawed, in place of nothing.
+    pub(crate) fn adopt(&mut self, fleet: Fleet) {
+        let Fleet {
+            engine,
+            batches,
+            lifecycles,
+        } = fleet;
+        self.engine = engine;
+        if let Some((profiles, _)) = lifecycles {
+            self.views.show_profiles(profiles);
+        }
+        let mut shown = Vec::new();
+        for (receipt, batch) in batches {
+            self.waiting.cover(&receipt);
+            // It came from the store: what was loaded covers it.
+            if let Ok(mut released) = batch.release(&receipt) {
+                shown.append(&mut released.views);
+                self.perform(released, Waiter::Nobody);
+            }
+        }
+        self.views.publish_all(shown);
     }
 
     fn wake_in(&self) -> Option<Duration> {
@@ -327,6 +343,7 @@ impl Pump {
                 let refused = |in_use: StateInUse| Problem::new(ProblemCode::NotPossible, in_use.to_string());
                 answer(back, self.engine.could_configure(profiles, &leaving).map_err(refused));
             }
+            Ask::Halted(back) => answer(back, Ok(self.engine.halted())),
             Ask::Spec(namespace, agent, back) => {
                 answer(back, self.engine.spec(&namespace, &agent).map_err(Problem::from));
             }

@@ -8,10 +8,11 @@ use stead_model::group::{GroupAnswer, GroupView};
 use stead_model::journal::{Append, Durability, Receipt};
 use stead_model::spec::ProcessSpec;
 use stead_model::{
-    Action, AgentId, AgentName, AgentView, Answer, Epoch, InstanceId, Namespace, Order, Position, Refusal, Slot,
+    Action, AgentId, AgentName, Answer, Epoch, InstanceId, Namespace, Order, Position, Refusal, Slot,
 };
 
 use crate::depend::Message;
+use crate::shown::Shown;
 
 /// The outcome of one step. Its append goes to the store; only a receipt for it gives the rest.
 #[must_use = "what was decided must be written down, and released once it is"]
@@ -32,7 +33,7 @@ pub struct Released {
     /// Orders to the world, in order.
     pub actions: Vec<Action>,
     /// Agents as they are now.
-    pub views: Vec<AgentView>,
+    pub views: Vec<Shown>,
     /// Agents that are no longer there.
     pub removed: Vec<AgentId>,
     /// Groups as they are now.
@@ -205,7 +206,7 @@ impl Batch {
             | Order::Acknowledge { instance }
             | Order::Probe { instance, .. } => instance.agent,
         });
-        let shown = self.content.views.iter().map(|view| view.id);
+        let shown = self.content.views.iter().map(Shown::id);
         ordered
             .chain(shown)
             .chain(self.content.removed.iter().copied())

@@ -15,10 +15,10 @@ use stead_model::{
 };
 
 use crate::answers::Answers;
-use crate::batch::{Batch, Released, Reply};
-use crate::depend::{self, Body, Message};
+use crate::batch::{Batch, Reply};
+use crate::depend::{Body, Message};
 use crate::explain;
-use crate::group::{self, Claim, Group};
+use crate::group::Claim;
 use crate::observe;
 use crate::open::{Changed, Open};
 use crate::permit::Policies;
@@ -26,8 +26,10 @@ use crate::plan::plan;
 use crate::profiles::{Profiles, StateInUse};
 use crate::record::Record;
 use crate::rollout;
+use crate::shown::Specs;
 use crate::slot::Cell;
 use crate::step::Step;
+use crate::thaw::{Thawed, Thawing, Unthawable};
 use crate::view;
 
 /// Everything that decides about the agents of the slots that this node owns. Time is handed in; nothing is done here.
@@ -43,6 +45,7 @@ pub struct Engine {
     /// Every agent that waits for a moment, the earliest first.
     alarms: BTreeSet<(Moment, AgentId)>,
     answers: Answers,
+    specs: Specs,
 }
 
 /// What the door takes.
@@ -81,6 +84,7 @@ impl Engine {
             slots,
             alarms: BTreeSet::new(),
             answers: Answers::default(),
+            specs: Specs::default(),
         }
     }
 
@@ -90,18 +94,28 @@ impl Engine {
     /// [`StateInUse`] when an agent has a profile, or is in a state, that would no longer be there. Nothing was changed.
     pub fn configure(&mut self, profiles: Vec<Profile>, policies: Vec<TransitionPolicy>) -> Result<(), StateInUse> {
         let profiles = self.check_profiles(profiles, &BTreeSet::new())?;
-        for record in self
-            .slots
-            .iter_mut()
-            .flatten()
-            .flat_map(|cell| cell.agents.values_mut())
-        {
+        let others: Vec<_> = self
+            .cells()
+            .flat_map(|cell| cell.agents.phases())
+            .filter(|(_, profile, _)| profiles.get(profile.name()).is_some_and(|next| *next != **profile))
+            .map(|(id, _, _)| id)
+            .collect();
+        for id in others {
+            let Some(cell) = &mut self.slots[usize::from(id.slot().number())] else {
+                continue;
+            };
+            let Some(mut record) = cell.agents.take(id) else {
+                continue;
+            };
             if let Some(profile) = profiles.get(&record.row.profile)
                 && let Some(phase) = profile.phase(record.profile.name_of(record.phase))
             {
                 record.profile = profile;
                 record.phase = phase;
             }
+            // Another profile may have something be done about it.
+            record.image = None;
+            cell.agents.put(record);
         }
         self.profiles = profiles;
         self.policies = Policies::new(policies);
@@ -118,15 +132,19 @@ impl Engine {
 
     fn check_profiles(&self, profiles: Vec<Profile>, leaving: &BTreeSet<AgentId>) -> Result<Profiles, StateInUse> {
         let profiles = Profiles::with(profiles);
-        let records = self.cells().flat_map(|cell| cell.agents.values());
-        for record in records.filter(|record| !leaving.contains(&record.row.id)) {
-            let profile = profiles.get(&record.row.profile);
-            if profile.is_none_or(|profile| profile.phase(record.profile.name_of(record.phase)).is_none()) {
-                return Err(StateInUse {
-                    agent: alloc::format!("agent {}/{}", record.row.namespace, record.row.name),
-                    profile: record.row.profile.clone(),
-                    state: record.phase_name(),
-                });
+        for cell in self.cells() {
+            for (id, profile, phase) in cell.agents.phases().filter(|(id, ..)| !leaving.contains(id)) {
+                let next = profiles.get(profile.name());
+                if next.is_none_or(|next| next.phase(profile.name_of(phase)).is_none()) {
+                    let record = cell.agents.get(id);
+                    return Err(StateInUse {
+                        agent: record.map_or_else(String::new, |record| {
+                            alloc::format!("agent {}/{}", record.row.namespace, record.row.name)
+                        }),
+                        profile: profile.name().into(),
+                        state: profile.name_of(phase).into(),
+                    });
+                }
             }
         }
         // One without replicas needs it as soon as it is scaled.
@@ -184,6 +202,15 @@ impl Engine {
         self.look(namespace, agent, |_, record| view::lifecycle(record))
     }
 
+    /// The agents that are down with their whole fleet, with their namespaces.
+    #[must_use]
+    pub fn halted(&self) -> Vec<(Namespace, AgentId)> {
+        let halted = self.cells().flat_map(|cell| cell.agents.halted());
+        halted
+            .filter_map(|(namespace, id)| Some((namespace.parse().ok()?, id)))
+            .collect()
+    }
+
     /// Reads what an agent is told to be: its id, the number of the spec, and the spec with its secrets.
     ///
     /// # Errors
@@ -199,44 +226,41 @@ impl Engine {
     /// # Errors
     /// Says which agent has a profile, phase or spec that is not known. The slot is not owned then.
     pub fn thaw(&mut self, now: Now, state: SlotState) -> Result<Batch, Unthawable> {
-        let receipt = state.receipt();
-        let mut cell = Box::new(Cell::new(&receipt));
-        for row in state.groups {
-            let group = Group::thaw(row, &self.boot, now.moment);
-            cell.groups.insert(group.row.id, Box::new(group));
+        let mut thawing = Thawing {
+            boot: self.boot,
+            profiles: self.profiles.clone(),
+            specs: core::mem::take(&mut self.specs),
+        };
+        let thawed = thawing.slot(now, state);
+        self.specs = thawing.specs;
+        thawed.map(|thawed| self.own(now, thawed))
+    }
+
+    /// What thaws slots for this engine, as many at once as there are of it. It knows the profiles that are in force now.
+    #[must_use]
+    pub fn thawing(&self) -> Thawing {
+        Thawing {
+            boot: self.boot,
+            profiles: self.profiles.clone(),
+            specs: Specs::default(),
         }
-        let mut specs = group::sort_specs(&mut cell.groups, state.specs);
-        let mut content = Released::default();
-        for row in state.agents {
-            let id = row.id;
-            let unthawable = |row: &AgentRow| Unthawable {
-                name: alloc::format!("{}/{}", row.namespace, row.name),
-                phase: row.phase.clone(),
-                profile: row.profile.clone(),
-            };
-            let Some(spec) = specs.remove(&id) else {
-                return Err(unthawable(&row));
-            };
-            let record =
-                Record::thaw(row, spec, &self.profiles, &self.boot, now.moment).map_err(|row| unthawable(&row))?;
-            content.views.push(view::agent(&record, now));
-            content.messages.extend(depend::subscriptions(&record));
-            if let Some(member) = &record.row.member
-                && let Some(group) = cell.groups.get_mut(&member.group)
-            {
-                group.members.insert(member.ordinal, id);
-                content.messages.extend(group.naming(member.ordinal, Some(id)));
-            }
-            cell.names
-                .insert((record.row.namespace.clone(), record.row.name.clone()), id);
-            cell.agents.insert(id, Box::new(record));
-        }
+    }
+
+    /// Takes ownership of a slot that was thawed. What ran is not started again: an [`Input::Inventory`] must come first.
+    pub fn own(&mut self, now: Now, thawed: Thawed) -> Batch {
+        let Thawed {
+            receipt,
+            mut cell,
+            mut content,
+            alarms,
+            answers,
+        } = thawed;
         let place = usize::from(receipt.slot().number());
         if let Some(old) = &mut self.slots[place] {
             // Those who watch agents of this slot asked once and do not ask again.
             cell.watchers = core::mem::take(&mut old.watchers);
             cell.claims = core::mem::take(&mut old.claims);
-            for record in cell.agents.values() {
+            for record in cell.agents.all() {
                 let (namespace, name) = (&record.row.namespace, &record.row.name);
                 content
                     .messages
@@ -244,37 +268,19 @@ impl Engine {
             }
         }
         self.discard(receipt.slot());
-        for row in state.answers {
+        for row in answers {
             self.answers.keep(row, now.wall);
         }
-        for (id, record) in &cell.agents {
-            self.alarms.extend(record.next_timer().map(|due| (due, *id)));
-        }
-        for group in cell.groups.values_mut() {
-            let seen = cell
-                .agents
-                .values()
-                .filter_map(|record| group.see(record))
-                .collect::<Vec<_>>();
-            let seen: Vec<_> = seen
-                .into_iter()
-                .filter(|seen| group.members.get(&seen.ordinal) == Some(&seen.id))
-                .collect();
-            let view = group.view(&seen, now);
-            group.shown = Some(Box::new(view.clone()));
-            content.groups.push(view);
-            group.alarm = [group.deadline, group.expiry(now)].into_iter().flatten().min();
-            self.alarms.extend(group.alarm.map(|due| (due, group.row.id)));
-        }
+        self.alarms.extend(alarms);
         self.slots[place] = Some(cell);
-        Ok(Batch {
+        Batch {
             slot: receipt.slot(),
             epoch: receipt.epoch(),
             position: receipt.position(),
             needs: Durability::Written,
             append: None,
             content,
-        })
+        }
     }
 
     /// The state rows of a slot as they would be stored now; `None` if it is not owned.
@@ -283,7 +289,7 @@ impl Engine {
         let cell = self.cell(slot)?;
         Some(
             cell.agents
-                .values()
+                .all()
                 .map(|record| record.freeze(&self.boot, now.moment))
                 .collect(),
         )
@@ -293,9 +299,9 @@ impl Engine {
     pub fn discard(&mut self, slot: Slot) {
         if let Some(cell) = self.slots[usize::from(slot.number())].take() {
             self.answers.forget(slot);
-            for (id, record) in &cell.agents {
+            for record in cell.agents.all() {
                 if let Some(due) = record.next_timer() {
-                    self.alarms.remove(&(due, *id));
+                    self.alarms.remove(&(due, record.row.id));
                 }
             }
             for (id, group) in &cell.groups {
@@ -315,8 +321,8 @@ impl Engine {
             .cells()
             .flat_map(|cell| {
                 cell.agents
-                    .iter()
-                    .filter_map(|(id, record)| record.next_timer().map(|due| (due, *id)))
+                    .all()
+                    .filter_map(|record| record.next_timer().map(|due| (due, record.row.id)))
                     .chain(
                         cell.groups
                             .iter()
@@ -344,8 +350,8 @@ impl Engine {
         let unknown = || Refusal::Unknown(alloc::format!("{agent}"));
         let cell = self.cell(self.home(namespace, agent)).ok_or_else(unknown)?;
         let id = cell.find(namespace, agent)?;
-        let record = cell.agents.get(&id).ok_or_else(unknown)?;
-        Ok(see(cell, record))
+        let record = cell.agents.get(id).ok_or_else(unknown)?;
+        Ok(see(cell, &record))
     }
 
     /// The slot in which an agent is found: that of its name, unless the name is that of a replica elsewhere.
@@ -411,6 +417,7 @@ impl Engine {
             cell,
             alarms: &mut self.alarms,
             answers: &mut self.answers,
+            specs: &mut self.specs,
         })
     }
 
@@ -475,7 +482,7 @@ impl Engine {
     fn on_observation(&mut self, now: Now, observation: Observation) -> Result<Batch, NotOwned> {
         let id = observe::subject(&observation);
         let mut open = self.open(now, id.slot())?;
-        match open.cell.agents.remove(&id) {
+        match open.cell.agents.take(id) {
             Some(mut record) => {
                 open.work(&mut record, |step, record| observe::observe(step, record, observation));
                 open.put_back(record);
@@ -489,18 +496,15 @@ impl Engine {
         let mut open = self.open(now, slot)?;
         open.cell.surveyed = true;
         open.step.surveyed = true;
-        let known: BTreeSet<_> = open
-            .cell
-            .agents
-            .values()
-            .filter_map(|record| record.instance_id())
-            .collect();
+        let known: BTreeSet<_> = open.cell.agents.whole().filter_map(Record::instance_id).collect();
         for order in observe::strangers(inventory, |instance| known.contains(&instance)) {
             open.step.order(order);
         }
-        let ids: Vec<AgentId> = open.cell.agents.keys().copied().collect();
+        // Of those at rest it tells nothing, unless it names them: nothing runs them, and they were put right when they were thawed.
+        let whole = open.cell.agents.whole().map(|record| record.row.id);
+        let ids: BTreeSet<AgentId> = whole.chain(observe::named(inventory)).collect();
         for id in ids {
-            if let Some(mut record) = open.cell.agents.remove(&id) {
+            if let Some(mut record) = open.cell.agents.take(id) {
                 open.work(&mut record, |step, record| {
                     observe::take_inventory(step, record, inventory);
                 });
@@ -528,8 +532,8 @@ impl Engine {
                     .filter(|member| member.slot() != slot);
                 let known = open
                     .cell
-                    .names
-                    .get(&(namespace.clone(), name.clone()))
+                    .agents
+                    .named(&namespace, &name)
                     .and_then(|id| open.cell.agents.get(id))
                     .map(|record| record.told)
                     .or_else(|| open.cell.group_named(&namespace, &name).map(|group| group.told));
@@ -571,7 +575,7 @@ impl Engine {
                 name,
                 standing,
             } => {
-                if let Some(mut record) = open.cell.agents.remove(&watcher) {
+                if let Some(mut record) = open.cell.agents.take(watcher) {
                     open.work(&mut record, |step, record| {
                         if record.spec.depends_on.contains_key(&name) {
                             record.standings.insert(name, standing);
@@ -592,7 +596,7 @@ impl Engine {
             .or_else(|| self.cells().next().map(|cell| cell.slot));
         let mut open = self.open(now, slot.unwrap_or_else(|| AgentId::from_bits(0).slot()))?;
         if let Some((_, id)) = alarm {
-            match open.cell.agents.remove(&id) {
+            match open.cell.agents.take(id) {
                 Some(mut record) => {
                     open.work(&mut record, observe::due);
                     open.put_back(record);
@@ -606,9 +610,9 @@ impl Engine {
 
 /// A group wants a name that is at home here, or has given it to a replica.
 fn claimed(open: &mut Open<'_>, namespace: Namespace, name: AgentName, claim: Claim) {
-    let holder = open.cell.names.get(&(namespace.clone(), name.clone())).copied();
+    let holder = open.cell.agents.named(&namespace, &name);
     let of_group = |id: &AgentId| {
-        let record = open.cell.agents.get(id);
+        let record = open.cell.agents.get(*id);
         record.is_some_and(|record| {
             record
                 .row
@@ -652,17 +656,3 @@ fn home(namespace: &Namespace, agent: &AgentRef) -> Slot {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("slot {0} is not owned here")]
 pub struct NotOwned(pub Slot);
-
-/// A stored agent that this version does not understand. Nothing was changed.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error(
-    "agent {name} is stored in phase `{phase}` of profile `{profile}`, which this version does not know, or without its spec"
-)]
-pub struct Unthawable {
-    /// Namespace and name of the agent.
-    pub name: String,
-    /// Its stored phase.
-    pub phase: String,
-    /// Its stored profile.
-    pub profile: String,
-}

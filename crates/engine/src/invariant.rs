@@ -15,16 +15,17 @@ impl Engine {
     /// Says which does not hold, and for whom.
     pub fn check_invariants(&self) -> Result<(), String> {
         for cell in self.cells() {
-            for (id, record) in &cell.agents {
-                check(record).map_err(|broken| format!("{} ({id}): {broken}", record.row.name))?;
-                if cell.names.get(&(record.row.namespace.clone(), record.row.name.clone())) != Some(id) {
+            for record in cell.agents.all() {
+                let id = record.row.id;
+                check(&record).map_err(|broken| format!("{} ({id}): {broken}", record.row.name))?;
+                if cell.agents.named(&record.row.namespace, &record.row.name) != Some(id) {
                     return Err(format!("{} ({id}) is not found by its name", record.row.name));
                 }
                 if id.slot() != cell.slot {
                     return Err(format!("{id} is not at home in slot {}", cell.slot));
                 }
             }
-            if cell.names.len() != cell.agents.len() {
+            if !cell.agents.names_are_sound() {
                 return Err(format!("slot {} has names of nobody", cell.slot));
             }
         }

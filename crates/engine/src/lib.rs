@@ -7,6 +7,7 @@
 
 extern crate alloc;
 
+mod agents;
 mod answers;
 mod batch;
 mod command;
@@ -17,18 +18,23 @@ mod group;
 mod invariant;
 mod observe;
 mod open;
+mod pack;
 mod permit;
 mod plan;
 mod profiles;
 mod record;
 mod rollout;
+mod shown;
 mod slot;
 mod step;
+mod thaw;
 mod view;
 mod wish;
 
 pub use batch::{Batch, Foreseen, Released, Reply, Starts, WrongReceipt};
 pub use depend::Message;
-pub use engine::{Engine, Input, NotOwned, Unthawable};
+pub use engine::{Engine, Input, NotOwned};
 pub use profiles::StateInUse;
+pub use shown::{Glance, Shown};
+pub use thaw::{Opened, Thawed, Thawing, Unthawable};
 pub use wish::{Step, Wish, wish};

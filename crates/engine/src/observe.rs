@@ -21,7 +21,7 @@ use crate::record::{Record, Timer};
 use crate::step::{Step, Why};
 
 pub(crate) use exit::exited;
-pub(crate) use inventory::{strangers, take_inventory};
+pub(crate) use inventory::{named, strangers, take_inventory};
 pub(crate) use report::{SILENCE, error_reported};
 pub(crate) use timer::due;
 

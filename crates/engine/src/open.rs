@@ -17,6 +17,7 @@ use crate::command;
 use crate::group::Group;
 use crate::record::Record;
 use crate::rollout;
+use crate::shown::Specs;
 use crate::slot::Cell;
 use crate::step::Step;
 use crate::view;
@@ -30,6 +31,7 @@ pub(crate) struct Open<'e> {
     pub(crate) cell: &'e mut Cell,
     pub(crate) alarms: &'e mut BTreeSet<(Moment, AgentId)>,
     pub(crate) answers: &'e mut Answers,
+    pub(crate) specs: &'e mut Specs,
 }
 
 impl Open<'_> {
@@ -46,7 +48,7 @@ impl Open<'_> {
         if let Some(due) = before {
             self.alarms.remove(&(due, id));
         }
-        self.step.finish(record, &self.cell.watchers);
+        self.step.finish(record, &self.cell.watchers, self.specs);
         if let Some(member) = &record.row.member {
             self.step.stirred.insert(member.group);
         }
@@ -56,17 +58,15 @@ impl Open<'_> {
     }
 
     pub(crate) fn put_back(&mut self, record: Box<Record>) {
-        let key = (record.row.namespace.clone(), record.row.name.clone());
         if record.row.removed {
-            self.cell.names.remove(&key);
-            let claim = self.cell.claims.get(&key.0, &key.1);
+            self.cell.agents.forget(&record);
+            let claim = self.cell.claims.get(&record.row.namespace, &record.row.name);
             if let Some(claim) = claim.filter(|claim| claim.member.is_none()) {
                 // A group waits for the name.
                 self.step.send([claim.granted()]);
             }
         } else {
-            self.cell.names.insert(key, record.row.id);
-            self.cell.agents.insert(record.row.id, record);
+            self.cell.agents.put(record);
         }
     }
 
@@ -118,7 +118,7 @@ impl Open<'_> {
 
     /// Works on one agent, if it is there.
     pub(crate) fn with_agent<T>(&mut self, id: AgentId, work: impl FnOnce(&mut Step, &mut Record) -> T) -> Option<T> {
-        let mut record = self.cell.agents.remove(&id)?;
+        let mut record = self.cell.agents.take(id)?;
         let result = self.work(&mut record, work);
         self.put_back(record);
         Some(result)
@@ -228,10 +228,8 @@ impl Open<'_> {
 
     pub(crate) fn answer(&self, outcome: Outcome, id: AgentId) -> Result<Box<Answer>, Refusal> {
         let view = self.step.view_of(id).or_else(|| {
-            self.cell
-                .agents
-                .get(&id)
-                .map(|record| view::agent(record, self.step.now))
+            let known = self.cell.agents.get(id);
+            known.map(|record| view::agent(&record, self.step.now))
         });
         match view {
             Some(agent) => Ok(Box::new(Answer {

@@ -81,6 +81,17 @@ pub(crate) fn outlook(record: &Record) -> Wish {
     }
 }
 
+/// Whether nothing is to be done about it before something happens: planning it anew would change nothing.
+pub(crate) fn is_done(record: &Record) -> bool {
+    match outlook(record) {
+        Wish::Satisfied => !record.row.restart_wanted,
+        Wish::Wait | Wish::Refused => true,
+        // That nothing was surveyed stands only against what runs here.
+        Wish::Next(wish::Step::Start) => record.has_instance() || obstacle(true, record).is_some(),
+        Wish::Next(_) => false,
+    }
+}
+
 /// Takes one step; says whether another may follow at once.
 fn take(step: &mut Step, record: &mut Record, next: wish::Step) -> bool {
     match next {

@@ -16,12 +16,14 @@ use stead_policy::{
 };
 
 use crate::depend::Standing;
+use crate::observe::SILENCE;
 use crate::permit::Asked;
 use crate::plan::KILL_AGAIN;
 use crate::profiles::Profiles;
+use crate::shown::Shown;
 
 /// An agent. Waits live in [`Timer`]s here and as stored waits in the row.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub(crate) struct Record {
     pub(crate) row: AgentRow,
     pub(crate) spec: Arc<AgentSpec>,
@@ -48,6 +50,8 @@ pub(crate) struct Record {
     pub(crate) ready_since: Option<Moment>,
     /// What the watchers were told last.
     pub(crate) told: Option<Standing>,
+    /// How it rested before this step, or, once the step has settled, how it will rest: nothing if it stays as it is.
+    pub(crate) image: Option<Shown>,
 }
 
 /// What an agent may be waiting for.
@@ -106,6 +110,7 @@ impl Record {
             asked: Asked::default(),
             ready_since: None,
             told: None,
+            image: None,
         }
     }
 
@@ -144,6 +149,10 @@ impl Record {
             // A power cut may have taken rows of starts with it.
             row.incarnation = row.incarnation.max(row.incarnations_reserved);
         }
+        if row.instance.is_none() {
+            // Whatever was left of an earlier boot is settled.
+            row.boot = boot.boot;
+        }
         let mut record = Self {
             timers,
             streak,
@@ -155,6 +164,13 @@ impl Record {
         };
         if record.ending() {
             record.set_timer(Timer::Kill, Some(now.after(KILL_AGAIN)));
+        }
+        if record.spec.driver == Driver::None {
+            // The node's own absence is not the agent's silence.
+            record.put_off(Timer::Deadline, now.after(SILENCE));
+            if record.role().is_up() && !record.is_watched() {
+                record.set_timer(Timer::Silence, Some(now.after(SILENCE)));
+            }
         }
         record.told = Some(Standing::of(&record));
         Ok(record)
@@ -259,6 +275,13 @@ impl Record {
 
     pub(crate) fn set_timer(&mut self, timer: Timer, due: Option<Moment>) {
         self.timers[timer as usize] = due;
+    }
+
+    /// Lets a wait that is under way end no sooner than `until`.
+    pub(crate) fn put_off(&mut self, timer: Timer, until: Moment) {
+        if self.timer(timer).is_some_and(|due| due < until) {
+            self.set_timer(timer, Some(until));
+        }
     }
 
     pub(crate) const fn timer(&self, timer: Timer) -> Option<Moment> {

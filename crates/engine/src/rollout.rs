@@ -46,15 +46,15 @@ pub(crate) fn drive(open: &mut Open<'_>, group: &mut Group) {
 
 /// What the group sees of its replicas, by their numbers.
 pub(crate) fn see(open: &Open<'_>, group: &Group) -> Vec<Seen> {
-    let records = group.members.values().filter_map(|id| open.cell.agents.get(id));
-    records.filter_map(|record| group.see(record)).collect()
+    let records = group.members.values().filter_map(|id| open.cell.agents.get(*id));
+    records.filter_map(|record| group.see(&record)).collect()
 }
 
 fn forget_gone(open: &mut Open<'_>, group: &mut Group) {
     let gone: Vec<u32> = group
         .members
         .iter()
-        .filter(|(_, id)| !open.cell.agents.contains_key(id))
+        .filter(|(_, id)| !open.cell.agents.contains(**id))
         .map(|(ordinal, _)| *ordinal)
         .collect();
     for ordinal in gone {
@@ -104,7 +104,7 @@ fn dismiss(open: &mut Open<'_>, group: &Group, beyond: u32, reason: &str) {
         let stays = open
             .cell
             .agents
-            .get(&id)
+            .get(id)
             .is_some_and(|record| record.row.intent.wanted != Wanted::Deleted);
         if stays {
             open.step.needs(Durability::Flushed);

@@ -6,9 +6,9 @@ use alloc::collections::BTreeMap;
 use stead_model::journal::Receipt;
 use stead_model::{AgentId, AgentName, AgentRef, Epoch, Namespace, Position, Refusal, Slot};
 
+use crate::agents::Agents;
 use crate::depend::Watchers;
 use crate::group::{Claims, Group};
-use crate::record::Record;
 
 #[derive(Debug)]
 pub(crate) struct Cell {
@@ -18,8 +18,7 @@ pub(crate) struct Cell {
     pub(crate) position: Position,
     /// The driver's inventory has come; before that nothing is started.
     pub(crate) surveyed: bool,
-    pub(crate) agents: BTreeMap<AgentId, Box<Record>>,
-    pub(crate) names: BTreeMap<(Namespace, AgentName), AgentId>,
+    pub(crate) agents: Agents,
     pub(crate) groups: BTreeMap<AgentId, Box<Group>>,
     /// Names at home here that groups want for their replicas, which may live in other slots.
     pub(crate) claims: Claims,
@@ -33,8 +32,7 @@ impl Cell {
             epoch: receipt.epoch(),
             position: receipt.position(),
             surveyed: false,
-            agents: BTreeMap::new(),
-            names: BTreeMap::new(),
+            agents: Agents::default(),
             groups: BTreeMap::new(),
             claims: Claims::default(),
             watchers: Watchers::default(),
@@ -45,11 +43,10 @@ impl Cell {
     pub(crate) fn find(&self, namespace: &Namespace, agent: &AgentRef) -> Result<AgentId, Refusal> {
         match agent {
             AgentRef::Name(name) => self
-                .names
-                .get(&(namespace.clone(), name.clone()))
-                .copied()
+                .agents
+                .named(namespace, name)
                 .ok_or_else(|| Refusal::Unknown(alloc::format!("{name}"))),
-            AgentRef::Id(id) if self.agents.contains_key(id) => Ok(*id),
+            AgentRef::Id(id) if self.agents.contains(*id) => Ok(*id),
             AgentRef::Id(id) if (1..=self.position.0).contains(&id.position()) => Err(Refusal::Gone(*id)),
             AgentRef::Id(id) => Err(Refusal::Unknown(alloc::format!("{id}"))),
         }
@@ -75,7 +72,7 @@ impl Cell {
 
     /// Who has a name that is at home here, be it an agent, a group, or a group for one of its replicas.
     pub(crate) fn taken(&self, namespace: &Namespace, name: &AgentName) -> Option<AgentId> {
-        let agent = self.names.get(&(namespace.clone(), name.clone())).copied();
+        let agent = self.agents.named(namespace, name);
         let group = || self.group_named(namespace, name).map(|group| group.row.id);
         let claim = || {
             self.claims

@@ -19,6 +19,7 @@ use crate::group::Group;
 use crate::permit::Policies;
 use crate::profiles::Profiles;
 use crate::record::{Record, Timer};
+use crate::shown::{Shown, Specs};
 use crate::view;
 
 /// How many runs are reserved by one sync.
@@ -45,7 +46,7 @@ pub(crate) struct Step {
     events: Vec<Event>,
     orders: Vec<Order>,
     messages: Vec<Message>,
-    views: Vec<AgentView>,
+    views: Vec<Shown>,
     removed: Vec<AgentId>,
     /// The last view of one that was removed, for the answer.
     farewell: Option<AgentView>,
@@ -453,9 +454,17 @@ impl Step {
         next
     }
 
-    /// Ends an agent's part in this step: if it changed, a new revision of its row, its view, word to those who watch it.
-    pub(crate) fn finish(&mut self, record: &mut Record, watchers: &crate::depend::Watchers) {
+    /// Ends an agent's part in this step: if it changed, a new revision of its row, its view, word to those who watch it. Finds how it
+    /// is to rest.
+    pub(crate) fn finish(&mut self, record: &mut Record, watchers: &crate::depend::Watchers, specs: &mut Specs) {
         if !core::mem::take(&mut self.touched) {
+            // What readers see is kept, if it is still so: then there is one of it.
+            let now = Shown::of_resting(record, specs, self.now);
+            let before = record.image.take();
+            record.image = match (now, before) {
+                (Some(now), Some(before)) if now.is_same(&before) => Some(before),
+                (now, _) => now,
+            };
             return;
         }
         let id = record.row.id;
@@ -464,7 +473,7 @@ impl Step {
         } else {
             self.changes
                 .retain(|change| !matches!(change, Change::Agent(row) if row.id == id));
-            self.views.retain(|view| view.id != id);
+            self.views.retain(|view| view.id() != id);
         }
         let standing = (!record.row.removed).then(|| Standing::of(record));
         if standing != record.told {
@@ -473,11 +482,14 @@ impl Step {
                 .extend(watchers.tell(&record.row.namespace, &record.row.name, standing));
         }
         self.put(Change::Agent(Box::new(record.freeze(&self.boot, self.now.moment))));
+        record.image = Shown::of_resting(record, specs, self.now);
         if record.row.removed {
             self.removed.push(record.row.id);
             self.farewell = Some(view::agent(record, self.now));
         } else {
-            self.views.push(view::agent(record, self.now));
+            let shown = record.image.clone();
+            self.views
+                .push(shown.unwrap_or_else(|| view::agent(record, self.now).into()));
         }
     }
 
@@ -535,11 +547,8 @@ impl Step {
 
     /// The view that this step made of an agent, also of one that it removed.
     pub(crate) fn view_of(&self, id: AgentId) -> Option<AgentView> {
-        self.views
-            .iter()
-            .chain(&self.farewell)
-            .find(|view| view.id == id)
-            .cloned()
+        let shown = self.views.iter().find(|shown| shown.id() == id).map(Shown::view);
+        shown.or_else(|| self.farewell.clone().filter(|view| view.id == id))
     }
 
     /// Whether an instance is the agent's current one.

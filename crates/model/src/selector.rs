@@ -44,8 +44,13 @@ impl Selector {
     /// Whether `labels` are as wanted.
     #[must_use]
     pub fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
+        self.takes(|key| labels.get(key).map(String::as_str))
+    }
+
+    /// Whether labels are as wanted, each of which `label` finds.
+    pub fn takes<'l>(&self, label: impl Fn(&str) -> Option<&'l str>) -> bool {
         self.requirements.iter().all(|requirement| {
-            let value = labels.get(&requirement.key);
+            let value = label(&requirement.key);
             match &requirement.test {
                 Test::Exists => value.is_some(),
                 Test::Absent => value.is_none(),

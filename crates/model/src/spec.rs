@@ -66,6 +66,28 @@ impl AgentSpec {
         }
     }
 
+    /// Whether both say the same, whatever their labels are.
+    #[must_use]
+    pub fn is_but_for_labels(&self, other: &Self) -> bool {
+        let Self {
+            profile,
+            kind,
+            labels: _,
+            driver,
+            restart,
+            depends_on,
+            probes,
+            deadlines,
+        } = self;
+        *profile == other.profile
+            && *kind == other.kind
+            && *driver == other.driver
+            && *restart == other.restart
+            && *depends_on == other.depends_on
+            && *probes == other.probes
+            && *deadlines == other.deadlines
+    }
+
     /// The same spec fit to be shown: values of secrets are `***`.
     #[must_use]
     pub fn redacted(&self) -> Self {

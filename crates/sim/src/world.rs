@@ -506,8 +506,8 @@ impl World {
         node.orders.extend(actions.into_iter().map(Errand::Order));
         node.inputs
             .extend(messages.into_iter().map(|message| (Input::Message(message), None)));
-        for view in views {
-            self.views.insert(view.id, view);
+        for shown in views {
+            self.views.insert(shown.id(), shown.view());
         }
         for id in removed {
             self.views.remove(&id);

@@ -50,4 +50,4 @@ pub use query::{
 };
 pub use retention::{Pruned, Retention};
 pub use sqlite::{DamagedStore, LateStore, Options, SqliteStore};
-pub use store::{Completion, Figures, Sink, Store};
+pub use store::{Completion, Figures, Loader, Sink, Store};

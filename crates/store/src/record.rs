@@ -2,10 +2,13 @@
 
 mod v1;
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use stead_model::AgentId;
-use stead_model::journal::{Append, Change};
+use stead_model::journal::{Append, Change, SpecRow};
+use stead_model::{AgentId, AgentSpec};
 
 use crate::StoreError;
 
@@ -28,6 +31,32 @@ pub(crate) fn decode<R: Record>(body: &[u8]) -> Result<R, StoreError> {
         Some((&v1::TAG, form)) => v1::read(form),
         Some((tag, _)) => Err(corrupt::<R>(&format!("its form is marked {tag}, which is unknown"))),
         None => Err(corrupt::<R>("it is empty")),
+    }
+}
+
+/// Specs that were read, by the words that they are stored in: many agents are told the same.
+#[derive(Default)]
+pub(crate) struct Specs(HashMap<Box<str>, Arc<AgentSpec>>);
+
+/// How many different ones are remembered.
+const MOST_SPECS: usize = 1024;
+
+impl Specs {
+    /// Reads what an agent is told to be of the body of a [`SpecRow`].
+    pub(crate) fn decode(&mut self, body: &[u8]) -> Result<Arc<AgentSpec>, StoreError> {
+        let Some((&v1::TAG, form)) = body.split_first() else {
+            return decode::<SpecRow>(body).map(|row| Arc::new(row.spec));
+        };
+        let words = v1::read_words(form)?;
+        if let Some(known) = self.0.get(words) {
+            return Ok(Arc::clone(known));
+        }
+        let spec = Arc::new(v1::read_spec(words)?);
+        if self.0.len() == MOST_SPECS {
+            self.0.clear();
+        }
+        self.0.insert(words.into(), Arc::clone(&spec));
+        Ok(spec)
     }
 }
 

@@ -19,7 +19,6 @@ mod rows;
 mod writer;
 
 use std::fmt;
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -37,7 +36,7 @@ use self::readers::Readers;
 use self::writer::Writer;
 use crate::retention::ROWS_PER_AGENT;
 use crate::{
-    AuditPage, AuditQuery, Completion, ConfigRow, EventCursor, EventFilter, EventPage, Figures, Lease, OpenError,
+    AuditPage, AuditQuery, Completion, ConfigRow, EventCursor, EventFilter, EventPage, Figures, Lease, Loader, OpenError,
     Owner, Page, Pruned, ReadError, Retention, Sink, StateDir, Store, StoreError, TransitionQuery,
 };
 
@@ -145,18 +144,12 @@ impl SqliteStore {
         })
     }
 
-    /// Reads slots and hands them over, until nobody takes them any more.
-    fn load_into(&self, slots: &[Slot], loaded: &SyncSender<Result<SlotState, StoreError>>) {
-        let read = self.read(|connection| {
-            read::slots(connection, slots, &mut |state| match loaded.send(Ok(state)) {
-                Ok(()) => ControlFlow::Continue(()),
-                Err(_gone) => ControlFlow::Break(()),
-            })
-        });
-        if let Err(error) = read {
-            // Who does not take it any more has another error.
-            let _untaken = loaded.send(Err(error));
-        }
+    /// Waits for all that was submitted to slots, and mends those that were broken.
+    fn settle(&self, slots: &[Slot]) -> Result<(), StoreError> {
+        self.ask(|reply| Job::Settle {
+            slots: slots.to_vec(),
+            reply,
+        })
     }
 
     /// Lets the writer do a job after all that was submitted before, and waits for its answer.
@@ -193,35 +186,34 @@ impl Store for SqliteStore {
     }
 
     fn load_all(&self, slots: &[Slot], each: &mut dyn FnMut(SlotState)) -> Result<(), StoreError> {
-        self.ask(|reply| Job::Settle {
-            slots: slots.to_vec(),
-            reply,
-        })?;
-        if slots.len() < WORTH_THREADS {
-            return self.read(|connection| {
-                read::slots(connection, slots, &mut |state| {
-                    each(state);
-                    ControlFlow::Continue(())
-                })
-            });
-        }
+        self.settle(slots)?;
+        self.read(|connection| read::slots(connection, slots, each))
+    }
+
+    fn load_into(&self, slots: &[Slot], loaders: &mut [&mut (dyn Loader + Send)]) -> Result<(), StoreError> {
+        self.settle(slots)?;
+        let share = slots.len().div_ceil(loaders.len().max(1)).max(1);
+        let mut shares = slots.chunks(share).zip(loaders);
+        let Some((own, loader)) = shares.next() else {
+            return Ok(());
+        };
         std::thread::scope(|scope| {
-            let half = |first: usize| -> Result<Receiver<Result<SlotState, StoreError>>, StoreError> {
-                let (loaded, taken) = sync_channel(READ_AHEAD);
-                let mine: Vec<Slot> = slots.iter().copied().skip(first).step_by(2).collect();
-                std::thread::Builder::new()
+            let mut others = Vec::new();
+            for (slots, loader) in shares {
+                let thread = std::thread::Builder::new()
                     .name("store-loader".to_owned())
-                    .spawn_scoped(scope, move || self.load_into(&mine, &loaded))
+                    .spawn_scoped(scope, || {
+                        self.read(|connection| read::into(connection, slots, &mut **loader))
+                    })
                     .map_err(|error| StoreError::Down {
                         detail: format!("no thread can be had to load it: {error}"),
                     })?;
-                Ok(taken)
-            };
-            let halves = [half(0)?, half(1)?];
-            for taken in halves.iter().cycle().take(slots.len()) {
-                each(taken.recv().unwrap_or_else(|_gone| Err(ended()))?);
+                others.push(thread);
             }
-            Ok(())
+            self.read(|connection| read::into(connection, own, &mut **loader))?;
+            others
+                .into_iter()
+                .try_for_each(|thread| thread.join().unwrap_or_else(|_panicked| Err(ended())))
         })
     }
 
@@ -333,12 +325,6 @@ fn ended() -> StoreError {
         detail: "its writer has ended".to_owned(),
     }
 }
-
-/// From how many slots on two threads load them: most of the time goes into decoding.
-const WORTH_THREADS: usize = 64;
-
-/// How many loaded slots of a thread may wait to be taken.
-const READ_AHEAD: usize = 16;
 
 /// The log beside a database file.
 fn log_of(database: &Path) -> PathBuf {

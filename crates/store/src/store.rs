@@ -1,9 +1,11 @@
 //! The contract that every store keeps.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
+use std::sync::Arc;
 
 use stead_model::journal::{AgentRow, AnswerRow, Append, Receipt, SlotState, SpecRow};
-use stead_model::{AgentId, AgentName, AuditRow, Epoch, Namespace, Slot, Wall};
+use stead_model::{AgentId, AgentName, AgentSpec, AuditRow, Epoch, Namespace, Slot, Wall};
 
 use crate::{
     AuditPage, AuditQuery, ConfigRow, EventCursor, EventFilter, EventPage, Lease, Owner, Page, Pruned, ReadError,
@@ -42,6 +44,37 @@ pub struct Figures {
 
 /// Takes completions, on the store's own thread (damage also on a reader's): it must not block, and must not call the store except to submit.
 pub type Sink = Box<dyn Fn(Completion) + Send + Sync>;
+
+/// Takes what a slot holds, while it is read.
+pub trait Loader {
+    /// A slot begins: everything that it holds but its agents and their specs.
+    fn begin(&mut self, slot: SlotState);
+
+    /// One agent of it, in the order of ids, with its current spec, which only a damaged store does not have. Agents that are told the
+    /// same may share it.
+    fn agent(&mut self, agent: AgentRow, spec: Option<Arc<AgentSpec>>);
+
+    /// All agents of the slot were handed over.
+    fn end(&mut self);
+}
+
+/// Hands a slot that was loaded to a loader.
+fn hand_over(mut state: SlotState, loader: &mut dyn Loader) {
+    let agents = std::mem::take(&mut state.agents);
+    let groups: BTreeSet<AgentId> = state.groups.iter().map(|group| group.id).collect();
+    let (of_groups, of_agents): (Vec<_>, Vec<_>) = std::mem::take(&mut state.specs)
+        .into_iter()
+        .partition(|spec| groups.contains(&spec.agent));
+    let specs = of_agents.into_iter().map(|row| (row.agent, Arc::new(row.spec)));
+    let mut specs: BTreeMap<AgentId, Arc<AgentSpec>> = specs.collect();
+    state.specs = of_groups;
+    loader.begin(state);
+    for agent in agents {
+        let spec = specs.remove(&agent.id);
+        loader.agent(agent, spec);
+    }
+    loader.end();
+}
 
 /// A durable journal of slots. Object-safe; every method may be called from any thread.
 ///
@@ -82,6 +115,18 @@ pub trait Store: Send + Sync + Debug {
     /// # Errors
     /// The errors of an unwell store; slots handed over before the error are good.
     fn load_all(&self, slots: &[Slot], each: &mut dyn FnMut(SlotState)) -> Result<(), StoreError>;
+
+    /// Loads many slots as [`Store::load_all`] does, agent by agent, so that hardly more than one is in memory at once. Each loader may
+    /// be called on a thread of its own, with slots that no other gets; together they get all of them, in no order.
+    ///
+    /// # Errors
+    /// The errors of an unwell store; agents handed over before the error are good, a slot that was not ended is not whole.
+    fn load_into(&self, slots: &[Slot], loaders: &mut [&mut (dyn Loader + Send)]) -> Result<(), StoreError> {
+        let Some(loader) = loaders.first_mut() else {
+            return Ok(());
+        };
+        self.load_all(slots, &mut |state| hand_over(state, &mut **loader))
+    }
 
     /// Takes an append to be written. Never waits; what becomes of it goes to the sink.
     ///

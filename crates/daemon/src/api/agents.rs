@@ -1,12 +1,12 @@
 //! `agents` and `components`: making them known, listing, showing, changing and deleting them.
 
 use std::str::FromStr;
-use std::sync::Arc;
 
 use axum::http::header::IF_NONE_MATCH;
 use axum::http::{HeaderMap, Method};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use stead_engine::Glance;
 use stead_model::spec::{EnvValue, SpecForm};
 use stead_model::{
     AgentName, AgentRef, AgentSpec, AgentView, Answer, Class, Command, Driver, Health, Namespace, ProblemCode, Request,
@@ -14,7 +14,7 @@ use stead_model::{
 };
 
 use super::extract::{Change, Json, Limit, MergePatch, Read, Text, Ticket, suggest};
-use super::find::views;
+use super::find::{blocking, views};
 use super::operation::{About, Table};
 use super::problem::Failure;
 use super::reply::{Accepted, Created, Done, List, Shown, Version};
@@ -56,8 +56,8 @@ impl Kind {
         }
     }
 
-    pub(super) fn lists(self, view: &AgentView) -> bool {
-        (self == Self::Component) == (view.profile == "component")
+    pub(super) fn lists(self, agent: &Glance<'_>) -> bool {
+        (self == Self::Component) == (agent.profile == "component")
     }
 }
 
@@ -222,6 +222,32 @@ struct ListQuery {
     cursor: Option<AgentCursor>,
 }
 
+impl ListQuery {
+    /// Whether it takes everybody in a phase.
+    const fn takes_all(&self) -> bool {
+        self.namespace.is_none()
+            && self.selector.is_empty()
+            && self.health.is_none()
+            && self.class.is_none()
+            && self.profile.is_none()
+            && self.intent.is_none()
+            && self.group.is_none()
+    }
+
+    /// Whether an agent is as it asks, whatever phase that is in.
+    fn takes(&self, api: &Api, agent: &Glance<'_>) -> bool {
+        self.namespace
+            .as_ref()
+            .is_none_or(|namespace| namespace.as_str() == agent.namespace)
+            && self.health.is_none_or(|health| health == agent.health)
+            && self.profile.as_ref().is_none_or(|profile| profile == agent.profile)
+            && self.intent.is_none_or(|wanted| wanted == agent.intent)
+            && (self.group.is_none() || self.group.as_ref() == agent.group)
+            && self.class.is_none_or(|class| api.is(agent, class))
+            && self.selector.takes(|key| agent.label(key))
+    }
+}
+
 impl Ticket {
     /// Asks the engine; returns once what it answers is durable.
     pub(super) async fn send(
@@ -278,25 +304,18 @@ async fn create_one(
         .map(Created)
 }
 
-async fn list_page(kind: Kind, api: Api, read: Read<(), ListQuery>) -> Result<Shown<List<Arc<AgentView>>>, Failure> {
+async fn list_page(kind: Kind, api: Api, read: Read<(), ListQuery>) -> Result<Shown<List<AgentView>>, Failure> {
     let asked = read.query;
     api.check_phase(asked.phase.as_deref())?;
     api.check_profile(asked.profile.as_deref())?;
-    let fits = |view: &AgentView| {
-        kind.lists(view)
-            && asked
-                .namespace
-                .as_ref()
-                .is_none_or(|namespace| *namespace == view.namespace)
-            && asked.health.is_none_or(|health| health == view.health)
-            && asked.profile.as_ref().is_none_or(|profile| *profile == view.profile)
-            && asked.intent.is_none_or(|wanted| wanted == view.intent)
-            && (asked.group.is_none() || asked.group == view.group)
-            && asked.class.is_none_or(|class| api.is(view, class))
-            && asked.selector.matches(&view.labels)
+    let looks_at_many = !asked.takes_all();
+    let find = move || {
+        let after = asked.cursor.as_ref().map(|AgentCursor(place)| place);
+        let fits = |agent: &Glance<'_>| kind.lists(agent) && asked.takes(&api, agent);
+        views(&api).page(asked.phase.as_deref(), after, asked.limit.0, fits)
     };
-    let after = asked.cursor.as_ref().map(|AgentCursor(place)| place);
-    let (page, more) = views(&api).page(asked.phase.as_deref(), after, asked.limit.0, fits);
+    // Where few fit, many are looked at.
+    let (page, more) = if looks_at_many { blocking(find).await? } else { find() };
     let next_cursor = page
         .last()
         .filter(|_| more)

@@ -168,9 +168,14 @@ async fn batch(
     let reason = pausing.why(asked.reason)?;
     let request = asked.verb.request(asked.timeout, pausing)?;
     let mut taken = Vec::new();
-    views(&api).each(|view| {
-        if kind.lists(view) && view.namespace == namespace && asked.selector.matches(&view.labels) {
-            taken.push((view.id, view.name.clone(), view.group.clone()));
+    views(&api).each(|shown| {
+        let agent = shown.glance();
+        if kind.lists(&agent)
+            && agent.namespace == namespace.as_str()
+            && asked.selector.takes(|key| agent.label(key))
+            && let Ok(name) = agent.name.parse::<AgentName>()
+        {
+            taken.push((agent.id, name, agent.group.cloned()));
         }
     });
     if taken.is_empty() {

@@ -159,8 +159,8 @@ impl Feed {
 
     fn fits(&self, event: &Event) -> bool {
         let labels_fit = || {
-            let view = views(&self.api).get(&event.namespace, &AgentRef::Id(event.agent));
-            view.is_some_and(|view| self.selector.matches(&view.labels))
+            let agent = views(&self.api).find(&event.namespace, &AgentRef::Id(event.agent));
+            agent.is_some_and(|agent| self.selector.takes(|key| agent.glance().label(key)))
         };
         self.since.is_none_or(|since| event.at >= since) && (self.selector.is_empty() || labels_fit())
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use stead_engine::Glance;
 use stead_model::{AgentId, AgentRef, AgentView, Class, Namespace, Problem, Profile, Refusal};
 use stead_store::Store;
 
@@ -13,12 +14,10 @@ impl Shared {
     /// The namespace that a request means: the one given, else that of the agent if it is named by its id, else the default.
     pub(super) fn namespace(&self, given: Option<Namespace>, agent: &AgentRef) -> Namespace {
         let of_id = || match agent {
-            AgentRef::Id(_) => self.state.handle.views().get(&Namespace::default(), agent),
+            AgentRef::Id(_) => self.state.handle.views().find(&Namespace::default(), agent),
             AgentRef::Name(_) => None,
         };
-        given
-            .or_else(|| of_id().map(|view| view.namespace.clone()))
-            .unwrap_or_default()
+        given.or_else(|| of_id()?.place().0.parse().ok()).unwrap_or_default()
     }
 
     /// Finds an agent's view.
@@ -59,11 +58,11 @@ impl Shared {
         blocking(move || read(&*store).map_err(Into::into)).await?
     }
 
-    /// Whether a phase of an agent is in a class.
-    pub(super) fn is(&self, view: &AgentView, class: Class) -> bool {
+    /// Whether an agent's phase is in a class.
+    pub(super) fn is(&self, agent: &Glance<'_>, class: Class) -> bool {
         let profiles = self.state.handle.views().profiles();
-        let profile = profiles.iter().find(|profile| profile.name() == view.profile);
-        profile.is_some_and(|profile| profile.phase(&view.phase).is_some_and(|phase| profile.is(phase, class)))
+        let profile = profiles.iter().find(|profile| profile.name() == agent.profile);
+        profile.is_some_and(|profile| profile.phase(agent.phase).is_some_and(|phase| profile.is(phase, class)))
     }
 
     /// Refuses a filter that nothing can ever fit.

@@ -141,28 +141,29 @@ async fn page(api: &Api, asked: RowsQuery) -> Result<Shown<List<Transition>>, Fa
 
 async fn summarize(api: Api, read: Read<(), InNamespace>) -> Result<Shown<Summary>, Failure> {
     let mut summary = Summary::default();
-    views(&api).each(|view| {
-        if view.profile == "component"
+    views(&api).each(|shown| {
+        let agent = shown.glance();
+        if agent.profile == "component"
             || read
                 .query
                 .namespace
                 .as_ref()
-                .is_some_and(|wanted| *wanted != view.namespace)
+                .is_some_and(|wanted| wanted.as_str() != agent.namespace)
         {
             return;
         }
         summary.total_agents += 1;
-        *summary
-            .state_distribution
-            .entry(view.phase.clone().into_owned())
-            .or_default() += 1;
+        match summary.state_distribution.get_mut(agent.phase) {
+            Some(count) => *count += 1,
+            None => drop(summary.state_distribution.insert(agent.phase.to_owned(), 1)),
+        }
         for (class, count) in [
             (Class::Operational, &mut summary.operational_agents),
             (Class::Available, &mut summary.available_agents),
             (Class::Error, &mut summary.error_agents),
             (Class::Maintenance, &mut summary.maintenance_agents),
         ] {
-            *count += u64::from(api.is(view, class));
+            *count += u64::from(api.is(&agent, class));
         }
     });
     Ok(Shown(summary))

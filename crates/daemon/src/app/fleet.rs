@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
-use stead_model::{AgentId, AgentRef, Command, Origin, ProblemCode, Request};
+use stead_model::{AgentId, AgentRef, Command, Namespace, Origin, ProblemCode, Request};
 use tracing::warn;
 
 use crate::handle::Handle;
@@ -22,7 +22,12 @@ const LONGEST_STOP: Duration = Duration::from_secs(120);
 ///
 /// What is wanted of each stays as it is: one that somebody paused or stopped is still so when the fleet is back.
 pub(super) async fn halt(handle: &Handle, origin: &Origin, reason: Option<&str>) -> bool {
-    if ask_all(handle, origin, reason, &Request::Halt).await == Asked::NotWritten {
+    let mut agents = Vec::with_capacity(handle.views().count());
+    handle.views().each(|agent| {
+        let namespace = agent.place().0.parse::<Namespace>();
+        agents.extend(namespace.map(|namespace| (namespace, agent.id())));
+    });
+    if ask_all(handle, agents, origin, reason, &Request::Halt).await == Asked::NotWritten {
         warn!("agents are left at work: that they should be down cannot be written");
         return false;
     }
@@ -30,7 +35,9 @@ pub(super) async fn halt(handle: &Handle, origin: &Origin, reason: Option<&str>)
     let all_down = async {
         loop {
             let mut up = 0;
-            handle.views().each(|view| up += usize::from(view.pid.is_some()));
+            handle
+                .views()
+                .each(|agent| up += usize::from(agent.glance().pid.is_some()));
             if up == 0 || commits.changed().await.is_err() {
                 return up == 0;
             }
@@ -53,7 +60,12 @@ pub(super) async fn until_back(handle: &Handle) {
 
 /// Has every agent be again what is wanted of it.
 pub(super) async fn lift(handle: &Handle, origin: &Origin) {
-    let _asked = ask_all(handle, origin, None, &Request::Lift).await;
+    match handle.halted().await {
+        Ok(agents) => {
+            let _asked = ask_all(handle, agents, origin, None, &Request::Lift).await;
+        }
+        Err(problem) => warn!(%problem, "it cannot be found who is down with the fleet"),
+    }
 }
 
 /// Whether the store took what was asked.
@@ -65,11 +77,13 @@ enum Asked {
     NotWritten,
 }
 
-async fn ask_all(handle: &Handle, origin: &Origin, reason: Option<&str>, request: &Request) -> Asked {
-    let mut agents = Vec::with_capacity(handle.views().count());
-    handle
-        .views()
-        .each(|view| agents.push((view.namespace.clone(), view.id)));
+async fn ask_all(
+    handle: &Handle,
+    agents: Vec<(Namespace, AgentId)>,
+    origin: &Origin,
+    reason: Option<&str>,
+    request: &Request,
+) -> Asked {
     stream::iter(agents)
         .map(|(namespace, id)| {
             let command = Command {

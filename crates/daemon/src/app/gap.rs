@@ -21,9 +21,8 @@ pub(super) fn note_away(dir: &Arc<StateDir>) -> Box<dyn Fn(Option<Wall>) + Send>
     })
 }
 
-/// The one event that tells of it, in the slot of the first agent, whose state moves on by it. Nothing where there is no agent.
-pub(super) fn tell(loaded: &mut [SlotState], since: Wall, now: Wall) -> Option<Append> {
-    let state = loaded.iter_mut().find(|state| !state.agents.is_empty())?;
+/// The one event that tells of it, in the slot of an agent, which moves on by it. Nothing where the slot has no agent.
+pub(super) fn tell(state: &SlotState, since: Wall, now: Wall) -> Option<Append> {
     let agent = state.agents.first()?;
     let event = Event {
         at: now,
@@ -40,12 +39,12 @@ pub(super) fn tell(loaded: &mut [SlotState], since: Wall, now: Wall) -> Option<A
             ),
         },
     };
-    state.position = state.position.next();
+    let position = state.position.next();
     Some(Append {
         slot: state.slot,
         epoch: state.epoch,
-        first: state.position,
-        position: state.position,
+        first: position,
+        position,
         durability: Durability::Flushed,
         changes: Vec::new(),
         transitions: Vec::new(),

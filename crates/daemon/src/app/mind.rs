@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use futures_util::future::BoxFuture;
-use stead_model::journal::{Durability, SlotState};
+use stead_model::journal::{Append, Durability};
 use stead_model::{Epoch, Slot, Wall};
 use stead_store::{DamagedStore, LateStore, Lease, Options, Owner, Sink, SqliteStore, StateDir, Store, StoreError};
 use tokio::runtime::Handle;
@@ -14,9 +14,10 @@ use tracing::{error, warn};
 use super::apply::InForce;
 use super::{StartError, gap};
 use crate::bystander::Bystander;
+use crate::clock::Clock;
 use crate::damage;
 use crate::handle::Lifecycles;
-use crate::pump::{Parts, Pump};
+use crate::pump::{Fleet, Parts, Pump, thaw};
 use crate::status::Part;
 
 /// It, running.
@@ -38,8 +39,23 @@ pub(super) struct Taken {
     away: Option<StoreError>,
 }
 
-/// A store with what it holds.
-pub(super) type Loaded = (Taken, Vec<SlotState>);
+/// A store with what it holds, thawed.
+pub(super) struct Loaded {
+    taken: Taken,
+    fleet: Fleet,
+    in_force: Option<InForce>,
+    /// What is missing in the store.
+    gap: Gap,
+}
+
+/// Whether an earlier daemon left something out that it could not write.
+enum Gap {
+    None,
+    /// It did, and there is no agent in whose slot that could be told.
+    Untold,
+    /// It did; this tells of it.
+    Told(Append),
+}
 
 /// Something, or the damage that it met.
 pub(super) type Found<T> = Result<T, StoreError>;
@@ -98,56 +114,78 @@ fn least_durability() -> Durability {
     }
 }
 
-/// Loads what was taken.
-pub(super) fn load(taken: Found<Taken>, slots: &[Slot]) -> Result<Found<Loaded>, StartError> {
-    found(taken.and_then(|taken| {
-        let mut loaded = Vec::with_capacity(slots.len());
-        taken.store.load_all(slots, &mut |state| loaded.push(state))?;
-        Ok((taken, loaded))
-    }))
+/// Loads what was taken, and thaws each agent where it was read: of what is stored hardly more than one is in memory at once.
+pub(super) fn load(
+    taken: Found<Taken>,
+    slots: &[Slot],
+    dir: &StateDir,
+    (clock, started_at): (Clock, Wall),
+) -> Result<Found<Loaded>, StartError> {
+    let taken = match taken {
+        Ok(taken) => taken,
+        Err(damage) => return Ok(Err(damage)),
+    };
+    let store = Arc::clone(&taken.store);
+    let in_force = InForce::read(&*store);
+    let loaded = find_gap(&*store, slots, dir, started_at).and_then(|gap| {
+        let moved = match &gap {
+            Gap::Told(told) => Some((told.slot, told.position)),
+            Gap::None | Gap::Untold => None,
+        };
+        let fleet = thaw(&*store, slots, clock, lifecycles(in_force.as_ref()), moved)?;
+        Ok((fleet, gap))
+    });
+    match found(loaded)? {
+        Ok((fleet, gap)) => Ok(Ok(Loaded {
+            taken,
+            fleet: fleet?,
+            in_force,
+            gap,
+        })),
+        Err(damage) => Ok(Err(damage)),
+    }
+}
+
+/// What is to be told of what an earlier daemon could not write.
+fn find_gap(store: &dyn Store, slots: &[Slot], dir: &StateDir, now: Wall) -> Found<Gap> {
+    let Some(since) = dir.away_since() else {
+        return Ok(Gap::None);
+    };
+    for slot in slots {
+        if let Some(told) = gap::tell(&store.load(*slot)?, since, now) {
+            return Ok(Gap::Told(told));
+        }
+    }
+    Ok(Gap::Untold)
 }
 
 /// Has the pump work on what was loaded.
-pub(super) fn whole(
-    home: Home,
-    (taken, mut loaded): Loaded,
-    parts: impl FnOnce(&Arc<dyn Store>) -> Parts,
-    dir: &StateDir,
-    now: Wall,
-) -> Result<Mind, StartError> {
-    let Taken { store, epoch: _, away } = taken;
+pub(super) fn whole(home: Home, loaded: Loaded, parts: impl FnOnce(&Arc<dyn Store>) -> Parts) -> Mind {
+    let Taken { store, epoch: _, away } = loaded.taken;
     let parts = parts(&store);
     let status = Arc::clone(&parts.status);
     let mut pump = Pump::new(parts);
-    let in_force = InForce::read(&*store);
-    // Before the first slot: agents may have profiles that only the configuration knows.
-    if let Some(lifecycles) = lifecycles(in_force.as_ref())
-        && let Err(in_use) = pump.configure(lifecycles)
-    {
-        warn!("{in_use}");
-    }
-    // Left by an earlier daemon; that this one begins without its store is a note of its own.
-    let missing = dir.away_since();
     match &away {
         // Care begins at once; what comes of it is written when there is room.
         Some(error) => pump.begin_away(error),
         None => status.update(|report| report.store = Part::Up),
     }
-    if let Some(since) = missing {
-        gap::tell(&mut loaded, since, now)
-            .into_iter()
-            .for_each(|gap| pump.write_first(gap));
-        pump.settle_first();
+    // Left by an earlier daemon; that this one begins without its store is a note of its own.
+    match loaded.gap {
+        Gap::None => {}
+        Gap::Untold => pump.settle_first(),
+        Gap::Told(told) => {
+            pump.write_first(told);
+            pump.settle_first();
+        }
     }
-    for state in loaded {
-        pump.adopt(state)?;
-    }
-    Ok(Mind {
+    pump.adopt(loaded.fleet);
+    Mind {
         store,
         thread: home.give(pump.run()),
         damage: None,
-        in_force,
-    })
+        in_force: loaded.in_force,
+    }
 }
 
 /// Has a bystander show what is left.

@@ -62,8 +62,9 @@ impl Rig {
         let foreseen = Arc::new(Mutex::new(Vec::new()));
         let started = Arc::clone(&orders);
         gate.open_to(Box::new(move |action| started.lock().unwrap().push(action.order)));
+        let clock = Clock::start();
         let mut pump = Pump::new(Parts {
-            clock: Clock::start(),
+            clock,
             database: "stead.db".into(),
             note_away: Box::new(move |since| noted.lock().unwrap().push(since.is_some())),
             store: Arc::<MemoryStore>::clone(&store),
@@ -78,9 +79,7 @@ impl Rig {
             incoming: (incoming.clone(), from_world),
             asks: asked,
         });
-        for slot in slots {
-            pump.adopt(store.load(slot).unwrap()).unwrap();
-        }
+        pump.adopt(thaw(&*store, &slots, clock, None, None).unwrap().unwrap());
         tokio::spawn(pump.run());
         incoming
             .send(Incoming::Driven(Driven::Surveyed {

@@ -4,9 +4,8 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 
 use stead_model::spec::ReadinessSource;
-use stead_model::{Driver, Exit, InstanceId, Inventory, LiveInstance, Moment, Order, Reason, Role, Wanted};
+use stead_model::{AgentId, Exit, InstanceId, Inventory, LiveInstance, Order, Reason, Role, Wanted};
 
-use super::report::SILENCE;
 use super::{SETTLED, alive, exited, serves};
 use crate::plan::{self, plan, spawn};
 use crate::record::{Record, Timer};
@@ -48,14 +47,13 @@ pub(crate) fn take_inventory(step: &mut Step, record: &mut Record, inventory: &I
             process: Box::new(process.clone()),
         });
     }
-    if record.spec.driver == Driver::None {
-        // The node's own absence is not the agent's silence.
-        put_off(record, Timer::Deadline, step.now.moment.after(SILENCE));
-        if record.role().is_up() && !record.is_watched() {
-            record.set_timer(Timer::Silence, Some(step.now.moment.after(SILENCE)));
-        }
-    }
     plan(step, record);
+}
+
+/// The agents that the inventory names.
+pub(crate) fn named(inventory: &Inventory) -> impl Iterator<Item = AgentId> + '_ {
+    let live = inventory.live.iter().map(|live| live.instance.agent);
+    live.chain(inventory.exited.iter().map(|(instance, _)| instance.agent))
 }
 
 /// Notes runs of the agent that nobody knows of, as after a store that was away: their numbers are taken, and nothing is started beside
@@ -83,13 +81,6 @@ fn note_strays(step: &mut Step, record: &mut Record, inventory: &Inventory) {
     }
 }
 
-/// Lets a wait that is under way end no sooner than `until`.
-fn put_off(record: &mut Record, timer: Timer, until: Moment) {
-    if record.timer(timer).is_some_and(|due| due < until) {
-        record.set_timer(timer, Some(until));
-    }
-}
-
 /// Orders for what the inventory names and nobody knows.
 pub(crate) fn strangers<'a>(
     inventory: &'a Inventory,
@@ -111,7 +102,7 @@ pub(crate) fn strangers<'a>(
 fn adopt(step: &mut Step, record: &mut Record, live: &LiveInstance) {
     alive(step, record, live.process.clone());
     // It is looked at again for a while before it is judged by what nobody saw meanwhile.
-    put_off(record, Timer::Deadline, step.now.moment.after(SETTLED));
+    record.put_off(Timer::Deadline, step.now.moment.after(SETTLED));
     if record.ending() {
         // The order to end may have been lost with the node that gave it.
         if let Some(row) = &mut record.row.instance {

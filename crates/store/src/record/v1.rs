@@ -1,7 +1,9 @@
 //! The first form: the digit 1, then JSON as the model writes it. Fields that were added later have defaults in the model.
 
+use serde::Deserialize;
+use serde_json::value::RawValue;
 use stead_model::journal::{AgentRow, AnswerRow, GroupRow, SpecRow};
-use stead_model::{AuditRow, Event};
+use stead_model::{AgentSpec, AuditRow, Event};
 
 use super::{Record, corrupt};
 use crate::StoreError;
@@ -40,4 +42,20 @@ pub(super) fn write<R: Record>(row: &R, body: &mut Vec<u8>) -> Result<(), StoreE
 
 pub(super) fn read<R: Record>(form: &[u8]) -> Result<R, StoreError> {
     serde_json::from_slice(form).map_err(|error| corrupt::<R>(&error.to_string()))
+}
+
+/// The words in which a [`SpecRow`] tells what an agent is to be.
+pub(super) fn read_words(form: &[u8]) -> Result<&str, StoreError> {
+    #[derive(Deserialize)]
+    struct Words<'w> {
+        #[serde(borrow)]
+        spec: &'w RawValue,
+    }
+    let words: Words<'_> = serde_json::from_slice(form).map_err(|error| corrupt::<SpecRow>(&error.to_string()))?;
+    Ok(words.spec.get())
+}
+
+/// Reads such words.
+pub(super) fn read_spec(words: &str) -> Result<AgentSpec, StoreError> {
+    serde_json::from_str(words).map_err(|error| corrupt::<SpecRow>(&error.to_string()))
 }

@@ -1,7 +1,6 @@
 //! What is left of a store whose file is damaged: it can be looked at, and nothing of it is changed.
 
 use std::fmt;
-use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -49,12 +48,9 @@ impl DamagedStore {
         let mut lost = 0;
         for slot in Slot::all() {
             let mut found = None;
-            let read = self.readers.with(|connection| {
-                read::slots(connection, &[slot], &mut |state| {
-                    found = Some(state);
-                    ControlFlow::Continue(())
-                })
-            });
+            let read = self
+                .readers
+                .with(|connection| read::slots(connection, &[slot], &mut |state| found = Some(state)));
             match (read, found) {
                 (Ok(()), Some(state)) => each(state),
                 (Ok(()) | Err(_), _) => lost += 1,

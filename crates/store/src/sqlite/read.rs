@@ -1,7 +1,5 @@
 //! Reading: whole slots at the start, pages of history and events for people.
 
-use std::ops::ControlFlow;
-
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use stead_model::journal::{AgentRow, AnswerRow, SlotState, SpecRow};
@@ -10,9 +8,9 @@ use stead_model::{AgentId, AgentName, Epoch, Event, Namespace, Position, Slot};
 use super::fault::store_error;
 use super::rows::{TRANSITION_COLUMNS, head, key, transition};
 use crate::query::{MAX_REMOVED, clamp};
-use crate::record::{Record, decode};
+use crate::record::{Record, Specs, decode};
 use crate::retention::ANSWERS_LOADED;
-use crate::{EventCursor, EventFilter, EventPage, Page, ReadError, StoreError, TransitionQuery};
+use crate::{EventCursor, EventFilter, EventPage, Loader, Page, ReadError, StoreError, TransitionQuery};
 
 /// Touches both ends of every table: a file that is broken in large is found at once, whatever its size.
 pub(super) fn look(connection: &Connection) -> Result<(), StoreError> {
@@ -39,41 +37,47 @@ pub(super) fn look(connection: &Connection) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Loads slots one after the other, until `each` has enough.
+/// Loads slots one after the other.
 pub(super) fn slots(
     connection: &Connection,
     slots: &[Slot],
-    each: &mut dyn FnMut(SlotState) -> ControlFlow<()>,
+    each: &mut dyn FnMut(SlotState),
 ) -> Result<(), StoreError> {
-    // Slots are about alike, and rows are large: a vector that grows would copy them again and again.
-    let mut expected = 0;
     for slot in slots {
-        let state = load(connection, *slot, expected)?;
-        expected = state.agents.len() + state.agents.len() / 8;
-        if each(state).is_break() {
-            break;
-        }
+        let mut state = all_but_agents(connection, *slot)?;
+        let of_groups = std::mem::take(&mut state.specs);
+        let (agents, specs) = (&mut state.agents, &mut state.specs);
+        agents_of(connection, *slot, |agent, spec| {
+            agents.push(agent);
+            specs.extend(spec.map(decode::<SpecRow>).transpose()?);
+            Ok(())
+        })?;
+        specs.extend(of_groups);
+        each(state);
     }
     Ok(())
 }
 
-fn load(connection: &Connection, slot: Slot, expected: usize) -> Result<SlotState, StoreError> {
+/// Loads slots one after the other, agent by agent.
+pub(super) fn into(connection: &Connection, slots: &[Slot], loader: &mut dyn Loader) -> Result<(), StoreError> {
+    let mut specs = Specs::default();
+    for slot in slots {
+        loader.begin(all_but_agents(connection, *slot)?);
+        agents_of(connection, *slot, |agent, spec| {
+            let spec = spec.map(|body| specs.decode(body)).transpose()?;
+            loader.agent(agent, spec);
+            Ok(())
+        })?;
+        loader.end();
+    }
+    Ok(())
+}
+
+fn all_but_agents(connection: &Connection, slot: Slot) -> Result<SlotState, StoreError> {
     let head = head(connection, slot).map_err(|error| store_error(&error))?;
     let mut state = SlotState::empty(slot, head.epoch);
     state.position = head.position;
-    state.agents.reserve(expected);
-    state.specs.reserve(expected);
-    let first = key(AgentId::new(slot, 0));
-    let last = key(AgentId::new(slot, u64::MAX));
-    let sql = "SELECT a.body, s.body FROM agents a LEFT JOIN specs s ON s.agent = a.id AND s.revision = a.spec_revision
-               WHERE a.id BETWEEN ?1 AND ?2 AND a.removed = 0 ORDER BY a.id";
-    rows(connection, sql, params![first, last], |row| {
-        state.agents.push(body(row, 0)?);
-        if row.get_ref(1).map_err(|error| store_error(&error))? != rusqlite::types::ValueRef::Null {
-            state.specs.push(body(row, 1)?);
-        }
-        Ok(())
-    })?;
+    let (first, last) = ids(slot);
     let sql = "SELECT body FROM groups WHERE id BETWEEN ?1 AND ?2 AND removed = 0 ORDER BY id";
     rows(connection, sql, params![first, last], |row| {
         state.groups.push(body(row, 0)?);
@@ -91,6 +95,29 @@ fn load(connection: &Connection, slot: Slot, expected: usize) -> Result<SlotStat
         Ok(())
     })?;
     Ok(state)
+}
+
+/// Reads the agents of a slot, with the bodies of their specs.
+fn agents_of(
+    connection: &Connection,
+    slot: Slot,
+    mut each: impl FnMut(AgentRow, Option<&[u8]>) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let (first, last) = ids(slot);
+    let sql = "SELECT a.body, s.body FROM agents a LEFT JOIN specs s ON s.agent = a.id AND s.revision = a.spec_revision
+               WHERE a.id BETWEEN ?1 AND ?2 AND a.removed = 0 ORDER BY a.id";
+    rows(connection, sql, params![first, last], |row| {
+        let spec = row.get_ref(1).map_err(|error| store_error(&error))?;
+        let spec = spec.as_blob_or_null().map_err(|error| StoreError::Corrupt {
+            detail: format!("a spec cannot be read: {error}"),
+        })?;
+        each(body(row, 0)?, spec)
+    })
+}
+
+/// The keys between which those of a slot lie.
+fn ids(slot: Slot) -> (i64, i64) {
+    (key(AgentId::new(slot, 0)), key(AgentId::new(slot, u64::MAX)))
 }
 
 pub(super) fn transitions(

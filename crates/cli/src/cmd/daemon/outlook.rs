@@ -42,7 +42,7 @@ impl Outlook {
 pub(super) async fn watch(handle: &Handle, limit: Duration) -> Outlook {
     let look = || {
         let mut outlook = Outlook::default();
-        handle.views().each(|view| outlook.note(view));
+        handle.views().each(|agent| outlook.note(&agent.view()));
         outlook
     };
     let mut commits = handle.committed();

@@ -19,7 +19,7 @@ use crate::api::{ApiState, DaemonInfo, Host, LogReader, LogRequest, LogSource, P
 use crate::app::Config;
 use crate::clock::Clock;
 use crate::driver::{Driven, Driver};
-use crate::pump::{Incoming, Parts, Pump};
+use crate::pump::{Incoming, Parts, Pump, thaw};
 use crate::{Handle, Status, Views};
 
 /// Everything around one API.
@@ -65,8 +65,9 @@ impl World {
         let (asks, asked) = mpsc::channel(256);
         let (committed, commits) = watch::channel(0);
         let (views, status) = (Arc::new(Views::default()), Arc::new(Status::default()));
+        let clock = Clock::start();
         let mut pump = Pump::new(Parts {
-            clock: Clock::start(),
+            clock,
             database: "stead.db".into(),
             note_away: Box::new(|_| {}),
             store: Arc::<MemoryStore>::clone(&store),
@@ -78,9 +79,7 @@ impl World {
             incoming: (incoming.clone(), from_world),
             asks: asked,
         });
-        for slot in slots {
-            pump.adopt(store.load(slot).unwrap()).unwrap();
-        }
+        pump.adopt(thaw(&*store, &slots, clock, None, None).unwrap().unwrap());
         tokio::spawn(pump.run());
         tokio::spawn(commit(Arc::clone(&store)));
         let surveyed = Driven::Surveyed {

@@ -1,6 +1,6 @@
 //! One pass over a fleet: finds what becomes of each agent and group, and does it unless it is only asked.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 use stead_model::{AgentId, AgentName, AgentRef, AgentSpec, Driver, Namespace, Problem, ProblemCode, Request, Wanted};
@@ -108,17 +108,22 @@ impl Config {
     /// What a fleet file named before and names no longer, by name.
     pub(super) fn gone(&self, fleet: &Fleet) -> Vec<(AgentName, Kind)> {
         let named: BTreeSet<&AgentName> = fleet.agents.iter().map(|agent| &agent.name).collect();
-        let left = |labels: &BTreeMap<String, String>, namespace: &Namespace, intent: Wanted, name: &AgentName| {
-            is_owned(labels) && *namespace == fleet.namespace && intent != Wanted::Deleted && !named.contains(name)
+        let left = |namespace: &str, intent: Wanted, name: &AgentName| {
+            namespace == fleet.namespace.as_str() && intent != Wanted::Deleted && !named.contains(name)
         };
         let mut gone = Vec::new();
-        self.handle.views().each(|view| {
-            if view.group.is_none() && left(&view.labels, &view.namespace, view.intent, &view.name) {
-                gone.push((view.name.clone(), Kind::Agent));
+        self.handle.views().each(|shown| {
+            let agent = shown.glance();
+            if agent.group.is_none()
+                && agent.label(OWNED.0) == Some(OWNED.1)
+                && let Ok(name) = agent.name.parse()
+                && left(agent.namespace, agent.intent, &name)
+            {
+                gone.push((name, Kind::Agent));
             }
         });
         for view in self.handle.views().groups() {
-            if left(&view.labels, &view.namespace, view.intent, &view.name) {
+            if is_owned(&view.labels) && left(view.namespace.as_str(), view.intent, &view.name) {
                 gone.push((view.name.clone(), Kind::Group));
             }
         }

@@ -276,6 +276,7 @@ async fn pump(mut asked: mpsc::Receiver<Ask>, views: Arc<Views>, seen: Arc<Mutex
                 let _left = back.send(Err(Refusal::UnknownGroup(group.to_string()).into()));
             }
             Ask::Configure(_, back) | Ask::CouldConfigure(_, _, back) => drop(back.send(Ok(()))),
+            Ask::Halted(back) => drop(back.send(Ok(vec![]))),
             Ask::Report(namespace, agent, report, back) => {
                 let found = find(&namespace, &agent).map(drop).map_err(Problem::from);
                 seen.lock().unwrap().reports.push((agent, report));

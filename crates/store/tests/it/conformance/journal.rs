@@ -1,11 +1,41 @@
 //! Writing: positions, order, refusals, and what is loaded afterwards.
 
-use stead_model::journal::{Append, Change, Durability, SlotState};
-use stead_model::{Epoch, Position, Sequence};
-use stead_store::{Completion, StoreError};
+use std::sync::Arc;
+
+use stead_model::journal::{AgentRow, Append, Change, Durability, SlotState, SpecRow};
+use stead_model::{AgentSpec, Epoch, Position, Sequence};
+use stead_store::{Completion, Loader, StoreError};
 
 use super::for_every_store;
 use crate::sample::{agent, answer, empty, group, moving, node, registering, row, slot, spec, transition, unending};
+
+/// Puts slots together again from what a loader is handed.
+#[derive(Default)]
+struct Gathers {
+    begun: Option<SlotState>,
+    ended: Vec<SlotState>,
+}
+
+impl Loader for Gathers {
+    fn begin(&mut self, slot: SlotState) {
+        assert!(self.begun.replace(slot).is_none());
+    }
+
+    fn agent(&mut self, agent: AgentRow, told: Option<Arc<AgentSpec>>) {
+        let slot = self.begun.as_mut().unwrap();
+        // Who told it when is not handed over; that of a sample is known. Those of agents stand before those of groups.
+        let row = told.map(|told| SpecRow {
+            spec: AgentSpec::clone(&told),
+            ..spec(agent.id, agent.spec_revision)
+        });
+        slot.specs.splice(slot.agents.len()..slot.agents.len(), row);
+        slot.agents.push(agent);
+    }
+
+    fn end(&mut self) {
+        self.ended.extend(self.begun.take());
+    }
+}
 
 for_every_store! {
     fn a_slot_in_which_nothing_happened_is_empty(bench) {
@@ -92,6 +122,29 @@ for_every_store! {
         assert_eq!(found, vec![
             (slot(1023), name(1023)), (slot(0), name(0)), (slot(511), name(511)), (slot(512), name(512)), (slot(3), vec![]),
         ]);
+    }
+
+    fn slots_are_loaded_agent_by_agent_as_they_are_whole(bench) {
+        let (id, epoch) = (agent(slot(1), 1), bench.own(slot(1)));
+        bench.commit(Append {
+            changes: vec![Change::Group(Box::new(group(id, "many"))), Change::Spec(Box::new(spec(id, 3)))],
+            ..empty(slot(1), epoch, 1, Durability::Flushed)
+        });
+        let slots = [slot(1), slot(2), slot(3)];
+        for place in [2, 3] {
+            let epoch = bench.own(slot(place));
+            bench.commit(registering(slot(place), epoch, 1, &format!("web-{place}")));
+            bench.commit(registering(slot(place), epoch, 2, &format!("db-{place}")));
+        }
+        let mut whole = Vec::new();
+        bench.store.load_all(&slots, &mut |state| whole.push(state)).unwrap();
+        let mut found = [Gathers::default(), Gathers::default()];
+        let [one, other] = &mut found;
+        bench.store.load_into(&slots, &mut [one, other]).unwrap();
+        let mut found: Vec<_> = found.into_iter().flat_map(|gathers| gathers.ended).collect();
+        found.sort_unstable_by_key(|state| state.slot);
+        assert_eq!(found, whole);
+        assert!(whole.iter().all(|state| !state.specs.is_empty()));
     }
 
     fn an_append_that_is_not_the_next_is_refused_and_gives_itself_back(bench) {
