@@ -93,6 +93,15 @@ impl Agents {
         })
     }
 
+    /// Those for whom a survey may change something: all but those at rest that are neither up nor on their way, since nothing runs them.
+    pub(crate) fn surveyed(&self) -> impl Iterator<Item = AgentId> {
+        let asleep = |seat: &Seat| matches!(seat, Seat::Packed(shown) if !shown.waits());
+        self.seats
+            .iter()
+            .filter(move |(_, seat)| !asleep(seat))
+            .map(|(id, _)| *id)
+    }
+
     /// Those that are down with their whole fleet.
     pub(crate) fn halted(&self) -> impl Iterator<Item = (&str, AgentId)> {
         let halted = |seat: &Seat| match seat {

@@ -500,9 +500,7 @@ impl Engine {
         for order in observe::strangers(inventory, |instance| known.contains(&instance)) {
             open.step.order(order);
         }
-        // Of those at rest it tells nothing, unless it names them: nothing runs them, and they were put right when they were thawed.
-        let whole = open.cell.agents.whole().map(|record| record.row.id);
-        let ids: BTreeSet<AgentId> = whole.chain(observe::named(inventory)).collect();
+        let ids: BTreeSet<AgentId> = open.cell.agents.surveyed().chain(observe::named(inventory)).collect();
         for id in ids {
             if let Some(mut record) = open.cell.agents.take(id) {
                 open.work(&mut record, |step, record| {

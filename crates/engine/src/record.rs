@@ -16,7 +16,6 @@ use stead_policy::{
 };
 
 use crate::depend::Standing;
-use crate::observe::SILENCE;
 use crate::permit::Asked;
 use crate::plan::KILL_AGAIN;
 use crate::profiles::Profiles;
@@ -164,13 +163,6 @@ impl Record {
         };
         if record.ending() {
             record.set_timer(Timer::Kill, Some(now.after(KILL_AGAIN)));
-        }
-        if record.spec.driver == Driver::None {
-            // The node's own absence is not the agent's silence.
-            record.put_off(Timer::Deadline, now.after(SILENCE));
-            if record.role().is_up() && !record.is_watched() {
-                record.set_timer(Timer::Silence, Some(now.after(SILENCE)));
-            }
         }
         record.told = Some(Standing::of(&record));
         Ok(record)

@@ -154,7 +154,18 @@ impl Shown {
     pub(crate) fn is_halted(&self) -> bool {
         match &*self.0 {
             Image::Whole(_) => false,
-            Image::Packed(packed) => packed.is_halted(),
+            Image::Packed(packed) => packed.standing().0,
+        }
+    }
+
+    /// Whether it is packed, and up or on its way: signs of life are waited for.
+    pub(crate) fn waits(&self) -> bool {
+        match &*self.0 {
+            Image::Whole(_) => false,
+            Image::Packed(packed) => {
+                let (_, has_deadline, phase) = packed.standing();
+                has_deadline || packed.profile.role(phase).is_up()
+            }
         }
     }
 
@@ -162,7 +173,7 @@ impl Shown {
     pub(crate) fn phase_id(&self) -> Option<(&Profile, PhaseId)> {
         match &*self.0 {
             Image::Whole(_) => None,
-            Image::Packed(packed) => Some(packed.phase()),
+            Image::Packed(packed) => Some((&packed.profile, packed.standing().2)),
         }
     }
 
@@ -325,7 +336,9 @@ fn write(record: &Record, to: &mut Vec<u8>) {
     id.pack(to);
     namespace.pack(to);
     name.pack(to);
+    let has_deadline = record.timer(Timer::Deadline).is_some();
     halted.pack(to);
+    has_deadline.pack(to);
     (phase.index() as u64).pack(to);
     record.health().pack(to);
     intent.wanted.pack(to);
@@ -376,22 +389,13 @@ impl Packed {
         sound(|| Some((from.read()?, (from.text()?, from.text()?))))
     }
 
-    fn is_halted(&self) -> bool {
+    /// Whether it is halted, whether its phase has a deadline, and the phase.
+    fn standing(&self) -> (bool, bool, PhaseId) {
         let mut from = self.reader();
         sound(|| {
             let (_id, _place): (AgentId, _) = (from.read()?, (from.text()?, from.text()?));
-            from.read()
+            Some((from.read()?, from.read()?, read_phase(&mut from, &self.profile)?))
         })
-    }
-
-    fn phase(&self) -> (&Profile, PhaseId) {
-        let mut from = self.reader();
-        let phase = sound(|| {
-            let (_id, _place): (AgentId, _) = (from.read()?, (from.text()?, from.text()?));
-            let _halted: bool = from.read()?;
-            read_phase(&mut from, &self.profile)
-        });
-        (&self.profile, phase)
     }
 
     fn glance(&self) -> Glance<'_> {
@@ -403,7 +407,7 @@ impl Packed {
                 name: from.text()?,
                 profile: self.profile.name(),
                 phase: {
-                    let _halted: bool = from.read()?;
+                    let (_halted, _has_deadline): (bool, bool) = (from.read()?, from.read()?);
                     self.profile.name_of(read_phase(&mut from, &self.profile)?)
                 },
                 health: from.read()?,
@@ -426,7 +430,7 @@ impl Packed {
     /// Reads what [`write`] wrote.
     fn read(&self, from: &mut Reader<'_>) -> Option<Record> {
         let (id, namespace, name) = (from.read()?, from.read()?, from.read()?);
-        let halted = from.read()?;
+        let (halted, _has_deadline): (bool, bool) = (from.read()?, from.read()?);
         let phase = read_phase(from, &self.profile)?;
         let (_shown, _wanted): (Health, Wanted) = (from.read()?, from.read()?);
         let labels: BTreeMap<String, String> = from.read()?;

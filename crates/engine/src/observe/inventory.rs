@@ -4,8 +4,9 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 
 use stead_model::spec::ReadinessSource;
-use stead_model::{AgentId, Exit, InstanceId, Inventory, LiveInstance, Order, Reason, Role, Wanted};
+use stead_model::{AgentId, Driver, Exit, InstanceId, Inventory, LiveInstance, Order, Reason, Role, Wanted};
 
+use super::report::SILENCE;
 use super::{SETTLED, alive, exited, serves};
 use crate::plan::{self, plan, spawn};
 use crate::record::{Record, Timer};
@@ -46,6 +47,13 @@ pub(crate) fn take_inventory(step: &mut Step, record: &mut Record, inventory: &I
             agent: record.row.id,
             process: Box::new(process.clone()),
         });
+    }
+    if record.spec.driver == Driver::None {
+        // The node's own absence is not the agent's silence.
+        record.put_off(Timer::Deadline, step.now.moment.after(SILENCE));
+        if record.role().is_up() && !record.is_watched() {
+            record.set_timer(Timer::Silence, Some(step.now.moment.after(SILENCE)));
+        }
     }
     plan(step, record);
 }
