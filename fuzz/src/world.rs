@@ -145,6 +145,7 @@ impl Body {
                 let refused = could.map_err(|used| Problem::new(ProblemCode::NotPossible, used.to_string()));
                 let _left = back.send(refused);
             }
+            Ask::Halted(back) => drop(back.send(Ok(self.engine.halted()))),
             Ask::Spec(namespace, agent, back) => {
                 self.own(home(&namespace, &agent));
                 let _left = back.send(self.engine.spec(&namespace, &agent).map_err(Problem::from));

@@ -7,9 +7,7 @@ use alloc::vec::Vec;
 use stead_model::group::{GroupAnswer, GroupView};
 use stead_model::journal::{Append, Durability, Receipt};
 use stead_model::spec::ProcessSpec;
-use stead_model::{
-    Action, AgentId, AgentName, Answer, Epoch, InstanceId, Namespace, Order, Position, Refusal, Slot,
-};
+use stead_model::{Action, AgentId, AgentName, Answer, Epoch, InstanceId, Namespace, Order, Position, Refusal, Slot};
 
 use crate::depend::Message;
 use crate::shown::Shown;

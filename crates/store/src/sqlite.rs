@@ -36,8 +36,8 @@ use self::readers::Readers;
 use self::writer::Writer;
 use crate::retention::ROWS_PER_AGENT;
 use crate::{
-    AuditPage, AuditQuery, Completion, ConfigRow, EventCursor, EventFilter, EventPage, Figures, Lease, Loader, OpenError,
-    Owner, Page, Pruned, ReadError, Retention, Sink, StateDir, Store, StoreError, TransitionQuery,
+    AuditPage, AuditQuery, Completion, ConfigRow, EventCursor, EventFilter, EventPage, Figures, Lease, Loader,
+    OpenError, Owner, Page, Pruned, ReadError, Retention, Sink, StateDir, Store, StoreError, TransitionQuery,
 };
 
 /// How a [`SqliteStore`] is opened.

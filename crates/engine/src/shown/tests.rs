@@ -2,7 +2,7 @@ use alloc::format;
 use alloc::vec;
 
 use serde_json::json;
-use stead_model::spec::{Condition, ProcessSpec};
+use stead_model::spec::Condition;
 use stead_model::{Driver, Moment, Wall};
 
 use super::*;
@@ -156,7 +156,7 @@ fn what_is_at_work_or_to_be_worked_on_is_not_packed() {
     };
     assert!(rests(spec("red"), |_| {}));
     let process = AgentSpec {
-        driver: Driver::Process(Box::new(ProcessSpec::default())),
+        driver: Driver::Process(Box::default()),
         ..spec("red")
     };
     assert!(!rests(process, |_| {}));

@@ -61,12 +61,7 @@ impl DamagedStore {
 
     /// Reads slots as they lie there, whoever has them; ends at the first that cannot be read.
     pub(super) fn read_slots(&self, slots: &[Slot], each: &mut dyn FnMut(SlotState)) -> Result<(), StoreError> {
-        self.readers.with(|connection| {
-            read::slots(connection, slots, &mut |state| {
-                each(state);
-                ControlFlow::Continue(())
-            })
-        })
+        self.readers.with(|connection| read::slots(connection, slots, each))
     }
 
     /// Closes the file until it is read again.

@@ -90,13 +90,14 @@ impl Config {
     pub(super) fn leaving(&self, fleet: &Fleet) -> BTreeSet<AgentId> {
         let gone = self.gone(fleet);
         let names = |kind| gone.iter().filter(move |(_, of)| *of == kind).map(|(name, _)| name);
-        let agents: BTreeSet<_> = names(Kind::Agent).collect();
+        let agents: BTreeSet<&str> = names(Kind::Agent).map(AgentName::as_str).collect();
         let groups: BTreeSet<_> = names(Kind::Group).collect();
         let mut leaving = BTreeSet::new();
-        self.handle.views().each(|view| {
-            let with_group = view.group.as_ref().is_some_and(|group| groups.contains(group));
-            if view.namespace == fleet.namespace && (agents.contains(&view.name) || with_group) {
-                leaving.insert(view.id);
+        self.handle.views().each(|shown| {
+            let agent = shown.glance();
+            let with_group = agent.group.is_some_and(|group| groups.contains(group));
+            if agent.namespace == fleet.namespace.as_str() && (agents.contains(agent.name) || with_group) {
+                leaving.insert(agent.id);
             }
         });
         let views = self.handle.views().groups();
