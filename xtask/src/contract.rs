@@ -72,8 +72,9 @@ pub(crate) fn contract(examples: &str) -> Result<()> {
         "--seed",
         "1",
         "--no-shrink",
+        // One: CPython 3.11 fails when one thread changes the limit of recursion while another parses.
         "--workers",
-        "2",
+        "1",
         "--request-timeout",
         "20",
     ]);
