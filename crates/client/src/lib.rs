@@ -41,10 +41,11 @@ pub use config::{Applying, ConfigRevision, ConfigText};
 pub use error::ClientError;
 pub use filter::{AgentFilter, AuditFilter, EventFilter, GroupFilter, LogQuery, TransitionFilter};
 pub use settings::{DEFAULT_URL, Settings, SettingsError, Timeouts, state_dir};
+pub use stead_model::{LogLine, LogStream as Output};
 pub use stream::{EventItem, EventStream, LogItem, LogStream};
 pub use target::{Change, Pausing, Registry, Target, Verb};
 pub use wire::{
     AgentsOnShutdown, Applied, Batch, BatchAnswer, BatchItem, Beat, ConfigChange, ConfigFault, ConfigRefused,
-    ConfigView, DaemonView, FieldChange, GroupSpecView, LogLine, NewAgent, NewGroup, Output, Page, PartState, SpecView,
-    StatusView, Validation,
+    ConfigView, DaemonView, FieldChange, GroupSpecView, NewAgent, NewGroup, Page, PartState, SpecView, StatusView,
+    Validation,
 };

@@ -120,40 +120,6 @@ pub struct SpecView {
     pub spec: SpecForm,
 }
 
-/// One line of an agent's output.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct LogLine {
-    /// When it was read.
-    pub at: Wall,
-    /// Where it was written to.
-    pub stream: Output,
-    /// The run that wrote it.
-    pub incarnation: Incarnation,
-    /// The line without its end.
-    pub line: String,
-}
-
-/// A standard stream of a process.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Output {
-    /// Standard output.
-    Stdout,
-    /// Standard error.
-    Stderr,
-}
-
-impl Output {
-    /// The word that it is written as.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Stdout => "stdout",
-            Self::Stderr => "stderr",
-        }
-    }
-}
-
 /// What an agent says of itself: `POST {agent}/heartbeats`.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
 pub struct Beat {

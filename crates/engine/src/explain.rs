@@ -13,7 +13,7 @@ use crate::record::Record;
 use crate::view;
 use crate::wish::Wish;
 
-/// Explains one agent. Its history is for the caller to add: the engine keeps none.
+/// Explains one agent. Its history and what it printed are for the caller to add: the engine keeps neither.
 pub(crate) fn explain(surveyed: bool, record: &Record, now: Now) -> Explanation {
     let next = view::next(record, now);
     let verdict = verdict(surveyed, record);
@@ -48,6 +48,7 @@ pub(crate) fn explain(surveyed: bool, record: &Record, now: Now) -> Explanation 
             exit: last.exit,
             at: last.at,
         }),
+        last_output: Vec::new(),
         history: Vec::new(),
     }
 }

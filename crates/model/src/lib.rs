@@ -13,6 +13,7 @@ pub mod group;
 mod id;
 mod instance;
 pub mod journal;
+mod output;
 mod problem;
 pub mod profile;
 mod reason;
@@ -31,6 +32,7 @@ pub use id::{
     ActionId, AgentId, AgentName, Epoch, Incarnation, InvalidId, Namespace, Position, Revision, SLOTS, Sequence, Slot,
 };
 pub use instance::{Exit, InstanceId, ProcessIdentity, SpawnFailure, SpawnFailureKind};
+pub use output::{LogLine, LogStream};
 pub use problem::{Problem, ProblemCode};
 pub use profile::policy::AccessRole;
 pub use profile::{Class, PhaseId, Profile, Role};

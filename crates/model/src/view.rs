@@ -10,8 +10,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AgentId, AgentName, ConditionView, Evidence, Exit, Health, Incarnation, Intent, Namespace, PauseMode, Revision,
-    Transition, Wall, Wanted,
+    AgentId, AgentName, Condition, ConditionView, Evidence, Exit, Health, Incarnation, Intent, LogLine, Namespace,
+    PauseMode, Revision, Transition, Wall, Wanted,
 };
 
 /// An agent as the API shows it: every state with its evidence, and what happens next.
@@ -157,8 +157,27 @@ pub struct Explanation {
     /// How its last instance ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_exit: Option<LastExit>,
+    /// What its latest run that printed anything printed last, oldest line first, where it failed or does badly: a few lines of each stream.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub last_output: Vec<LogLine>,
     /// The latest transitions, newest first.
     pub history: Vec<Transition>,
+}
+
+impl Explanation {
+    /// Whether what it printed last is likely to tell what is wrong.
+    #[must_use]
+    pub fn is_of_a_failure(&self) -> bool {
+        let ended_badly = self.last_exit.as_ref().is_some_and(|last| !last.exit.success());
+        let held = |held: &ConditionView| matches!(held.condition, Condition::Held | Condition::Quarantined);
+        let ill = matches!(
+            self.agent.health,
+            Health::Failed | Health::Critical | Health::Recovering
+        );
+        // One that nobody wants up was ended on purpose.
+        self.agent.intent == Wanted::Running
+            && (ended_badly && !self.agent.ready || ill || self.agent.conditions.iter().any(held))
+    }
 }
 
 /// How an instance ended.

@@ -118,6 +118,7 @@ fn explanation() -> Explanation {
             exit: ProcessExit::Code { code: 3 },
             at: ago(3),
         }),
+        last_output: vec![],
         history: history(),
         agent: mailer,
     }
@@ -147,7 +148,7 @@ fn get_shows_one_agent_with_its_evidence() {
 
 #[test]
 fn why_says_the_answer_first_and_then_what_it_rests_on() {
-    assert_snapshot!(shown(&why(&explanation(), &[], NOW)));
+    assert_snapshot!(shown(&why(&explanation(), NOW)));
 }
 
 #[test]
@@ -158,7 +159,7 @@ fn why_of_a_quarantined_agent_says_what_would_clear_it() {
     explanation.next.clear();
     explanation.waiting_for.clear();
     explanation.clears = vec!["`stead reset indexer`, once what it fails on is mended".into()];
-    assert_snapshot!(shown(&why(&explanation, &[], NOW)));
+    assert_snapshot!(shown(&why(&explanation, NOW)));
 }
 
 #[test]

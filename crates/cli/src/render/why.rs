@@ -1,15 +1,14 @@
 //! Why an agent is as it is: the answer first, then what it rests on.
 
-use stead_client::LogLine;
 use stead_model::spec::RestartPolicy;
-use stead_model::{Explanation, Intent, RestartBudget, Wall};
+use stead_model::{Explanation, Intent, LogLine, RestartBudget, Wall};
 
 use super::age::{age, relative};
 use super::table::facts;
 use super::{agent, history, paint};
 
 /// The whole explanation.
-pub(crate) fn why(explanation: &Explanation, output: &[LogLine], now: Wall) -> String {
+pub(crate) fn why(explanation: &Explanation, now: Wall) -> String {
     let view = &explanation.agent;
     let mut rows = vec![
         ("Wanted", intent(&explanation.intent, now)),
@@ -32,8 +31,8 @@ pub(crate) fn why(explanation: &Explanation, output: &[LogLine], now: Wall) -> S
         let run = format!("run {} {}, {}", last.incarnation, last.exit, relative(now, last.at));
         rows.push(("Last exit", vec![run]));
     }
-    if !output.is_empty() {
-        rows.push(("Last output", last_output(output, now)));
+    if !explanation.last_output.is_empty() {
+        rows.push(("Last output", last_output(&explanation.last_output, now)));
     }
     if !explanation.waiting_for.is_empty() {
         rows.push(("Waits until", explanation.waiting_for.clone()));

@@ -9,6 +9,7 @@ use stead_store::{PageCursor, TransitionQuery};
 use super::agents::{InNamespace, Kind};
 use super::extract::{Limit, Read, When};
 use super::find::views;
+use super::logs::last_lines;
 use super::operation::{About, Table};
 use super::problem::Failure;
 use super::reply::{List, Shown};
@@ -82,6 +83,9 @@ async fn explain(api: Api, read: Read<AgentRef, InNamespace>) -> Result<Shown<Ex
         ..TransitionQuery::default()
     };
     explanation.history = api.read(move |store| store.transitions(&latest)).await?.items;
+    if explanation.is_of_a_failure() {
+        explanation.last_output = last_lines(&api, explanation.agent.id).await?;
+    }
     Ok(Shown(explanation))
 }
 

@@ -7,8 +7,9 @@ use axum::body::{Body, Bytes};
 use axum::http::Method;
 use futures_util::stream;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-use stead_model::{AgentId, AgentRef, Incarnation, Namespace, ProblemCode, Wall};
+use serde::Deserialize;
+use stead_model::{AgentId, AgentRef, Namespace, ProblemCode, Wall};
+pub use stead_model::{LogLine, LogStream};
 use tokio_util::sync::CancellationToken;
 
 use super::Api;
@@ -48,29 +49,6 @@ pub struct LogRequest {
     pub since: Option<Wall>,
     /// Only those of one stream.
     pub stream: Option<LogStream>,
-}
-
-/// Where a line was written to.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum LogStream {
-    /// Standard output.
-    Stdout,
-    /// Standard error.
-    Stderr,
-}
-
-/// One line.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
-pub struct LogLine {
-    /// When it was read from the agent.
-    pub at: Wall,
-    /// Where it was written to.
-    pub stream: LogStream,
-    /// The run that wrote it.
-    pub incarnation: Incarnation,
-    /// The line, without its end; what is not UTF-8 is replaced.
-    pub line: String,
 }
 
 pub(super) fn mount(table: &mut Table, kind: Kind) {
@@ -133,6 +111,31 @@ async fn read(api: Api, read: Read<AgentRef, LogQuery>) -> Result<Lines, Failure
     Ok(Lines(Body::from_stream(lines)))
 }
 
+/// What the latest run of an agent that printed anything printed last, of each stream a few lines; nothing where that cannot be read.
+pub(super) async fn last_lines(api: &Api, agent: AgentId) -> Result<Vec<LogLine>, Failure> {
+    let logs = std::sync::Arc::clone(&api.state.ports.logs);
+    let mut lines = blocking(move || {
+        let of = |stream| {
+            let request = LogRequest {
+                agent,
+                tail: LAST_LINES,
+                since: None,
+                stream: Some(stream),
+            };
+            logs.open(&request)?.read(LAST_LINES)
+        };
+        let mut lines = of(LogStream::Stdout)?;
+        lines.extend(of(LogStream::Stderr)?);
+        io::Result::Ok(lines)
+    })
+    .await?
+    .unwrap_or_default();
+    let latest = lines.iter().map(|line| line.incarnation).max();
+    lines.retain(|line| Some(line.incarnation) == latest);
+    lines.sort_by_key(|line| line.at);
+    Ok(lines)
+}
+
 /// The next lines as JSON; waits for them only when they are followed. `None` is the end.
 async fn next(
     mut reader: Box<dyn LogReader>,
@@ -177,5 +180,8 @@ const CHUNK: usize = 512;
 
 /// How long a follower waits at the end of a log before it looks again.
 const PAUSE: Duration = Duration::from_millis(150);
+
+/// So many lines of each stream stand in an explanation.
+const LAST_LINES: usize = 8;
 
 const MOST_TAIL: usize = 1_000_000;

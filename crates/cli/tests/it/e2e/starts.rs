@@ -170,6 +170,16 @@ fn a_fleet_in_the_background_says_who_is_held_and_what_it_printed() {
         "{why}"
     );
     assert!(!of(&["why", "good"]).contains("Last output"));
+    let of_the_api = |name: &str| fleet.get(&format!("/api/v1/agents/{name}/why")).json()["last_output"].clone();
+    let mut printed: Vec<_> = of_the_api("keyless")
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|line| line["line"].clone())
+        .collect();
+    printed.sort_by_key(ToString::to_string);
+    assert_eq!(printed, ["no API key", "starting"]);
+    assert!(of_the_api("good").is_null());
     let ps = of(&["ps"]);
     let row = ps.lines().find(|row| row.starts_with("done")).unwrap();
     assert!(row.contains("exited with code 0 "), "{ps}");

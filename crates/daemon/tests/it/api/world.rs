@@ -404,6 +404,7 @@ fn explanation(view: &AgentView) -> Explanation {
         },
         clears: vec![],
         last_exit: None,
+        last_output: vec![],
         history: vec![],
     }
 }
