@@ -124,11 +124,28 @@ impl<C: Clock> Bulkhead<C> {
         })
     }
 
-    /// Takes a seat if one is free and nobody waits for it.
+    /// Takes a seat if one is free and nobody waits for it; else that counts as a refusal.
     #[inline]
     #[must_use]
     pub fn try_acquire(&self) -> Option<Seat<'_, C>> {
+        let seat = self.free_seat();
+        if seat.is_none() {
+            self.refuse();
+        }
+        seat
+    }
+
+    #[inline]
+    fn free_seat(&self) -> Option<Seat<'_, C>> {
         self.seats.try_take().then(|| Seat { bulkhead: self })
+    }
+
+    #[cold]
+    fn refuse(&self) {
+        self.refused.add();
+        self.events.tell(|| BulkheadEvent::Refused {
+            waiting: u32::try_from(self.seats.waiting()).unwrap_or(u32::MAX),
+        });
     }
 
     /// Takes a seat, or waits for one. Cancel safe: who is cancelled while waiting leaves no trace.
@@ -138,7 +155,7 @@ impl<C: Clock> Bulkhead<C> {
     /// No seat and no place to wait, or no seat within the time that a caller waits or that its [`Deadline`] leaves.
     #[inline]
     pub async fn acquire(&self) -> Result<Seat<'_, C>, NoSeat> {
-        match self.try_acquire() {
+        match self.free_seat() {
             Some(seat) => Ok(seat),
             // Boxed, so that callers who find a seat carry no timer about.
             None => Box::pin(self.queue()).await,
@@ -315,7 +332,7 @@ pub struct BulkheadSnapshot {
     pub admitted: u64,
     /// Calls that had to wait, whatever came of it.
     pub waited: u64,
-    /// Calls that found neither a seat nor a place to wait.
+    /// Calls that found neither a seat nor a place to wait, and those that would not wait.
     pub refused: u64,
     /// Calls that waited in vain.
     pub timed_out: u64,
@@ -324,9 +341,9 @@ pub struct BulkheadSnapshot {
 /// What happens at a bulkhead beside calls that come and go.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum BulkheadEvent {
-    /// A call found neither a seat nor a place to wait.
+    /// A call found no seat, and no place to wait or would not.
     Refused {
-        /// How many may wait, and do.
+        /// How many wait.
         waiting: u32,
     },
     /// A call waited in vain.

@@ -91,8 +91,9 @@ pub use leak::{
 };
 pub use limiter::{Limiter, LimiterConfig, LimiterEvent, LimiterSnapshot, RateExceeded};
 pub use pipeline::{
-    Around, Bare, BulkheadPolicy, Gravity, LimiterPolicy, NamedPipeline, Pipeline, PipelineConfig, PipelineFinding,
-    PipelineRefused, PolicyConfig, PolicyKind, RetryPolicy, Shared, TimeoutPolicy, Traits, lint,
+    Answers, Around, Bare, BulkheadPolicy, Gravity, HedgePolicy, LimiterPolicy, NamedPipeline, Nobody, Pipeline,
+    PipelineConfig, PipelineFinding, PipelineRefused, PolicyConfig, PolicyKind, RetryPolicy, Shared, StandIn,
+    StandInPolicy, StandIns, TimeoutPolicy, Traits, lint,
 };
 pub use preset::{Preset, UnknownPreset};
 pub use registry::{Listed, Registry, RegistryConfig};

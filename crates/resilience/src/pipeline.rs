@@ -5,15 +5,19 @@ use std::sync::Arc;
 
 use crate::{Failure, Layer};
 
+mod again;
 mod config;
 mod lint;
 mod named;
+mod stand_in;
 
+pub use again::{HedgePolicy, RetryPolicy};
 pub use config::{
-    BulkheadPolicy, LimiterPolicy, PipelineConfig, PipelineRefused, PolicyConfig, RetryPolicy, TimeoutPolicy,
+    BulkheadPolicy, LimiterPolicy, PipelineConfig, PipelineRefused, PolicyConfig, StandInPolicy, TimeoutPolicy,
 };
 pub use lint::{Finding as PipelineFinding, Gravity, PolicyKind, Traits, lint};
 pub use named::NamedPipeline;
+pub use stand_in::{Answers, Nobody, StandIn, StandIns};
 
 /// Policies nested by type: no boxes, and a call through healthy ones costs what they cost.
 ///

@@ -315,7 +315,7 @@ impl<C: Clock, K: Classify<T, E>, T, E> Layer<T, E> for Retry<C, K> {
         Fut: Future<Output = Result<T, Failure<E>>>,
     {
         if !self.may_begin() {
-            self.counters.not_begun.add();
+            self.tell(RetryEvent::NotBegun);
             return Err(Failure::DeadlineExceeded);
         }
         if let Some(budget) = &self.budget {

@@ -84,6 +84,7 @@ fn retry(event: RetryEvent) -> String {
         RetryEvent::Retrying { attempt, wait } => format!("try {attempt} in {wait:.0?}"),
         RetryEvent::Recovered { attempts } => format!("saved by try {attempts}"),
         RetryEvent::GaveUp { attempts, why } => format!("gave up after {attempts}: {why:?}"),
+        RetryEvent::NotBegun => "not begun: no time is left".to_owned(),
     }
 }
 

@@ -42,9 +42,17 @@ impl<C: Clock> Breaker<C> {
         } else {
             self.try_acquire()?
         };
-        let result = operation.await;
-        permit.report(AnyError.classify(&result));
-        result.map_err(Failure::Inner)
+        match operation.await {
+            // Moved by itself, a value costs less than within its result.
+            Ok(value) => {
+                permit.success();
+                Ok(value)
+            }
+            Err(error) => {
+                permit.failure();
+                Err(Failure::Inner(error))
+            }
+        }
     }
 
     /// The breaker with a classifier of its own: which errors count, and which results are failures in disguise.
@@ -120,7 +128,13 @@ where
         } else {
             self.breaker.try_acquire()?
         };
-        self.settle(permit, operation.await)
+        match operation.await {
+            Ok(value) if self.classifier.trusts_values() => {
+                permit.success();
+                Ok(value)
+            }
+            result => self.settle(permit, result),
+        }
     }
 
     #[inline(always)] // else the permit goes through memory, which takes longer than all the rest
@@ -133,35 +147,57 @@ where
     }
 }
 
+/// A try inside of a breaker: admitted, made, judged.
+#[inline]
+async fn guarded<C, K, T, E, F, Fut>(breaker: &Breaker<C>, classifier: &K, next: F) -> Result<T, Failure<E>>
+where
+    C: Clock,
+    K: Classify<T, E>,
+    F: Fn() -> Fut,
+    Fut: Future<Output = Result<T, Failure<E>>>,
+{
+    let word = breaker.word();
+    let permit = if word.admits_at_once() {
+        Permit::new(breaker, Pass::call(word))
+    } else {
+        breaker.try_acquire()?
+    };
+    let result = match next().await {
+        // Moved by itself, a value costs less than within its result.
+        Ok(value) if classifier.trusts_values() => {
+            permit.success();
+            return Ok(value);
+        }
+        result => result,
+    };
+    let (verdict, result) = judge(classifier, result);
+    permit.report(verdict);
+    result
+}
+
 impl<B, K, C, T, E> Layer<T, E> for Judged<B, K>
 where
     B: Deref<Target = Breaker<C>>,
     C: Clock,
     K: Classify<T, E>,
 {
-    async fn run<F, Fut>(&self, next: F) -> Result<T, Failure<E>>
+    #[inline]
+    fn run<F, Fut>(&self, next: F) -> impl Future<Output = Result<T, Failure<E>>>
     where
         F: Fn() -> Fut,
         Fut: Future<Output = Result<T, Failure<E>>>,
     {
-        let word = self.breaker.word();
-        let permit = if word.admits_at_once() {
-            Permit::new(&self.breaker, Pass::call(word))
-        } else {
-            self.breaker.try_acquire()?
-        };
-        let (verdict, result) = judge(&self.classifier, next().await);
-        permit.report(verdict);
-        result
+        guarded(&self.breaker, &self.classifier, next)
     }
 }
 
 impl<C: Clock, T, E> Layer<T, E> for Breaker<C> {
-    async fn run<F, Fut>(&self, next: F) -> Result<T, Failure<E>>
+    #[inline]
+    fn run<F, Fut>(&self, next: F) -> impl Future<Output = Result<T, Failure<E>>>
     where
         F: Fn() -> Fut,
         Fut: Future<Output = Result<T, Failure<E>>>,
     {
-        self.judged_by(AnyError).run(next).await
+        guarded(self, &AnyError, next)
     }
 }

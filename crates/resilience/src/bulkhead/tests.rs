@@ -52,6 +52,20 @@ fn settings_that_make_no_sense_are_refused_by_name() {
     assert_eq!(refused(no_wait).setting, "bulkhead.max_wait_duration");
 }
 
+#[test]
+fn whoever_asks_for_a_seat_without_waiting_and_gets_none_is_counted() {
+    let (bulkhead, _) = bulkhead(one_seat(10));
+    let mut events = bulkhead.events();
+    let _seat = bulkhead.try_acquire().unwrap();
+    assert_eq!(bulkhead.snapshot().refused, 0);
+    assert!(bulkhead.try_acquire().is_none());
+    assert_eq!(bulkhead.snapshot().refused, 1);
+    assert_eq!(
+        events.try_next(),
+        Some(Heard::Event(BulkheadEvent::Refused { waiting: 0 }))
+    );
+}
+
 #[tokio::test]
 async fn without_a_queue_a_free_seat_admits_and_a_taken_one_refuses() {
     let (bulkhead, _) = bulkhead(one_seat(0));

@@ -7,9 +7,9 @@ use super::PAGES;
 use crate::replay::Hindsight;
 use crate::{
     BreakerConfig, BreakerCounts, Budget, BudgetConfig, Bulkhead, BulkheadConfig, BulkheadPolicy, ChaosConfig,
-    ChaosSnapshot, CheckConfig, Fallback, Hedge, HedgeConfig, HedgeDelay, LeakConfig, LeakReport, LimitRange, Limiter,
-    LimiterConfig, Preset, Quota, Ramp, Registry, RetryConfig, RetryPolicy, RetrySnapshot, StaleCache, StaleConfig,
-    Timeout, TimeoutConfig,
+    ChaosSnapshot, CheckConfig, Fallback, Hedge, HedgeConfig, HedgeDelay, HedgePolicy, LeakConfig, LeakReport,
+    LimitRange, Limiter, LimiterConfig, Preset, Quota, Ramp, Registry, RetryConfig, RetryPolicy, RetrySnapshot,
+    StaleCache, StaleConfig, Timeout, TimeoutConfig,
 };
 
 /// The part of a page under a heading of the second order.
@@ -138,6 +138,7 @@ fn the_defaults_that_pages_tell_are_those_of_the_code() {
     );
     defaults_but::<HedgeConfig>("hedging.md", "HedgeConfig", &[delay]);
     defaults::<RetryPolicy>("pipeline.md", "RetryPolicy");
+    defaults::<HedgePolicy>("pipeline.md", "HedgePolicy");
     defaults::<BulkheadPolicy>("pipeline.md", "BulkheadPolicy");
     defaults::<Quota>("rate-limiter.md", "Quota");
     let quota = (

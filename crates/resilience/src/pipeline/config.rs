@@ -3,12 +3,11 @@
 use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use stead_policy::{
-    Backoff, BreakerRefused, BreakerSettings, Factor, First, Growth, Jitter, OutOfRange, Quota, Spread, span,
-};
+use stead_policy::{BreakerRefused, BreakerSettings, OutOfRange, Quota, span};
 
+use super::again::{HedgePolicy, RetryPolicy};
 use super::lint::{Finding, Gravity, PolicyKind, Traits, lint};
-use crate::{BulkheadConfig, InvalidSetting, LimiterConfig, RetryConfig, TimeoutConfig};
+use crate::{BulkheadConfig, InvalidSetting, LimiterConfig, TimeoutConfig};
 
 /// A pipeline in configuration: its policies, the outermost first.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -31,8 +30,14 @@ const fn once_only() -> Traits {
 pub enum PolicyConfig {
     /// See [`TimeoutConfig`].
     Timeout(TimeoutPolicy),
-    /// See [`RetryConfig`].
+    /// See [`RetryConfig`](crate::RetryConfig).
     Retry(RetryPolicy),
+    /// See [`HedgeConfig`](crate::HedgeConfig).
+    Hedge(HedgePolicy),
+    /// A [`Fallback`](crate::Fallback) that the program hands in: see [`StandIns`](crate::StandIns).
+    Fallback(StandInPolicy),
+    /// A [`StaleCache`](crate::StaleCache) that the program hands in: see [`StandIns`](crate::StandIns).
+    Cache(StandInPolicy),
     /// See [`BreakerConfig`](crate::BreakerConfig).
     Breaker(Box<BreakerSettings>),
     /// See [`LimiterConfig`].
@@ -43,45 +48,24 @@ pub enum PolicyConfig {
 
 /// A timeout in configuration.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct TimeoutPolicy {
     /// The longest that what is inside may take.
     #[serde(with = "span")]
     pub limit: Duration,
 }
 
-/// A retry in configuration: exponential waits with proportional jitter.
-#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
-#[serde(default)]
-pub struct RetryPolicy {
-    /// Tries, the first one included.
-    pub max_attempts: u32,
-    /// The wait before the second try.
-    #[serde(with = "span")]
-    pub base: Duration,
-    /// The longest wait before jitter.
-    #[serde(with = "span")]
-    pub max: Duration,
-    /// The share by which waits are spread, from 0 to 1.
-    pub jitter: f64,
-    /// No try begins later than this after the first.
-    #[serde(with = "span::optional")]
-    pub max_elapsed: Option<Duration>,
-}
-
-impl Default for RetryPolicy {
-    fn default() -> Self {
-        Self {
-            max_attempts: 3,
-            base: Duration::from_secs(1),
-            max: Duration::from_secs(60),
-            jitter: 0.1,
-            max_elapsed: None,
-        }
-    }
+/// A fallback or a cache in configuration: functions cannot be written there, so it is named.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StandInPolicy {
+    /// What the program calls it.
+    pub name: String,
 }
 
 /// A limiter in configuration.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct LimiterPolicy {
     /// Calls per period in the long run.
     pub calls: u32,
@@ -101,7 +85,7 @@ pub struct LimiterPolicy {
 
 /// A bulkhead in configuration.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct BulkheadPolicy {
     /// Calls under way at once.
     pub max_concurrent_calls: u32,
@@ -154,9 +138,29 @@ pub enum PipelineRefused {
         /// What is out of its range.
         why: OutOfRange,
     },
+    /// A fallback or cache of this name was not handed in.
+    #[error("policy {place} of the pipeline: no {kind} is called {name:?}; {}", handed_in(.known))]
+    Unknown {
+        /// The policy's place, from 0.
+        place: usize,
+        /// Whether a fallback or a cache is missing.
+        kind: PolicyKind,
+        /// The name that nobody has.
+        name: String,
+        /// The names of this kind that were handed in.
+        known: Vec<String>,
+    },
     /// The order cannot work as meant.
     #[error("{0}")]
     Order(Finding),
+}
+
+fn handed_in(known: &[String]) -> String {
+    if known.is_empty() {
+        "the program hands in none".to_owned()
+    } else {
+        format!("the program hands in {}", known.join(", "))
+    }
 }
 
 impl PipelineConfig {
@@ -164,7 +168,17 @@ impl PipelineConfig {
     #[must_use]
     pub fn findings(&self) -> Vec<Finding> {
         let order: Vec<_> = self.policies.iter().map(PolicyConfig::kind).collect();
-        lint(&order, self.operation)
+        lint(&order, self.traits())
+    }
+
+    /// Where a hedge says that the operation may be done twice, it is said for all of them.
+    fn traits(&self) -> Traits {
+        let hedged = |policy: &PolicyConfig| matches!(policy, PolicyConfig::Hedge(hedge) if hedge.idempotent);
+        if self.policies.iter().any(hedged) {
+            Traits::Idempotent
+        } else {
+            self.operation
+        }
     }
 
     pub(super) fn check(&self) -> Result<(), PipelineRefused> {
@@ -181,9 +195,27 @@ impl PolicyConfig {
         match self {
             Self::Timeout(_) => PolicyKind::Timeout,
             Self::Retry(_) => PolicyKind::Retry,
+            Self::Hedge(_) => PolicyKind::Hedge,
+            Self::Fallback(_) => PolicyKind::Fallback,
+            Self::Cache(_) => PolicyKind::Cache,
             Self::Breaker(_) => PolicyKind::Breaker,
             Self::Limiter(_) => PolicyKind::Limiter,
             Self::Bulkhead(_) => PolicyKind::Bulkhead,
+        }
+    }
+}
+
+impl PolicyConfig {
+    /// The name of what the program hands in.
+    pub(super) fn stand_in(&self) -> Option<&str> {
+        match self {
+            Self::Fallback(policy) | Self::Cache(policy) => Some(&policy.name),
+            Self::Timeout(_)
+            | Self::Retry(_)
+            | Self::Hedge(_)
+            | Self::Breaker(_)
+            | Self::Limiter(_)
+            | Self::Bulkhead(_) => None,
         }
     }
 }
@@ -193,23 +225,6 @@ impl TimeoutPolicy {
         TimeoutConfig {
             limit: Some(self.limit),
         }
-    }
-}
-
-impl RetryPolicy {
-    pub(super) fn config(self) -> Result<RetryConfig, OutOfRange> {
-        Ok(RetryConfig {
-            max_attempts: self.max_attempts,
-            backoff: Backoff {
-                first: First::Waits,
-                initial: self.base,
-                growth: Growth::Exponential(Factor::DOUBLE),
-                max: self.max,
-                jitter: Jitter::Proportional(Spread::try_from(self.jitter)?),
-            },
-            max_elapsed: self.max_elapsed,
-            ..RetryConfig::default()
-        })
     }
 }
 

@@ -26,6 +26,21 @@ pub enum PolicyKind {
     Bulkhead,
 }
 
+impl fmt::Display for PolicyKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Fallback => "fallback",
+            Self::Cache => "cache",
+            Self::Timeout => "timeout",
+            Self::Retry => "retry",
+            Self::Hedge => "hedge",
+            Self::Breaker => "breaker",
+            Self::Limiter => "limiter",
+            Self::Bulkhead => "bulkhead",
+        })
+    }
+}
+
 /// What the linter has to know of the operation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -129,6 +144,14 @@ const fn pair(outer: PolicyKind, inner: PolicyKind) -> Option<(Gravity, &'static
             "tries multiply: three times three are nine; keep one retry, the one nearest to who can judge the error",
         )),
         (Hedge, Hedge) => Some((Gravity::Refused, "hedges multiply: keep one")),
+        (Hedge, Retry) => Some((
+            Gravity::Warning,
+            "each of the calls beside each other is tried again, and their number multiplies: put the hedge inside of the retry",
+        )),
+        (Cache, Fallback) => Some((
+            Gravity::Warning,
+            "the cache keeps what the fallback answers, and gives it later as if it had been good: put the cache inside",
+        )),
         (Retry | Hedge | Breaker, Fallback | Cache) => Some((
             Gravity::Refused,
             "a fallback inside turns failures into successes, so that this one never sees any: put the fallback outside",
@@ -140,6 +163,14 @@ const fn pair(outer: PolicyKind, inner: PolicyKind) -> Option<(Gravity, &'static
         (Limiter, Retry | Hedge) => Some((
             Gravity::Warning,
             "tries beyond the first are not counted by the limiter: put it inside",
+        )),
+        (Bulkhead, Hedge) => Some((
+            Gravity::Warning,
+            "a second call beside the first takes no seat of its own: put the bulkhead inside",
+        )),
+        (Breaker, Hedge) => Some((
+            Gravity::Warning,
+            "the breaker sees only the faster of two calls: put it inside of the hedge, so that it sees each",
         )),
         (Breaker, Bulkhead) | (Bulkhead, Breaker) => None,
         (Breaker, Breaker) => Some((

@@ -7,6 +7,8 @@ use stead_policy::BreakerConfig;
 use super::*;
 use crate::{Breaker, CircuitState, Retry, RetryConfig, Timeout, TimeoutConfig, Virtual};
 
+mod written;
+
 const SECOND: Duration = Duration::from_secs(1);
 
 fn config(text: &str) -> PipelineConfig {

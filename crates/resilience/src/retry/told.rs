@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use crate::count::Counter;
 
-/// What happens to calls that fail at first.
+/// What happens to calls that do not succeed at once.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RetryEvent {
     /// A try failed, and there will be another.
@@ -26,6 +26,8 @@ pub enum RetryEvent {
         /// Why there is no other.
         why: GaveUp,
     },
+    /// The deadline left no time for a first try.
+    NotBegun,
 }
 
 /// Why there is no further try.
@@ -77,7 +79,7 @@ pub(super) struct Counters {
     elapsed: Counter,
     deadline: Counter,
     budget: Counter,
-    pub(super) not_begun: Counter,
+    not_begun: Counter,
     pub(super) hook_panics: Counter,
 }
 
@@ -93,6 +95,7 @@ impl Counters {
                 GaveUp::Deadline => &self.deadline,
                 GaveUp::Budget => &self.budget,
             },
+            RetryEvent::NotBegun => &self.not_begun,
         };
         counter.add();
     }

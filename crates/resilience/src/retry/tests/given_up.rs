@@ -89,6 +89,7 @@ async fn a_deadline_that_cannot_be_met_starts_no_try_at_all() {
         attempt_needs: 2 * SECOND,
         ..plain(3)
     });
+    let mut events = retry.events();
     let begun = || async { panic!("begun") as Result<(), ()> };
     let short = Deadline::after(&clock, SECOND);
     assert_eq!(short.scope(retry.call(begun)).await, Err(Failure::DeadlineExceeded));
@@ -96,6 +97,7 @@ async fn a_deadline_that_cannot_be_met_starts_no_try_at_all() {
     let passed = Deadline::after(&clock, Duration::ZERO);
     assert_eq!(passed.scope(retry.call(begun)).await, Err(Failure::DeadlineExceeded));
     assert_eq!(retry.snapshot().not_begun, 2);
+    assert_eq!(events.try_next(), Some(Heard::Event(RetryEvent::NotBegun)));
 }
 
 #[tokio::test]

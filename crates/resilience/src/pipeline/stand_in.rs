@@ -1,0 +1,166 @@
+//! What stands in for a failed call in a pipeline from configuration: made in code, handed in by name.
+
+use core::fmt;
+use core::future::Future;
+use core::pin::Pin;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::lint::PolicyKind;
+use crate::{Classify, Clock, Failure, Fallback, Layer, StaleCache};
+
+pub(super) type Boxed<'a, T, E> = Pin<Box<dyn Future<Output = Result<T, Failure<E>>> + Send + 'a>>;
+
+/// One try, made each time it is called.
+pub(super) type Next<'a, T, E> = Box<dyn Fn() -> Boxed<'a, T, E> + Send + Sync + 'a>;
+
+/// What a pipeline from configuration may have among its policies to answer for others.
+pub trait Answers<T, E>: Send + Sync {
+    /// Makes a try, and answers in its place where it fails.
+    #[doc(hidden)]
+    fn answer<'a>(&'a self, next: Next<'a, T, E>) -> Boxed<'a, T, E>
+    where
+        T: 'a,
+        E: 'a;
+}
+
+/// Nobody stands in: a pipeline that was built without [`StandIns`].
+#[derive(Clone, Copy, Debug)]
+pub enum Nobody {}
+
+impl<T, E> Answers<T, E> for Nobody {
+    fn answer<'a>(&'a self, _: Next<'a, T, E>) -> Boxed<'a, T, E>
+    where
+        T: 'a,
+        E: 'a,
+    {
+        match *self {}
+    }
+}
+
+impl<T, E, K> Answers<T, E> for Fallback<T, E, K>
+where
+    T: Send,
+    E: Send + Sync,
+    K: Classify<T, E> + Send + Sync,
+{
+    fn answer<'a>(&'a self, next: Next<'a, T, E>) -> Boxed<'a, T, E>
+    where
+        T: 'a,
+        E: 'a,
+    {
+        Box::pin(self.run(next))
+    }
+}
+
+/// The answer of a pipeline is that of one operation, so one key is enough.
+impl<T, E, C, K> Answers<T, E> for StaleCache<(), T, C, K>
+where
+    T: Clone + Send,
+    E: Send,
+    C: Clock,
+    K: Classify<T, E> + Send + Sync,
+{
+    fn answer<'a>(&'a self, next: Next<'a, T, E>) -> Boxed<'a, T, E>
+    where
+        T: 'a,
+        E: 'a,
+    {
+        Box::pin(async move { self.at(()).run(next).await })
+    }
+}
+
+/// Fallbacks and caches by the names that configuration has for them.
+pub struct StandIns<T, E> {
+    known: BTreeMap<Cow<'static, str>, StandIn<T, E>>,
+}
+
+/// A fallback or a cache of [`StandIns`].
+pub struct StandIn<T, E> {
+    kind: PolicyKind,
+    answers: Arc<dyn Answers<T, E>>,
+}
+
+impl<T, E> Default for StandIns<T, E> {
+    fn default() -> Self {
+        Self { known: BTreeMap::new() }
+    }
+}
+
+impl<T, E> StandIns<T, E> {
+    /// None yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Hands in a fallback, for `{ kind = "fallback", name = … }`. The later one of the same name counts.
+    #[must_use]
+    pub fn fallback<K>(self, name: impl Into<Cow<'static, str>>, fallback: Arc<Fallback<T, E, K>>) -> Self
+    where
+        T: Send + 'static,
+        E: Send + Sync + 'static,
+        K: Classify<T, E> + Send + Sync + 'static,
+    {
+        self.with(name.into(), PolicyKind::Fallback, fallback)
+    }
+
+    /// Hands in a cache on failure, for `{ kind = "cache", name = … }`. The later one of the same name counts.
+    #[must_use]
+    pub fn cache<C, K>(self, name: impl Into<Cow<'static, str>>, cache: Arc<StaleCache<(), T, C, K>>) -> Self
+    where
+        T: Clone + Send + 'static,
+        E: Send + 'static,
+        C: Clock,
+        K: Classify<T, E> + Send + Sync + 'static,
+    {
+        self.with(name.into(), PolicyKind::Cache, cache)
+    }
+
+    fn with(mut self, name: Cow<'static, str>, kind: PolicyKind, answers: Arc<dyn Answers<T, E>>) -> Self {
+        self.known.insert(name, StandIn { kind, answers });
+        self
+    }
+
+    pub(super) fn find(&self, kind: PolicyKind, name: &str) -> Option<StandIn<T, E>> {
+        self.known.get(name).filter(|found| found.kind == kind).cloned()
+    }
+
+    /// The names of this kind, for people.
+    pub(super) fn names(&self, kind: PolicyKind) -> Vec<String> {
+        let known = self.known.iter().filter(|(_, known)| known.kind == kind);
+        known.map(|(name, _)| name.clone().into_owned()).collect()
+    }
+}
+
+impl<T, E> Answers<T, E> for StandIn<T, E> {
+    fn answer<'a>(&'a self, next: Next<'a, T, E>) -> Boxed<'a, T, E>
+    where
+        T: 'a,
+        E: 'a,
+    {
+        self.answers.answer(next)
+    }
+}
+
+impl<T, E> Clone for StandIn<T, E> {
+    fn clone(&self) -> Self {
+        Self {
+            kind: self.kind,
+            answers: Arc::clone(&self.answers),
+        }
+    }
+}
+
+impl<T, E> fmt::Debug for StandIn<T, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("StandIn").field(&self.kind).finish()
+    }
+}
+
+impl<T, E> fmt::Debug for StandIns<T, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.known.keys()).finish()
+    }
+}
