@@ -7,8 +7,9 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 use std::os::fd::OwnedFd;
 
 /// The keeper's own cgroup, below which each instance has one.
@@ -17,6 +18,8 @@ pub(crate) struct Root {
     path: PathBuf,
     /// Whether kills for want of memory are counted in each cgroup below.
     counts_memory: bool,
+    /// Its lock, as long as this keeper lives: what nobody holds and nobody is in is that of a dead one.
+    _hold: Arc<File>,
 }
 
 impl Root {
@@ -25,24 +28,30 @@ impl Root {
     pub(crate) fn find(mark: &str) -> Option<Self> {
         let mounts = fs::read("/proc/self/mountinfo").ok()?;
         let own = fs::read("/proc/self/cgroup").ok()?;
-        let path = own_path(&mounts, &own)?.join(format!("stead-{mark}"));
-        match fs::create_dir(&path) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(_) => return None,
-        }
+        let above = own_path(&mounts, &own)?;
+        let path = above.join(format!("{PREFIX}{mark}"));
+        let hold = hold(&path)?;
+        remove_abandoned(&above, &path);
         // Counting kills for want of memory needs the controller; where it is not delegated, there is no count.
         let _uncounted = fs::write(path.join("cgroup.subtree_control"), "+memory");
         let controllers = fs::read_to_string(path.join("cgroup.subtree_control")).unwrap_or_default();
         let counts_memory = controllers.split_ascii_whitespace().any(|name| name == "memory");
         let usable = File::options().write(true).open(path.join("cgroup.kill")).is_ok();
-        usable.then_some(Self { path, counts_memory })
+        usable.then(|| Self {
+            path,
+            counts_memory,
+            _hold: Arc::new(hold),
+        })
     }
 
-    /// Makes the cgroup of an instance.
+    /// Makes the cgroup of an instance, and the keeper's own again where somebody removed it while it was empty.
     pub(crate) fn create(&self, name: &str) -> io::Result<PathBuf> {
         let path = self.path.join(name);
-        match fs::create_dir(&path) {
+        let made = match fs::create_dir(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => fs::create_dir_all(&path),
+            made => made,
+        };
+        match made {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
             Ok(()) | Err(_) => Ok(path),
         }
@@ -66,6 +75,46 @@ impl Root {
     pub(crate) fn remove_if_empty(&self) {
         // It has children in the usual case, and then stays.
         let _kept = fs::remove_dir(&self.path);
+    }
+}
+
+/// Makes the cgroup of a keeper, if there is none, and locks it. Another keeper that just removed it, as nobody's, has it made again.
+fn hold(path: &Path) -> Option<File> {
+    for _ in 0..3 {
+        match fs::create_dir(path) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return None,
+            Ok(()) | Err(_) => {}
+        }
+        let Ok(dir) = File::open(path) else { continue };
+        flock(&dir, FlockOperation::LockShared).ok()?;
+        if path.exists() {
+            return Some(dir);
+        }
+    }
+    None
+}
+
+/// Removes what keepers left that were killed, once nobody is in it. A next start goes on where [`MOST_REMOVED`] ends this one.
+fn remove_abandoned(above: &Path, own: &Path) {
+    let named = |path: &Path| {
+        path.file_name()
+            .and_then(|name| name.to_str())
+            .is_some_and(|name| name.starts_with(PREFIX))
+    };
+    let mut removed = 0;
+    for path in children(above) {
+        if path == own || !named(&path) || is_populated(&path, None) {
+            continue;
+        }
+        let Ok(dir) = File::open(&path) else { continue };
+        if flock(&dir, FlockOperation::NonBlockingLockExclusive).is_ok() {
+            removed += 1 + children(&path).len();
+            // Somebody may be in it by now, and then it stays.
+            let _stays = remove(&path);
+        }
+        if removed >= MOST_REMOVED {
+            return;
+        }
     }
 }
 
@@ -201,6 +250,12 @@ fn unescape(field: &[u8]) -> Vec<u8> {
     out
 }
 
+/// What the names of keepers' cgroups begin with.
+const PREFIX: &str = "stead-";
+
+/// After how many cgroups, those of instances counted, a keeper that starts lets the rest be, so that this takes milliseconds.
+const MOST_REMOVED: usize = 128;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -239,5 +294,55 @@ mod tests {
     fn kills_for_want_of_memory_are_counted_by_the_kernel() {
         assert_eq!(oom_kills("low 0\noom 3\noom_kill 2\noom_group_kill 0\n"), 2);
         assert_eq!(oom_kills("low 0\n"), 0);
+    }
+
+    #[test]
+    fn what_a_dead_keeper_left_is_removed_and_what_is_held_or_lived_in_stays() {
+        let above = tempfile::tempdir().unwrap();
+        let at = |name: &str| above.path().join(name);
+        for name in ["stead-own", "stead-dead/agt_1.1", "stead-lived-in", "another"] {
+            fs::create_dir_all(at(name)).unwrap();
+        }
+        fs::write(at("stead-lived-in/cgroup.events"), "populated 1\nfrozen 0\n").unwrap();
+        let held = hold(&at("stead-held")).unwrap();
+        let left = || {
+            remove_abandoned(above.path(), &at("stead-own"));
+            let mut names: Vec<_> = children(above.path())
+                .iter()
+                .map(|path| path.file_name().unwrap().to_str().unwrap().to_owned())
+                .collect();
+            names.sort();
+            names
+        };
+        assert_eq!(left(), ["another", "stead-held", "stead-lived-in", "stead-own"]);
+        drop(held);
+        assert_eq!(left(), ["another", "stead-lived-in", "stead-own"]);
+    }
+
+    #[test]
+    fn a_start_removes_a_share_and_the_next_ones_the_rest() {
+        let above = tempfile::tempdir().unwrap();
+        for keeper in 0..MOST_REMOVED {
+            fs::create_dir_all(above.path().join(format!("stead-{keeper}/agt_1.1"))).unwrap();
+        }
+        let left = || {
+            remove_abandoned(above.path(), Path::new("none"));
+            children(above.path()).len()
+        };
+        assert_eq!((left(), left()), (MOST_REMOVED / 2, 0));
+    }
+
+    #[test]
+    fn a_keeper_whose_cgroup_was_removed_makes_it_again_with_the_next_instance() {
+        let above = tempfile::tempdir().unwrap();
+        let path = above.path().join("stead-own");
+        let root = Root {
+            _hold: Arc::new(hold(&path).unwrap()),
+            path: path.clone(),
+            counts_memory: false,
+        };
+        fs::remove_dir(&path).unwrap();
+        assert_eq!(root.create("agt_1.1").unwrap(), path.join("agt_1.1"));
+        assert!(path.join("agt_1.1").is_dir());
     }
 }
