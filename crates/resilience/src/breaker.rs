@@ -15,7 +15,7 @@ use stead_policy::{BreakerConfig, BreakerRefused, BreakerSettings, CircuitState,
 use crate::count::Counter;
 use crate::events::{Events, Listener};
 use crate::sync::{AtomicU32, AtomicU64, Mutex, Ordering::Relaxed};
-use crate::{Clock, Coarse};
+use crate::{Budget, Clock, Coarse};
 
 mod admit;
 mod call;
@@ -148,6 +148,22 @@ impl<C: Clock> Breaker<C> {
         breaker
     }
 
+    /// Shares `budget`: each probe of a half-open breaker withdraws [`Extra::Probe`](crate::Extra::Probe). See
+    /// [`Breaker::share_budget`].
+    #[must_use]
+    pub fn with_budget(self, budget: Arc<Budget>) -> Self {
+        self.share_budget(budget);
+        self
+    }
+
+    /// Shares `budget` from now on, in place of another. Where it does not pay for a probe, the call is rejected, the
+    /// state stays, and the budget is asked again a second later, or an open period where that is shorter;
+    /// [`BreakerCounts::not_granted`] and [`BudgetEvent::Refused`](crate::BudgetEvent::Refused) say so. A deliberate
+    /// probe of an isolated breaker costs nothing. The breaker does not deposit: that is for the policies around it.
+    pub fn share_budget(&self, budget: Arc<Budget>) {
+        self.desk().trouble().budget = Some(budget);
+    }
+
     /// Its state. An open breaker whose time is over stays open until a call comes.
     #[must_use]
     pub fn state(&self) -> CircuitState {
@@ -180,6 +196,7 @@ impl<C: Clock> Breaker<C> {
             ignored: counters.ignored.get(),
             abandoned: counters.abandoned.get(),
             late: counters.late.get(),
+            not_granted: self.desk().not_granted(),
         }
     }
 

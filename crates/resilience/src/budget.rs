@@ -131,15 +131,25 @@ impl Budget {
     /// Asks for one extra call: from the savings, else from what is set aside per second. `false`: it must not be made.
     #[must_use = "an extra call that was refused must not be made"]
     pub fn withdraw(&self, extra: Extra) -> bool {
+        let granted = self.take(extra);
+        if !granted {
+            self.tell_refused(extra);
+        }
+        granted
+    }
+
+    /// As [`Budget::withdraw`], for who holds a lock: a refusal is to be told afterwards.
+    pub(crate) fn take(&self, extra: Extra) -> bool {
         let granted = self.take_savings(extra) || (extra != Extra::Hedge && self.reserve.take(&self.clock));
         let counters = if granted { &self.granted } else { &self.refused };
         if let Some(counter) = counters.get(extra.index()) {
             counter.add();
         }
-        if !granted {
-            self.events.tell(|| BudgetEvent::Refused { extra });
-        }
         granted
+    }
+
+    pub(crate) fn tell_refused(&self, extra: Extra) {
+        self.events.tell(|| BudgetEvent::Refused { extra });
     }
 
     /// Changes the settings in place. The savings stay, as far as the new burst holds them.

@@ -216,6 +216,11 @@ const COUNTERS: &[(&str, &str, Count)] = &[
         "results of an earlier state, which changed nothing",
         |breaker| breaker.counts.late,
     ),
+    (
+        "stead_breaker_unpaid_probes_total",
+        "probes that the budget did not pay for",
+        |breaker| breaker.counts.not_granted,
+    ),
 ];
 
 fn family(text: &mut String, name: &str, kind: &str, help: &str) {

@@ -1,15 +1,16 @@
 //! Who may call.
 
 use core::time::Duration;
+use std::sync::Arc;
 
-use stead_policy::{CircuitState, Refusal, share};
+use stead_policy::{CircuitState, Extra, Refusal, share};
 
 use super::Breaker;
 use super::desk::Desk;
 use super::permit::{Pass, Role};
 use super::word::Word;
 use crate::sync::Ordering::Relaxed;
-use crate::{Clock, Moment};
+use crate::{Budget, Clock, Moment};
 
 impl<C: Clock> Breaker<C> {
     #[inline]
@@ -58,7 +59,13 @@ impl<C: Clock> Breaker<C> {
                     }
                     match self.under_lock(|desk| self.place(desk, now, word)) {
                         Some(Ok(pass)) => return Ok(pass),
-                        Some(Err((word, free))) => return self.refuse(word, Some((now, free))),
+                        Some(Err(wait)) => {
+                            // Listeners hear outside of the lock.
+                            if let Some(budget) = wait.unpaid {
+                                budget.tell_refused(Extra::Probe);
+                            }
+                            return self.refuse(wait.word, Some((now, wait.until)));
+                        }
                         None => word = self.word(),
                     }
                 }
@@ -67,24 +74,49 @@ impl<C: Clock> Breaker<C> {
     }
 
     /// A place for a probe, or when one is free; nothing where the breaker is no longer what it was.
-    fn place(&self, desk: &mut Desk, now: Moment, seen: Word) -> Option<Result<Pass, (Word, Moment)>> {
+    fn place(&self, desk: &mut Desk, now: Moment, seen: Word) -> Option<Result<Pass, Wait>> {
         let mut word = self.word();
         if word != seen {
             return None;
         }
+        let wait = |until, unpaid| {
+            Some(Err(Wait {
+                word: seen,
+                until,
+                unpaid,
+            }))
+        };
+        if word.mode() == CircuitState::Open && now < self.until() {
+            return wait(self.until(), None);
+        }
+        let limit = desk.settings.config().half_open_max_calls;
+        if let Err(free) = self.room(desk, now, limit) {
+            return wait(free, None);
+        }
+        if let Some((budget, again)) = self.unpaid(desk, now) {
+            return wait(again, Some(budget));
+        }
         if word.mode() == CircuitState::Open {
-            let until = self.until();
-            if now < until {
-                return Some(Err((word, until)));
-            }
             self.half_open(desk, now, word);
             word = self.word();
         }
-        let limit = desk.settings.config().half_open_max_calls;
-        Some(match self.lease(desk, now, limit) {
-            Ok(id) => Ok(probe(word, now, id)),
-            Err(free) => Err((word, free)),
-        })
+        match self.lease(desk, now, limit) {
+            Ok(id) => Some(Ok(probe(word, now, id))),
+            Err(free) => wait(free, None),
+        }
+    }
+
+    /// The budget that does not pay for a probe, and when to ask it again: until then nobody does.
+    fn unpaid(&self, desk: &mut Desk, now: Moment) -> Option<(Arc<Budget>, Moment)> {
+        let budget = desk.trouble().budget.as_ref()?;
+        if budget.take(Extra::Probe) {
+            return None;
+        }
+        let budget = Arc::clone(budget);
+        desk.trouble().not_granted += 1;
+        let again = now.after(desk.settings.open_period(0).min(ASK_AGAIN));
+        self.set_until(again);
+        Some((budget, again))
     }
 
     fn ramp(&self, word: Word) -> Result<Pass, Refusal> {
@@ -143,6 +175,17 @@ impl<C: Clock> Breaker<C> {
         lets
     }
 }
+
+/// Why there is no place for a probe now.
+struct Wait {
+    word: Word,
+    until: Moment,
+    /// The budget that did not pay.
+    unpaid: Option<Arc<Budget>>,
+}
+
+/// A budget that did not pay for a probe is asked again after so long, or after an open period where that is shorter.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 const fn timed(word: Word, now: Moment) -> Pass {
     Pass {

@@ -16,7 +16,7 @@ use super::event::{BreakerEvent, Cause};
 use super::word::{Shape, Word};
 use super::{Breaker, Kind, Pass, Role};
 use crate::sync::{MutexGuard, Ordering::AcqRel, Ordering::Acquire, Ordering::Release, lock};
-use crate::{Clock, Moment};
+use crate::{Budget, Clock, Moment};
 
 pub(super) struct Desk {
     pub(super) settings: Arc<BreakerSettings>,
@@ -32,6 +32,9 @@ pub(super) struct Trouble {
     pub(super) leaky: Leaky,
     probes: Vec<(u32, Moment)>,
     next_probe: u32,
+    /// What pays for probes.
+    pub(super) budget: Option<Arc<Budget>>,
+    pub(super) not_granted: u64,
     /// Successes of probes while half-open, failures of the step on a ramp.
     pub(super) tally: u32,
     pub(super) step: u32,
@@ -53,6 +56,10 @@ impl Desk {
 
     pub(super) fn trouble(&mut self) -> &mut Trouble {
         self.trouble.get_or_insert_default()
+    }
+
+    pub(super) fn not_granted(&self) -> u64 {
+        self.trouble.as_ref().map_or(0, |trouble| trouble.not_granted)
     }
 
     fn has_news(&self) -> bool {
@@ -226,15 +233,22 @@ impl<C: Clock> Breaker<C> {
 
     /// A place for a probe, or when the next one is free.
     pub(super) fn lease(&self, desk: &mut Desk, now: Moment, limit: u32) -> Result<u32, Moment> {
+        self.room(desk, now, limit)?;
         let until = now.after(desk.settings.config().trial_timeout);
+        let trouble = desk.trouble();
+        let id = trouble.next_probe;
+        trouble.next_probe = id.wrapping_add(1);
+        trouble.probes.push((id, until));
+        self.set_until(Moment::default());
+        Ok(id)
+    }
+
+    /// Whether there is a place for a probe, or when the next one is free.
+    pub(super) fn room(&self, desk: &mut Desk, now: Moment, limit: u32) -> Result<(), Moment> {
         let trouble = desk.trouble();
         trouble.probes.retain(|(_, until)| *until > now);
         if trouble.probes.len() < limit as usize {
-            let id = trouble.next_probe;
-            trouble.next_probe = id.wrapping_add(1);
-            trouble.probes.push((id, until));
-            self.set_until(Moment::default());
-            return Ok(id);
+            return Ok(());
         }
         let free = trouble.probes.iter().map(|(_, until)| *until).min().unwrap_or(now);
         // From here on callers are rejected without coming to the desk, until then or until a probe reports.

@@ -61,4 +61,6 @@ pub struct BreakerCounts {
     pub abandoned: u64,
     /// Results of an earlier generation, or of a probe that was given up: they changed nothing.
     pub late: u64,
+    /// Probes that the [`Budget`](crate::Budget) did not pay for; they are among the rejected.
+    pub not_granted: u64,
 }

@@ -9,6 +9,7 @@ use crate::{Failure, Heard, Verdict, Virtual};
 mod crowd;
 mod differential;
 mod listening;
+mod paying;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -210,8 +211,13 @@ fn a_terminal_failure_isolates_until_somebody_acts() {
         .unwrap();
     assert_eq!(breaker.state(), CircuitState::Closed);
     breaker.try_acquire().unwrap().terminal();
+    breaker.try_probe().unwrap().failure();
+    assert_eq!(breaker.state(), CircuitState::Isolated, "a failed probe clears nothing");
     breaker.try_probe().unwrap().success();
     assert_eq!(breaker.state(), CircuitState::Closed);
+    breaker.try_acquire().unwrap().terminal();
+    breaker.reset();
+    assert_eq!(breaker.state(), CircuitState::Closed, "a person may clear it, too");
 }
 
 #[test]
