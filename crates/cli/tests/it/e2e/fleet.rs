@@ -21,6 +21,7 @@ pub(crate) struct Fleet {
     state: PathBuf,
     at: SocketAddr,
     env: Vec<(String, String)>,
+    files: Option<u32>,
     daemon: Option<Child>,
 }
 
@@ -33,6 +34,7 @@ impl Fleet {
             dir,
             at: free(),
             env: Vec::new(),
+            files: None,
             daemon: None,
         };
         fleet.write(toml);
@@ -55,6 +57,11 @@ impl Fleet {
         self.env.push((name.to_owned(), value.to_owned()));
     }
 
+    /// Has all that is run from now on run under `ulimit -n`.
+    pub(crate) fn limit_files(&mut self, most: u32) {
+        self.files = Some(most);
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
@@ -73,7 +80,15 @@ impl Fleet {
 
     /// The binary, in the environment of this fleet.
     pub(crate) fn stead(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_stead"));
+        let mut command = match self.files {
+            Some(most) => {
+                let mut limited = Command::new("sh");
+                limited.arg("-c").arg(format!("ulimit -n {most} && exec \"$0\" \"$@\""));
+                limited.arg(env!("CARGO_BIN_EXE_stead"));
+                limited
+            }
+            None => Command::new(env!("CARGO_BIN_EXE_stead")),
+        };
         command
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())

@@ -2,6 +2,7 @@
 
 use rustix::process::{Signal, geteuid};
 use serde_json::Value;
+use stead_keeper::{DESCRIPTORS_BESIDE, DESCRIPTORS_EACH};
 
 use super::fleet::{Fleet, PATIENCE, free};
 use super::procs::{self, until};
@@ -113,6 +114,39 @@ fn sigterm_leaves_agents_at_work_and_ctrl_c_stops_them() {
     fleet.until_nothing_runs();
     let log = fleet.read("daemon.log");
     assert!(!log.contains("panicked"), "{log}");
+}
+
+#[test]
+fn an_agent_too_many_for_the_open_files_is_refused_when_it_is_registered_with_the_limit_and_the_remedy() {
+    let mut fleet = Fleet::of(TWO);
+    // For three agents, and no more.
+    let three = DESCRIPTORS_BESIDE + 3 * DESCRIPTORS_EACH;
+    fleet.limit_files(u32::try_from(three).unwrap());
+    fleet.up();
+    fleet.until_all(2, "online");
+    let register = |name: &str| {
+        let body = format!(r#"{{"name":"{name}","spec":{{"command":["sleep","100000"]}},"intent":"running"}}"#);
+        fleet.post("/api/v1/agents", &body)
+    };
+    assert_eq!(register("three").status, 201);
+    fleet.until_all(3, "online");
+    let refused = register("four");
+    let problem = refused.json();
+    assert_eq!((refused.status, &problem["code"]), (422, &"limit-reached".into()));
+    let detail = problem["detail"].as_str().unwrap();
+    for words in ["4 processes are wanted", "open files permits 3", "ulimit -Hn"] {
+        assert!(detail.contains(words), "{words} in {detail}");
+    }
+    assert_eq!(fleet.agents().len(), 3);
+    fleet.write(&format!(
+        "{TWO}[agents.three]\ncommand = ['true']\n[agents.four]\ncommand = ['true']\n"
+    ));
+    let done = fleet.run(&["apply", "fleet.toml"]);
+    assert!(
+        !done.status.success() && told(&done).contains("open files permits 3"),
+        "{done:?}"
+    );
+    fleet.until_all(3, "online");
 }
 
 #[test]
