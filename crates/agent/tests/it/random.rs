@@ -110,10 +110,11 @@ impl Process {
     }
 
     fn holds(&self) {
-        let (status, streams) = (self.runtime.status(), self.runtime.streams());
+        let (before, streams, after) = (self.runtime.status(), self.runtime.streams(), self.runtime.status());
         let names: BTreeSet<_> = streams.iter().map(|one| &one.id).collect();
         assert_eq!(names.len(), streams.len());
-        assert_eq!(status.active_streams, streams.len());
+        // A thread that writes to the store may end an execution between one look and the next; nothing begins meanwhile.
+        assert!((after.active_streams..=before.active_streams).contains(&streams.len()));
         assert_eq!(self.seen.0.lock().unwrap().beside, []);
     }
 }
