@@ -35,13 +35,19 @@ mod amplification;
 mod backoff;
 mod breaker;
 mod criticality;
+mod deadlines;
 pub mod degrade;
+mod flap;
 mod gcra;
+mod guard;
+mod hysteresis;
 mod intensity;
 mod jitter;
 mod latencies;
+mod lease;
 pub mod span;
 mod streak;
+mod tick;
 mod trend;
 mod window;
 
@@ -54,11 +60,17 @@ pub use breaker::{
     WindowImage, share,
 };
 pub use criticality::Criticality;
+pub use deadlines::Deadlines;
+pub use flap::{Flap, FlapConfig};
 pub use gcra::{Gcra, Quota};
+pub use guard::{Census, Guard, GuardConfig, Ruling};
+pub use hysteresis::{Hysteresis, Patience, Sign, Turn};
 pub use intensity::{Ages, Intensity, IntensityLimit, Verdict};
 pub use jitter::{Jitter, Spread, draw};
 pub use latencies::Latencies;
+pub use lease::{Beaten, HOLD_BEATS, Lease, LeaseConfig, LeaseRules, Missed, Silence};
 pub use streak::{FrozenStreak, StableReset, Streak};
+pub use tick::Tick;
 pub use trend::Trend;
 pub use window::{Buckets, CountWindow, Counts, Leaky, Mark, TimeWindow, aged};
 
