@@ -10,21 +10,30 @@ use core::time::Duration;
 pub struct Latencies {
     counts: Box<[u32; BUCKETS]>,
     total: u32,
+    /// The weight at which all weights are halved.
+    heavy: u32,
 }
 
 impl Default for Latencies {
     fn default() -> Self {
-        Self {
-            counts: Box::new([0; BUCKETS]),
-            total: 0,
-        }
+        Self::remembering(HEAVY)
     }
 }
 
 impl Latencies {
-    /// Counts one answer. Once 1,000 weigh, all of them lose half of their weight.
+    /// None yet; of late are as many as `answers` (otherwise 1,000, below which share one in a thousand is not seen).
+    #[must_use]
+    pub fn remembering(answers: u32) -> Self {
+        Self {
+            counts: Box::new([0; BUCKETS]),
+            total: 0,
+            heavy: answers.max(1),
+        }
+    }
+
+    /// Counts one answer. Once as many as are remembered weigh, all of them lose half of their weight.
     pub fn record(&mut self, took: Duration) {
-        if self.total >= HEAVY {
+        if self.total >= self.heavy {
             self.total = 0;
             for count in self.counts.iter_mut() {
                 *count /= 2;
@@ -96,7 +105,7 @@ const STEP_BITS: u32 = 3;
 const STEPS: u64 = 1 << STEP_BITS;
 /// 61 doublings above the first 8 nanoseconds, and those.
 const BUCKETS: usize = 62 * 8;
-/// The weight at which all weights are halved.
+/// Answers that are remembered unless said otherwise.
 const HEAVY: u32 = 1000;
 
 #[cfg(test)]
