@@ -92,7 +92,7 @@ async fn answer(mut connection: TcpStream, shared: &Shared) -> io::Result<()> {
         Mood::Flaky if number.is_multiple_of(3) => ("503 Service Unavailable", "", 1),
         Mood::Flaky => ("200 OK", "", 1),
         Mood::Down => ("503 Service Unavailable", "", 1),
-        Mood::Slow => ("200 OK", "", 40),
+        Mood::Slow => ("200 OK", "", 80),
         Mood::Busy => ("429 Too Many Requests", "retry-after: 1\r\n", 1),
     };
     tokio::time::sleep(Duration::from_millis(wait)).await;

@@ -11,11 +11,16 @@ use tokio::task::JoinSet;
 
 use super::protected::Protected;
 
-/// Where it is told, and when it began.
+/// Where it is told, what was told so far, and when it began.
 #[derive(Clone)]
 pub(crate) struct Tale {
-    out: Arc<Mutex<dyn Write + Send>>,
+    book: Arc<Mutex<Book>>,
     begun: Instant,
+}
+
+struct Book {
+    out: Box<dyn Write + Send>,
+    told: String,
 }
 
 /// The listeners to all policies.
@@ -30,16 +35,27 @@ impl Listening {
 impl Tale {
     pub(crate) fn to(out: impl Write + Send + 'static) -> Self {
         Self {
-            out: Arc::new(Mutex::new(out)),
+            book: Arc::new(Mutex::new(Book {
+                out: Box::new(out),
+                told: String::new(),
+            })),
             begun: Instant::now(),
         }
     }
 
     pub(crate) fn tell(&self, who: &str, what: &str) {
         let at = self.begun.elapsed().as_secs_f64();
-        let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
+        let line = format!("{at:7.3}s  {who:<9} {what}\n");
+        let mut book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
+        book.told.push_str(&line);
         // Nobody reads any more: there is nobody to tell that either.
-        writeln!(out, "{at:7.3}s  {who:<9} {what}").ok();
+        book.out.write_all(line.as_bytes()).ok();
+    }
+
+    /// Whether something like it was told of `who`.
+    pub(crate) fn has_told(&self, who: &str, what: &str) -> bool {
+        let book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
+        book.told.contains(&format!("{who:<9} {what}"))
     }
 
     /// Tells every event of every policy, until stopped.

@@ -260,6 +260,7 @@ async fn under_a_crowd_no_more_than_the_limit_sit_and_nobody_is_forgotten() {
         Bulkhead::new(BulkheadConfig {
             max_concurrent_calls: 3,
             max_queue: 1000,
+            max_wait_duration: 600 * SECOND,
             ..BulkheadConfig::default()
         })
         .unwrap(),

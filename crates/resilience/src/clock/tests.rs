@@ -15,10 +15,10 @@ fn arithmetic_on_moments_saturates() {
 
 #[test]
 fn the_coarse_clock_lags_behind_the_precise_one_by_a_kernel_tick_at_most() {
-    let coarse = Coarse.now();
-    let precise = Precise.now();
-    assert!(coarse <= precise);
-    assert!(precise.since(coarse) < SECOND, "{coarse:?} {precise:?}");
+    let (before, coarse, after) = (Precise.now(), Coarse.now(), Precise.now());
+    assert!(coarse <= after, "{coarse:?} {after:?}");
+    // However long this thread was held up between two looks.
+    assert!(before.since(coarse) < SECOND / 10, "{before:?} {coarse:?}");
 }
 
 #[test]
@@ -26,7 +26,7 @@ fn a_ticker_is_wound_until_its_last_handle_is_dropped() {
     let ticker = Ticker::start().unwrap();
     let watched = Arc::downgrade(&ticker.0);
     let begun = ticker.now();
-    let bound = std::time::Instant::now() + 10 * SECOND;
+    let bound = std::time::Instant::now() + 60 * SECOND;
     while ticker.now() == begun {
         assert!(std::time::Instant::now() < bound, "the ticker stands still");
         std::thread::yield_now();
