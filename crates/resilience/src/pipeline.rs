@@ -9,6 +9,7 @@ mod again;
 mod config;
 mod lint;
 mod named;
+mod place;
 mod stand_in;
 
 pub use again::{HedgePolicy, RetryPolicy};
@@ -17,12 +18,14 @@ pub use config::{
 };
 pub use lint::{Finding as PipelineFinding, Gravity, PolicyKind, Traits, lint};
 pub use named::NamedPipeline;
+pub use place::{Placed, Places};
 pub use stand_in::{Answers, Nobody, StandIn, StandIns};
 
 /// Policies nested by type: no boxes, and a call through healthy ones costs what they cost.
 ///
 /// The first one added is the outermost: it sees the request first and the result last. A usual order is fallback, the
-/// timeout of the whole request, retry, breaker, limiter, bulkhead, the timeout of one try; [`lint`] says why.
+/// timeout of the whole request, retry, breaker, limiter, bulkhead, the timeout of one try; [`lint`] says why, and
+/// [`Pipeline::findings`] whether this order does what it looks like.
 ///
 /// # Examples
 ///

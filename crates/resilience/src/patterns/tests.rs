@@ -1,5 +1,6 @@
 use core::fmt::Debug;
 use core::time::Duration;
+use std::collections::BTreeSet;
 
 use stead_policy::{Jitter, degrade};
 
@@ -8,8 +9,8 @@ use crate::replay::Hindsight;
 use crate::{
     BreakerConfig, BreakerCounts, Budget, BudgetConfig, Bulkhead, BulkheadConfig, BulkheadPolicy, ChaosConfig,
     ChaosSnapshot, CheckConfig, Fallback, Hedge, HedgeConfig, HedgeDelay, HedgePolicy, LeakConfig, LeakReport,
-    LimitRange, Limiter, LimiterConfig, Preset, Quota, Ramp, Registry, RetryConfig, RetryPolicy, RetrySnapshot,
-    StaleCache, StaleConfig, Timeout, TimeoutConfig,
+    LimitRange, Limiter, LimiterConfig, PipelineFinding, PolicyKind, Preset, Quota, Ramp, Registry, RetryConfig,
+    RetryPolicy, RetrySnapshot, StaleCache, StaleConfig, Timeout, TimeoutConfig, Traits, lint,
 };
 
 /// The part of a page under a heading of the second order.
@@ -22,16 +23,22 @@ fn section(file: &str, heading: &str) -> &'static str {
     &rest[..rest.find("\n## ").unwrap_or(rest.len())]
 }
 
-/// The first two cells of each row of the first table after `mark`.
-fn table(text: &str, mark: &str) -> Vec<(String, String)> {
+/// The cells of each row of the first table after `mark`.
+fn rows(text: &str, mark: &str) -> Vec<Vec<String>> {
     let start = text.find(mark).unwrap_or_else(|| panic!("{mark:?} is not in {text:?}"));
     let lines = text[start..].lines().skip_while(|line| !line.starts_with('|'));
     let rows = lines.take_while(|line| line.starts_with('|')).skip(2);
-    let cells = rows.map(|row| {
-        row.split('|')
-            .skip(1)
-            .map(|cell| cell.trim().trim_matches('`').to_owned())
-    });
+    let bare = |cell: &str| {
+        let code = cell.strip_prefix('`').and_then(|cell| cell.strip_suffix('`'));
+        code.unwrap_or(cell).to_owned()
+    };
+    let cells = |row: &str| row.trim_matches('|').split('|').map(|cell| bare(cell.trim())).collect();
+    rows.map(cells).collect()
+}
+
+/// The first two cells of each row of the first table after `mark`.
+fn table(text: &str, mark: &str) -> Vec<(String, String)> {
+    let cells = rows(text, mark).into_iter().map(Vec::into_iter);
     cells
         .map(|mut cells| (cells.next().unwrap(), cells.next().unwrap_or_default()))
         .collect()
@@ -191,6 +198,43 @@ fn the_presets_are_those_that_their_page_tells() {
         let row = format!("| `{preset}` | {} | {first} | {longest} | {share} |", preset.attempts());
         assert!(text.contains(&row), "{row}");
     }
+}
+
+#[test]
+fn the_findings_of_the_linter_are_those_that_its_page_tells() {
+    use PolicyKind::{Breaker, Bulkhead, Cache, Fallback, Hedge, Limiter, Other, Retry, Timeout};
+    let kinds = [
+        Fallback, Cache, Timeout, Retry, Hedge, Breaker, Limiter, Bulkhead, Other,
+    ];
+    let mut real = BTreeSet::new();
+    let mut note = |order: &[PolicyKind], operation, outer: &str, inner: &str| {
+        for PipelineFinding { gravity, why, .. } in lint(order, operation) {
+            let gravity = format!("{gravity:?}").to_lowercase();
+            real.insert([outer, inner, &gravity, why].map(str::to_owned));
+        }
+    };
+    for outer in kinds {
+        let bounded = [Timeout, outer, Timeout];
+        note(&bounded, Traits::OnceOnly, &outer.to_string(), "a once-only operation");
+        for inner in kinds {
+            let bounded = [Timeout, outer, inner, Timeout];
+            note(&bounded, Traits::Idempotent, &outer.to_string(), &inner.to_string());
+        }
+    }
+    note(&[Retry], Traits::Idempotent, "no timeout", "retry");
+    note(&[Retry, Timeout], Traits::Idempotent, "no timeout outside", "retry");
+
+    let mut told = BTreeSet::new();
+    for row in rows(section("pipeline.md", "The linter"), "| outside |") {
+        let [outer, inner, gravity, why] = <[String; 4]>::try_from(row).unwrap();
+        for (outer, inner) in outer
+            .split(", ")
+            .flat_map(|outer| inner.split(", ").map(move |inner| (outer, inner)))
+        {
+            told.insert([outer, inner, &gravity, &why].map(str::to_owned));
+        }
+    }
+    assert_eq!(told, real);
 }
 
 #[test]

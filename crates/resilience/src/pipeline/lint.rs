@@ -24,6 +24,8 @@ pub enum PolicyKind {
     Limiter,
     /// Bounds calls at once.
     Bulkhead,
+    /// Something whose place does not matter, or of which the linter knows nothing.
+    Other,
 }
 
 impl fmt::Display for PolicyKind {
@@ -37,6 +39,7 @@ impl fmt::Display for PolicyKind {
             Self::Breaker => "breaker",
             Self::Limiter => "limiter",
             Self::Bulkhead => "bulkhead",
+            Self::Other => "other",
         })
     }
 }
@@ -103,18 +106,26 @@ pub fn lint(order: &[PolicyKind], operation: Traits) -> Vec<Finding> {
             }));
         }
     }
-    let retries = order.iter().position(|kind| *kind == PolicyKind::Retry);
-    if let Some(retry) = retries
-        && !order.contains(&PolicyKind::Timeout)
-    {
-        findings.push(Finding {
-            gravity: Gravity::Warning,
-            outer: retry,
-            inner: retry,
-            why: "nothing bounds the time of a try: one that hangs is never tried again; put a timeout inside of the retry",
-        });
-    }
+    findings.extend(unbounded(order));
     findings
+}
+
+/// A retry that nothing bounds in time.
+fn unbounded(order: &[PolicyKind]) -> Option<Finding> {
+    let retry = order.iter().position(|kind| *kind == PolicyKind::Retry)?;
+    let why = if !order.contains(&PolicyKind::Timeout) {
+        "nothing bounds the time of a try: one that hangs is never tried again; put a timeout inside of the retry"
+    } else if !order[..retry].contains(&PolicyKind::Timeout) {
+        "nothing bounds the whole: tries and the waits between them add up; put a timeout outside of the retry, too"
+    } else {
+        return None;
+    };
+    Some(Finding {
+        gravity: Gravity::Warning,
+        outer: retry,
+        inner: retry,
+        why,
+    })
 }
 
 const fn alone(kind: PolicyKind, operation: Traits) -> Option<(Gravity, &'static str)> {
@@ -133,7 +144,7 @@ const fn alone(kind: PolicyKind, operation: Traits) -> Option<(Gravity, &'static
 
 /// What is wrong with `inner` standing somewhere inside of `outer`.
 const fn pair(outer: PolicyKind, inner: PolicyKind) -> Option<(Gravity, &'static str)> {
-    use PolicyKind::{Breaker, Bulkhead, Cache, Fallback, Hedge, Limiter, Retry, Timeout};
+    use PolicyKind::{Breaker, Bulkhead, Cache, Fallback, Hedge, Limiter, Other, Retry, Timeout};
     match (outer, inner) {
         (Breaker, Retry) => Some((
             Gravity::Warning,
@@ -177,6 +188,6 @@ const fn pair(outer: PolicyKind, inner: PolicyKind) -> Option<(Gravity, &'static
             Gravity::Warning,
             "both count the same failures; the outer one also sees the refusals of the inner: keep one",
         )),
-        (Fallback | Cache | Timeout | Retry | Hedge | Breaker | Limiter | Bulkhead, _) => None,
+        (Fallback | Cache | Timeout | Retry | Hedge | Breaker | Limiter | Bulkhead | Other, _) => None,
     }
 }

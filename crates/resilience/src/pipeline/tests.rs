@@ -112,6 +112,40 @@ fn orders_that_cannot_work_are_refused_and_the_error_says_why() {
 }
 
 #[test]
+fn an_order_by_type_is_judged_as_the_same_one_from_configuration() {
+    struct Own;
+    impl Placed for Own {}
+    let retry = || Retry::new(RetryConfig::default()).unwrap();
+    let breaker = Arc::new(Breaker::new(BreakerConfig::default()).unwrap());
+    let timeout = || Timeout::new(TimeoutConfig::default()).unwrap();
+    let inside = Pipeline::new().with(retry()).with(timeout());
+    let pipeline = Pipeline::new()
+        .with(timeout())
+        .with(Own)
+        .with(&*breaker)
+        .with(inside)
+        .with(Shared(Arc::clone(&breaker)));
+    let configured = config(
+        r#"{"operation": "idempotent", "policies": [{"kind": "timeout", "limit": "1s"}, {"kind": "breaker"},
+            {"kind": "retry"}, {"kind": "timeout", "limit": "1s"}, {"kind": "breaker"}]}"#,
+    );
+    let told = |findings: Vec<PipelineFinding>| findings.iter().map(|found| found.why).collect::<Vec<_>>();
+    assert_eq!(told(pipeline.findings(Traits::Idempotent)), told(configured.findings()));
+    assert_eq!(
+        pipeline.findings(Traits::Idempotent)[0].outer,
+        2,
+        "one's own policies count as places"
+    );
+    assert!(pipeline.checked(Traits::OnceOnly).is_ok(), "a warning refuses nothing");
+
+    let twice = Pipeline::new().with(retry()).with(timeout()).with(retry());
+    let PipelineRefused::Order(found) = twice.checked(Traits::Idempotent).unwrap_err() else {
+        panic!("refused for another reason")
+    };
+    assert_eq!((found.gravity, found.outer, found.inner), (Gravity::Refused, 0, 2));
+}
+
+#[test]
 fn the_linter_knows_orders_that_do_not_do_what_they_look_like() {
     use PolicyKind::{Breaker, Bulkhead, Fallback, Hedge, Limiter, Retry, Timeout};
     let good = [Fallback, Timeout, Retry, Breaker, Limiter, Bulkhead, Timeout];
@@ -125,6 +159,7 @@ fn the_linter_knows_orders_that_do_not_do_what_they_look_like() {
         &[Bulkhead, Retry, Timeout],
         &[Limiter, Hedge],
         &[Retry],
+        &[Retry, Timeout],
         &[Breaker, Breaker],
     ] {
         assert_eq!(found(order), Some(Gravity::Warning), "{order:?}");
