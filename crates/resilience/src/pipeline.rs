@@ -19,7 +19,7 @@ pub use config::{
 pub use lint::{Finding as PipelineFinding, Gravity, PolicyKind, Traits, lint};
 pub use named::NamedPipeline;
 pub use place::{Placed, Places};
-pub use stand_in::{Answers, Nobody, StandIn, StandIns};
+pub use stand_in::{Answers, CacheKey, Nobody, StandIn, StandIns};
 
 /// Policies nested by type: no boxes, and a call through healthy ones costs what they cost.
 ///

@@ -18,7 +18,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::sync::{Mutex, lock};
-use crate::{AnyError, Breaker, Classify, Clock, Coarse, Failure, NamedPipeline, OwnedPermit};
+use crate::{Answers, AnyError, Breaker, Classify, Clock, Coarse, Failure, NamedPipeline, Nobody, OwnedPermit};
 
 /// Puts a breaker around services. All services it makes share the breaker.
 pub struct BreakerLayer<C: Clock = Coarse, K = AnyError> {
@@ -171,62 +171,114 @@ where
 }
 
 /// Puts a pipeline from configuration around services that can be cloned, for requests that can be cloned.
-#[derive(Debug)]
-pub struct PipelineLayer<C: Clock = Coarse>(Arc<NamedPipeline<C>>);
+///
+/// One with fallbacks or caches ([`NamedPipeline::build_with`]) is for services of their type of response and error. Caches by
+/// `String` keys need [`PipelineLayer::keyed`]; without it all requests are one.
+pub struct PipelineLayer<C: Clock = Coarse, S = Nobody, Q = OneKey> {
+    pipeline: Arc<NamedPipeline<C, S>>,
+    key: Arc<Q>,
+}
 
-impl<C: Clock> PipelineLayer<C> {
+/// The key of a request: what a cache in a pipeline keeps its answer by.
+pub trait RequestKey<Request> {
+    /// The key of `request`.
+    fn key(&self, request: &Request) -> String;
+}
+
+/// All requests have one key.
+#[derive(Clone, Copy, Debug)]
+pub struct OneKey;
+
+impl<Request> RequestKey<Request> for OneKey {
+    fn key(&self, _: &Request) -> String {
+        String::new()
+    }
+}
+
+impl<Request, F: Fn(&Request) -> String> RequestKey<Request> for F {
+    fn key(&self, request: &Request) -> String {
+        self(request)
+    }
+}
+
+impl<C: Clock, S> PipelineLayer<C, S> {
     /// A layer of this pipeline.
     #[must_use]
-    pub const fn new(pipeline: Arc<NamedPipeline<C>>) -> Self {
-        Self(pipeline)
+    pub fn new(pipeline: Arc<NamedPipeline<C, S>>) -> Self {
+        Self {
+            pipeline,
+            key: Arc::new(OneKey),
+        }
+    }
+
+    /// The same layer, with caches that keep an answer for each `key` of a request.
+    #[must_use]
+    pub fn keyed<Q>(self, key: Q) -> PipelineLayer<C, S, Q> {
+        PipelineLayer {
+            pipeline: self.pipeline,
+            key: Arc::new(key),
+        }
     }
 }
 
-impl<C: Clock> Clone for PipelineLayer<C> {
+impl<C: Clock, S, Q> Clone for PipelineLayer<C, S, Q> {
     fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
+        Self {
+            pipeline: Arc::clone(&self.pipeline),
+            key: Arc::clone(&self.key),
+        }
     }
 }
 
-impl<S, C: Clock> Layer<S> for PipelineLayer<C> {
-    type Service = Piped<S, C>;
+impl<C: Clock, S, Q> fmt::Debug for PipelineLayer<C, S, Q> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PipelineLayer")
+            .field("config", self.pipeline.config())
+            .finish_non_exhaustive()
+    }
+}
 
-    fn layer(&self, service: S) -> Self::Service {
+impl<I, C: Clock, S, Q> Layer<I> for PipelineLayer<C, S, Q> {
+    type Service = Piped<I, C, S, Q>;
+
+    fn layer(&self, service: I) -> Self::Service {
         Piped {
             service,
-            pipeline: Arc::clone(&self.0),
+            layer: self.clone(),
         }
     }
 }
 
 /// A service behind a pipeline.
 #[derive(Debug)]
-pub struct Piped<S, C: Clock = Coarse> {
-    service: S,
-    pipeline: Arc<NamedPipeline<C>>,
+pub struct Piped<I, C: Clock = Coarse, S = Nobody, Q = OneKey> {
+    service: I,
+    layer: PipelineLayer<C, S, Q>,
 }
 
-impl<S: Clone, C: Clock> Clone for Piped<S, C> {
+impl<I: Clone, C: Clock, S, Q> Clone for Piped<I, C, S, Q> {
     fn clone(&self) -> Self {
         Self {
             service: self.service.clone(),
-            pipeline: Arc::clone(&self.pipeline),
+            layer: self.layer.clone(),
         }
     }
 }
 
-impl<S, C, Request> Service<Request> for Piped<S, C>
+impl<I, C, S, Q, Request> Service<Request> for Piped<I, C, S, Q>
 where
-    S: Service<Request> + Clone + Send + 'static,
-    S::Future: Send,
-    S::Response: Send,
-    S::Error: Send,
+    I: Service<Request> + Clone + Send + 'static,
+    I::Future: Send,
+    I::Response: Send,
+    I::Error: Send,
     C: Clock,
+    S: Answers<I::Response, I::Error> + 'static,
+    Q: RequestKey<Request>,
     Request: Clone + Send + 'static,
 {
-    type Response = S::Response;
-    type Error = Failure<S::Error>;
-    type Future = Pin<Box<dyn Future<Output = Result<S::Response, Self::Error>> + Send>>;
+    type Response = I::Response;
+    type Error = Failure<I::Error>;
+    type Future = Pin<Box<dyn Future<Output = Result<I::Response, Self::Error>> + Send>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.service.poll_ready(context).map_err(Failure::Inner)
@@ -236,7 +288,8 @@ where
         // The one that was polled ready makes the first try; its clone waits here for the next call, and makes the others.
         let spare = self.service.clone();
         let ready = core::mem::replace(&mut self.service, spare.clone());
-        let (tries, pipeline) = (Mutex::new((Some(ready), spare, request)), Arc::clone(&self.pipeline));
+        let (key, pipeline) = (self.layer.key.key(&request), Arc::clone(&self.layer.pipeline));
+        let tries = Mutex::new((Some(ready), spare, request));
         Box::pin(async move {
             let attempt = || {
                 let mut tries = lock(&tries);
@@ -250,147 +303,10 @@ where
                     service.call(request).await
                 }
             };
-            pipeline.call(attempt).await
+            pipeline.call_for(&key, attempt).await
         })
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use core::task::Waker;
-    use std::convert::Infallible;
-
-    use stead_policy::{BreakerConfig, CircuitState};
-
-    use super::*;
-    use crate::{PipelineConfig, Verdict, Virtual};
-
-    /// A service that panics when it is called without having been polled ready, as tower allows it to.
-    struct Strict {
-        ready: bool,
-        calls: Arc<Mutex<u32>>,
-        fails: u32,
-    }
-
-    impl Strict {
-        fn failing(fails: u32) -> Self {
-            Self {
-                ready: false,
-                calls: Arc::default(),
-                fails,
-            }
-        }
-    }
-
-    impl Clone for Strict {
-        fn clone(&self) -> Self {
-            Self {
-                ready: false,
-                calls: Arc::clone(&self.calls),
-                fails: self.fails,
-            }
-        }
-    }
-
-    impl Service<u32> for Strict {
-        type Response = u32;
-        type Error = &'static str;
-        type Future = core::future::Ready<Result<u32, &'static str>>;
-
-        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-            self.ready = true;
-            Poll::Ready(Ok(()))
-        }
-
-        fn call(&mut self, request: u32) -> Self::Future {
-            assert!(core::mem::take(&mut self.ready), "called without being ready");
-            let mut calls = lock(&self.calls);
-            *calls += 1;
-            core::future::ready(if *calls <= self.fails { Err("down") } else { Ok(request) })
-        }
-    }
-
-    async fn ask<S: Service<u32>>(service: &mut S, request: u32) -> Result<S::Response, S::Error> {
-        poll_fn(|context| service.poll_ready(context)).await?;
-        service.call(request).await
-    }
-
-    fn breaker(failure_threshold: u32) -> Arc<Breaker<Virtual>> {
-        let config = BreakerConfig {
-            failure_threshold,
-            ..BreakerConfig::default()
-        };
-        Arc::new(Breaker::with_clock(config, Virtual::new()).expect("valid"))
-    }
-
-    #[tokio::test]
-    async fn clones_of_a_guarded_service_share_its_breaker_and_are_polled_ready_by_themselves() {
-        let breaker = breaker(2);
-        let mut one = BreakerLayer::new(Arc::clone(&breaker)).layer(Strict::failing(2));
-        let mut other = one.clone();
-        assert_eq!(ask(&mut one, 1).await, Err(Failure::Inner("down")));
-        assert_eq!(ask(&mut other, 1).await, Err(Failure::Inner("down")));
-        assert_eq!(breaker.state(), CircuitState::Open);
-        assert!(matches!(ask(&mut one, 1).await, Err(Failure::CircuitOpen { .. })));
-    }
-
-    #[tokio::test]
-    async fn being_polled_ready_reserves_nothing_and_a_dropped_call_is_abandoned() {
-        let breaker = breaker(2);
-        let mut service = BreakerLayer::new(Arc::clone(&breaker)).layer(tower_fn());
-        poll_fn(|context| service.poll_ready(context)).await.unwrap();
-        drop(service.clone());
-        assert_eq!(breaker.counts().abandoned, 0);
-        let mut call = Box::pin(service.call(1));
-        assert!(call.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
-        drop(call);
-        assert_eq!(breaker.counts().abandoned, 1);
-    }
-
-    #[derive(Clone)]
-    struct Hangs;
-
-    fn tower_fn() -> Hangs {
-        Hangs
-    }
-
-    impl Service<u32> for Hangs {
-        type Response = u32;
-        type Error = Infallible;
-        type Future = core::future::Pending<Result<u32, Infallible>>;
-
-        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-            Poll::Ready(Ok(()))
-        }
-
-        fn call(&mut self, _: u32) -> Self::Future {
-            core::future::pending()
-        }
-    }
-
-    #[tokio::test]
-    async fn a_classifier_judges_responses() {
-        let breaker = breaker(1);
-        let classifier = |result: &Result<u32, &str>| match result {
-            Ok(500..) => Verdict::FAILURE,
-            Ok(_) | Err(_) => Verdict::Success,
-        };
-        let mut service = BreakerLayer::judged_by(Arc::clone(&breaker), classifier).layer(Strict::failing(0));
-        assert_eq!(ask(&mut service, 503).await, Ok(503));
-        assert_eq!(breaker.state(), CircuitState::Open);
-    }
-
-    #[tokio::test]
-    async fn a_pipeline_tries_again_with_services_that_are_ready() {
-        let text = r#"{"operation": "idempotent", "policies": [
-            {"kind": "timeout", "limit": "1m"}, {"kind": "retry", "base": "1s"}
-        ]}"#;
-        let config: PipelineConfig = serde_json::from_str(text).unwrap();
-        let clock = Virtual::new();
-        let pipeline = Arc::new(NamedPipeline::build(config, &clock).unwrap());
-        let mut service = PipelineLayer::new(pipeline).layer(Strict::failing(2));
-        let (answer, ()) = tokio::join!(ask(&mut service, 7), clock.run_for(core::time::Duration::from_secs(60)));
-        assert_eq!(answer, Ok(7));
-        assert_eq!(ask(&mut service, 8).await, Ok(8));
-    }
-}
+mod tests;

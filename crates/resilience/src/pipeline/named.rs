@@ -130,7 +130,23 @@ impl<C: Clock, S> NamedPipeline<C, S> {
     /// # Errors
     ///
     /// What the operation said, or which policy stepped in.
-    pub async fn call<T, E, F, Fut>(&self, operation: F) -> Result<T, Failure<E>>
+    pub fn call<T, E, F, Fut>(&self, operation: F) -> impl Future<Output = Result<T, Failure<E>>>
+    where
+        T: Send,
+        E: Send,
+        S: Answers<T, E>,
+        F: Fn() -> Fut + Sync,
+        Fut: Future<Output = Result<T, E>> + Send,
+    {
+        self.call_for("", operation)
+    }
+
+    /// As [`NamedPipeline::call`], where answers differ by a key: a cache by `String` keys keeps one for each.
+    ///
+    /// # Errors
+    ///
+    /// As [`NamedPipeline::call`].
+    pub async fn call_for<T, E, F, Fut>(&self, key: &str, operation: F) -> Result<T, Failure<E>>
     where
         T: Send,
         E: Send,
@@ -142,11 +158,11 @@ impl<C: Clock, S> NamedPipeline<C, S> {
             let tried = operation();
             async move { tried.await.map_err(Failure::Inner) }
         };
-        run(&self.policies, &tried).await
+        run(&self.policies, key, &tried).await
     }
 }
 
-fn run<'a, C, S, T, E, F, Fut>(policies: &'a [Policy<C, S>], next: &'a F) -> Boxed<'a, T, E>
+fn run<'a, C, S, T, E, F, Fut>(policies: &'a [Policy<C, S>], key: &'a str, next: &'a F) -> Boxed<'a, T, E>
 where
     C: Clock,
     S: Answers<T, E>,
@@ -158,12 +174,12 @@ where
     let Some((policy, inside)) = policies.split_first() else {
         return Box::pin(next());
     };
-    let inside = move || run(inside, next);
+    let inside = move || run(inside, key, next);
     match policy {
         Policy::Timeout(timeout) => Box::pin(timeout.run(inside)),
         Policy::Retry(retry) => Box::pin(retry.run(inside)),
         Policy::Hedge(hedge) => Box::pin(hedge.run(inside)),
-        Policy::StandIn(stand_in) => stand_in.answer(Box::new(inside)),
+        Policy::StandIn(stand_in) => stand_in.answer(key, Box::new(inside)),
         Policy::Breaker(breaker) => Box::pin((**breaker).run(inside)),
         Policy::Limiter(limiter) => Box::pin(limiter.run(inside)),
         Policy::Bulkhead(bulkhead) => Box::pin(bulkhead.run(inside)),

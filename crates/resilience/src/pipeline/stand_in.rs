@@ -2,6 +2,7 @@
 
 use core::fmt;
 use core::future::Future;
+use core::hash::Hash;
 use core::pin::Pin;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -17,9 +18,9 @@ pub(super) type Next<'a, T, E> = Box<dyn Fn() -> Boxed<'a, T, E> + Send + Sync +
 
 /// What a pipeline from configuration may have among its policies to answer for others.
 pub trait Answers<T, E>: Send + Sync {
-    /// Makes a try, and answers in its place where it fails.
+    /// Makes a try, and answers in its place where it fails. `key` says whose answers may stand in.
     #[doc(hidden)]
-    fn answer<'a>(&'a self, next: Next<'a, T, E>) -> Boxed<'a, T, E>
+    fn answer<'a>(&'a self, key: &'a str, next: Next<'a, T, E>) -> Boxed<'a, T, E>
     where
         T: 'a,
         E: 'a;
@@ -30,7 +31,7 @@ pub trait Answers<T, E>: Send + Sync {
 pub enum Nobody {}
 
 impl<T, E> Answers<T, E> for Nobody {
-    fn answer<'a>(&'a self, _: Next<'a, T, E>) -> Boxed<'a, T, E>
+    fn answer<'a>(&'a self, _: &'a str, _: Next<'a, T, E>) -> Boxed<'a, T, E>
     where
         T: 'a,
         E: 'a,
@@ -45,7 +46,7 @@ where
     E: Send + Sync,
     K: Classify<T, E> + Send + Sync,
 {
-    fn answer<'a>(&'a self, next: Next<'a, T, E>) -> Boxed<'a, T, E>
+    fn answer<'a>(&'a self, _: &'a str, next: Next<'a, T, E>) -> Boxed<'a, T, E>
     where
         T: 'a,
         E: 'a,
@@ -54,20 +55,38 @@ where
     }
 }
 
-/// The answer of a pipeline is that of one operation, so one key is enough.
-impl<T, E, C, K> Answers<T, E> for StaleCache<(), T, C, K>
+/// What a cache of a pipeline keeps its answers by, from the key of a call.
+///
+/// With `()` there is one answer for all calls, with a `String` one for each key.
+pub trait CacheKey: Hash + Eq + Clone + Send + Sync {
+    /// The one for calls with this key.
+    fn of(key: &str) -> Self;
+}
+
+impl CacheKey for () {
+    fn of(_: &str) -> Self {}
+}
+
+impl CacheKey for String {
+    fn of(key: &str) -> Self {
+        key.to_owned()
+    }
+}
+
+impl<Q, T, E, C, K> Answers<T, E> for StaleCache<Q, T, C, K>
 where
+    Q: CacheKey,
     T: Clone + Send,
     E: Send,
     C: Clock,
     K: Classify<T, E> + Send + Sync,
 {
-    fn answer<'a>(&'a self, next: Next<'a, T, E>) -> Boxed<'a, T, E>
+    fn answer<'a>(&'a self, key: &'a str, next: Next<'a, T, E>) -> Boxed<'a, T, E>
     where
         T: 'a,
         E: 'a,
     {
-        Box::pin(async move { self.at(()).run(next).await })
+        Box::pin(async move { self.at(Q::of(key)).run(next).await })
     }
 }
 
@@ -107,9 +126,13 @@ impl<T, E> StandIns<T, E> {
     }
 
     /// Hands in a cache on failure, for `{ kind = "cache", name = … }`. The later one of the same name counts.
+    ///
+    /// A `StaleCache<String, …>` keeps an answer for each key of [`NamedPipeline::call_for`](crate::NamedPipeline::call_for), a
+    /// `StaleCache<(), …>` one for all.
     #[must_use]
-    pub fn cache<C, K>(self, name: impl Into<Cow<'static, str>>, cache: Arc<StaleCache<(), T, C, K>>) -> Self
+    pub fn cache<Q, C, K>(self, name: impl Into<Cow<'static, str>>, cache: Arc<StaleCache<Q, T, C, K>>) -> Self
     where
+        Q: CacheKey + 'static,
         T: Clone + Send + 'static,
         E: Send + 'static,
         C: Clock,
@@ -135,12 +158,12 @@ impl<T, E> StandIns<T, E> {
 }
 
 impl<T, E> Answers<T, E> for StandIn<T, E> {
-    fn answer<'a>(&'a self, next: Next<'a, T, E>) -> Boxed<'a, T, E>
+    fn answer<'a>(&'a self, key: &'a str, next: Next<'a, T, E>) -> Boxed<'a, T, E>
     where
         T: 'a,
         E: 'a,
     {
-        self.answers.answer(next)
+        self.answers.answer(key, next)
     }
 }
 

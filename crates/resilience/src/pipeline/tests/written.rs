@@ -138,6 +138,24 @@ async fn what_is_handed_in_by_name_stands_in_and_keeps_its_state_over_a_reload()
     );
 }
 
+#[tokio::test]
+async fn a_cache_by_keys_keeps_the_last_good_answer_of_each() {
+    let cache = StaleCache::<String, u32, _>::with(StaleConfig::default(), Virtual::new(), crate::AnyError).unwrap();
+    let stand_ins = StandIns::<u32, &str>::new().cache("last", Arc::new(cache));
+    let text = r#"{"policies": [{"kind": "cache", "name": "last"}]}"#;
+    let pipeline = NamedPipeline::build_with(config(text), &Virtual::new(), &stand_ins).unwrap();
+    for (key, answer) in [("one", 1), ("two", 2)] {
+        assert_eq!(pipeline.call_for(key, || async move { Ok(answer) }).await, Ok(answer));
+    }
+    for (key, answer) in [("one", Ok(1)), ("two", Ok(2)), ("three", Err(Failure::Inner("down")))] {
+        assert_eq!(pipeline.call_for(key, || async { Err("down") }).await, answer);
+    }
+    assert_eq!(
+        pipeline.call(|| async { Err("down") }).await,
+        Err(Failure::Inner("down"))
+    );
+}
+
 #[test]
 fn the_linter_knows_senseless_places_of_hedges_fallbacks_and_caches() {
     use PolicyKind::{Breaker, Bulkhead, Cache, Fallback, Hedge, Retry, Timeout};
