@@ -8,7 +8,8 @@
 //! | [`TokioClock`] | milliseconds | about 25 ns | tests on tokio's paused time |
 //! | [`Virtual`] | nanoseconds | about 1 ns | tests that move time by hand |
 //!
-//! None of them is the wall clock: setting the machine's time changes nothing here.
+//! None of them is the wall clock: setting the machine's time changes nothing here. `cargo xtask tidy` lets nothing in this
+//! crate ask for it.
 
 use core::fmt;
 use core::future::Future;

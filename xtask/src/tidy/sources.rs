@@ -28,6 +28,17 @@ const UNFINISHED: &[&str] = &[concat!("TO", "DO"), concat!("FIX", "ME"), concat!
 const PURE: &[&str] = &["crates/model/src/", "crates/policy/src/", "crates/engine/src/"];
 const DOORS: &[&str] = &["extern crate std", "::now()"];
 
+/// Folders that must not know what time people have, and what would tell them: a step of the wall clock changes nothing there.
+const STEADY: &[&str] = &["crates/policy/src/", "crates/resilience/src/"];
+const WALL: &[&str] = &[
+    "SystemTime",
+    "UNIX_EPOCH",
+    "Realtime",
+    "REALTIME",
+    "Timestamp::now",
+    "Utc::now",
+];
+
 pub(super) fn check(files: &[File]) -> Vec<String> {
     files
         .iter()
@@ -45,9 +56,11 @@ fn words(file: &File) -> impl Iterator<Item = String> {
         let place = PLACES.iter().find(|place| starts_there(line, place));
         let unfinished = UNFINISHED.iter().find(|word| is_code(file) && line.contains(**word));
         let door = DOORS.iter().find(|door| is_pure(file) && line.contains(**door));
+        let wall = WALL.iter().find(|wall| is_steady(file) && line.contains(**wall));
         place
             .or(unfinished)
             .or(door)
+            .or(wall)
             .map(|word| format!("{}:{}: `{word}` does not belong here", file.path, index + 1))
     })
 }
@@ -64,6 +77,10 @@ fn is_code(file: &File) -> bool {
 
 fn is_pure(file: &File) -> bool {
     PURE.iter().any(|folder| file.path.starts_with(folder)) && !file.path.ends_with("tests.rs")
+}
+
+fn is_steady(file: &File) -> bool {
+    STEADY.iter().any(|folder| file.path.starts_with(folder))
 }
 
 #[cfg(test)]
@@ -109,6 +126,16 @@ mod tests {
         let text = format!("// {}: later", UNFINISHED[0]);
         assert_eq!(found("src/a.rs", &text).len(), 1);
         assert_eq!(found("docs/a.md", &text), [""; 0]);
+    }
+
+    #[test]
+    fn a_policy_that_asks_for_the_wall_clock_is_found_and_a_shell_may_ask() {
+        let text = "let at = std::time::SystemTime::now();";
+        assert_eq!(
+            found("crates/resilience/src/breaker.rs", text),
+            ["crates/resilience/src/breaker.rs:1: `SystemTime` does not belong here"]
+        );
+        assert_eq!(found("crates/daemon/src/clock.rs", text), [""; 0]);
     }
 
     #[test]

@@ -22,6 +22,32 @@ fn the_coarse_clock_lags_behind_the_precise_one_by_a_kernel_tick_at_most() {
 }
 
 #[test]
+fn the_clocks_of_the_system_tell_the_kernels_monotonic_time_which_no_step_of_the_wall_clock_moves() {
+    use rustix::time::{ClockId, clock_gettime};
+    let monotonic = || {
+        let time = clock_gettime(ClockId::Monotonic);
+        let nanos = i128::from(time.tv_sec) * 1_000_000_000 + i128::from(time.tv_nsec);
+        Moment::from_nanos(nanos.try_into().unwrap())
+    };
+    let ticker = Ticker::start().unwrap();
+    let clocks: [&dyn Fn() -> Moment; 2] = [&|| Precise.now(), &|| Coarse.now()];
+    for clock in clocks {
+        let (before, told, after) = (monotonic(), clock(), monotonic());
+        assert!(
+            before.since(told) < SECOND / 10 && told <= after,
+            "{before:?} {told:?} {after:?}"
+        );
+    }
+    let begun = monotonic();
+    let bound = std::time::Instant::now() + 60 * SECOND;
+    while ticker.now() < begun {
+        assert!(std::time::Instant::now() < bound, "the ticker tells another time");
+        std::thread::yield_now();
+    }
+    assert!(ticker.now() <= monotonic());
+}
+
+#[test]
 fn a_ticker_is_wound_until_its_last_handle_is_dropped() {
     let ticker = Ticker::start().unwrap();
     let watched = Arc::downgrade(&ticker.0);
