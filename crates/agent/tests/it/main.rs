@@ -13,6 +13,8 @@ mod process;
 #[cfg(test)]
 mod random;
 #[cfg(test)]
+mod rolling;
+#[cfg(test)]
 mod runtime;
 #[cfg(test)]
 mod server;

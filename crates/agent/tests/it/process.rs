@@ -29,6 +29,7 @@ impl Process {
         Self::spawn_with(example, dir, &[])
     }
 
+    /// Starts it with more in its environment, and waits until it listens.
     pub(crate) fn spawn_with(example: &str, dir: &Path, env: &[(&str, &str)]) -> Self {
         let mut command = Command::new(built(example));
         command
@@ -42,14 +43,19 @@ impl Process {
             .stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap());
-        let mut line = String::new();
+        let (mut line, mut before) = (String::new(), String::new());
         let address = loop {
             line.clear();
-            assert!(log.read_line(&mut line).unwrap() > 0, "it ended before it listened");
+            assert!(
+                log.read_line(&mut line).unwrap() > 0,
+                "it ended before it listened: {before}"
+            );
+            before.push_str(&line);
             if let Some((_, said)) = line.split_once("LifecycleServed ") {
-                let said = said.split("127.0.0.1:").nth(1).unwrap();
-                let port: String = said.chars().take_while(char::is_ascii_digit).collect();
-                break SocketAddr::from(([127, 0, 0, 1], port.parse().unwrap()));
+                // Colours may stand around it.
+                let address = &said[said.find("127.").unwrap()..];
+                let end = address.find(|c| !matches!(c, '0'..='9' | '.' | ':')).unwrap();
+                break address[..end].parse().unwrap();
             }
         };
         // Read on, so that it never waits for its log.
@@ -58,29 +64,7 @@ impl Process {
     }
 
     pub(crate) fn ask(&self, method: &str, path: &str, body: &str) -> (u16, String) {
-        let asked = || {
-            let mut stream = TcpStream::connect(self.address)?;
-            stream.set_read_timeout(Some(PATIENCE))?;
-            let length = body.len();
-            let json = if body.is_empty() {
-                ""
-            } else {
-                "Content-Type: application/json\r\n"
-            };
-            write!(
-                stream,
-                "{method} {path} HTTP/1.0\r\nHost: localhost\r\n{json}Content-Length: {length}\r\n\r\n{body}"
-            )?;
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer)?;
-            std::io::Result::Ok(answer)
-        };
-        let Ok(answer) = asked() else {
-            return (0, String::new());
-        };
-        let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
-        let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
-        (status.unwrap_or(0), body.to_owned())
+        http(self.address, method, path, body).map_or((0, String::new()), |answer| (answer.status, answer.body))
     }
 
     fn json(&self, method: &str, path: &str, body: &str) -> Value {
@@ -94,7 +78,7 @@ impl Process {
         taken["id"].as_str().unwrap_or_else(|| panic!("{taken}")).to_owned()
     }
 
-    fn execution(&self, id: &str) -> Value {
+    pub(crate) fn execution(&self, id: &str) -> Value {
         self.json("GET", &format!("/api/v1/executions/{id}"), "")
     }
 
@@ -128,6 +112,50 @@ impl Drop for Process {
         let _ended_already = self.child.kill();
         let _reaped = self.child.wait();
     }
+}
+
+/// What a server said.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    head: String,
+    pub(crate) body: String,
+}
+
+impl Answer {
+    /// A header, by its name in small letters.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let fields = self.head.lines().filter_map(|line| line.split_once(':'));
+        let mut fields = fields.filter(|(field, _)| field.eq_ignore_ascii_case(name));
+        fields.next().map(|(_, value)| value.trim())
+    }
+}
+
+/// One request on a connection of its own; nothing when the connection or the answer broke.
+pub(crate) fn http(address: SocketAddr, method: &str, path: &str, body: &str) -> Option<Answer> {
+    let asked = || {
+        let mut stream = TcpStream::connect(address)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        let length = body.len();
+        let json = if body.is_empty() {
+            ""
+        } else {
+            "Content-Type: application/json\r\n"
+        };
+        write!(
+            stream,
+            "{method} {path} HTTP/1.0\r\nHost: localhost\r\n{json}Content-Length: {length}\r\n\r\n{body}"
+        )?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        std::io::Result::Ok(answer)
+    };
+    let answer = asked().ok()?;
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    Some(Answer {
+        status: head.split(' ').nth(1)?.parse().ok()?,
+        head: head.to_owned(),
+        body: body.to_owned(),
+    })
 }
 
 /// Where cargo put an example of this crate.
@@ -291,4 +319,4 @@ fn an_address_that_is_taken_is_told_with_what_to_do() {
     assert!(ended.status.code() == Some(1) && said.contains(&port), "{said}");
 }
 
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
