@@ -7,8 +7,8 @@ use stead_model::{AgentRef, InvalidId, Namespace};
 
 pub(crate) use crate::cmd::{Keeper, Run, Serve, Up};
 pub(crate) use verbs::{
-    Act, Apply, Audit, Completions, Config, Consent, Doctor, Down, Drain, Events, Goal, History, Logs, Orphans, Pause,
-    Ps, Report, Rollout, RolloutStatus, Scale, StreamName, Top, Undo, Update, Validate, Wait,
+    Act, Apply, Audit, Completions, Config, Consent, Doctor, Down, Drain, Events, Get, Goal, History, Logs, Orphans,
+    Pause, Ps, Report, Retry, Rollout, RolloutStatus, Scale, StreamName, Top, Undo, Update, Validate, Wait,
 };
 
 /// Keeps agents steady: runs them, watches them, heals them, and says why they are as they are.
@@ -129,7 +129,7 @@ pub(crate) enum Command {
     /// List agents and components
     Ps(Ps),
     /// Show one agent or group and the evidence for its state
-    Get(One),
+    Get(Get),
     /// Show everything about one agent: state, spec, lifecycle, history
     Describe(One),
     /// Explain why an agent is as it is, and what happens next

@@ -14,6 +14,7 @@ mod meant;
 mod orphans;
 mod report;
 mod show;
+mod spec_file;
 mod subject;
 mod wait;
 
@@ -60,7 +61,7 @@ async fn ask(app: &mut App<'_>, command: Command) -> Result<ExitCode, Failure> {
     match command {
         Command::Down(down) => daemon::down(app, &down).await?,
         Command::Ps(ps) => list::ps(app, ps).await?,
-        Command::Get(one) => show::get(app, &one).await?,
+        Command::Get(get) => show::get(app, &get).await?,
         Command::Describe(one) => show::describe(app, &one).await?,
         Command::Why(one) => show::why(app, &one).await?,
         Command::History(history) => show::history(app, history).await?,

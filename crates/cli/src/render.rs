@@ -211,6 +211,12 @@ fn failure_json(failure: &Failure) -> String {
     value.to_string()
 }
 
+/// A value in the form that commands take.
+pub(crate) fn json(value: &impl Serialize) -> String {
+    // What comes here has text for its keys: it always is JSON.
+    serde_json::to_string_pretty(value).unwrap_or_default() + "\n"
+}
+
 fn yaml(value: &impl Serialize) -> Result<String, Failure> {
     let mut text = serde_saphyr::to_string(value).map_err(unwritable)?;
     if !text.ends_with('\n') {

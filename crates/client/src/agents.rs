@@ -224,6 +224,16 @@ impl Client {
         self.answer(on(target, Method::PUT, "").json(&body).under(change)).await
     }
 
+    /// Tells an agent what [`Client::spec`] showed, changed or not: `PUT {agent}`. Secrets that are `***` stay what they are, and nothing is
+    /// changed if another spec came meanwhile.
+    ///
+    /// # Errors
+    /// As [`Client::replace_spec`].
+    pub async fn give_back_spec(&self, target: &Target, shown: &Value, change: &Change) -> Result<Answer, ClientError> {
+        let body = with_reason(shown.clone(), change);
+        self.answer(on(target, Method::PUT, "").json(&body).under(change)).await
+    }
+
     /// Changes parts of what an agent is told to be, by a JSON merge patch: `PATCH {agent}`.
     ///
     /// # Errors

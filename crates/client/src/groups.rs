@@ -64,6 +64,22 @@ impl Client {
         self.read(&path(target, "/spec"), &target.query()).await
     }
 
+    /// Tells a group what [`Client::group_spec`] showed, changed or not: `PUT /groups/{group}`. Secrets that are `***` stay what they are,
+    /// and nothing is changed if another template came meanwhile.
+    ///
+    /// # Errors
+    /// `invalid-spec`, `stale-revision`, and those of [`Client::group`].
+    pub async fn give_back_group_spec(
+        &self,
+        target: &Target,
+        shown: &Value,
+        change: &Change,
+    ) -> Result<GroupAnswer, ClientError> {
+        let body = with_reason(shown.clone(), change);
+        self.group_answer(on(target, Method::PUT, "").json(&body).under(change))
+            .await
+    }
+
     /// Changes parts of what a group is told to be, by a JSON merge patch: `PATCH /groups/{group}`.
     ///
     /// # Errors

@@ -231,6 +231,9 @@ pub struct Applied {
     /// Those left as they are.
     #[serde(default)]
     pub unchanged: Vec<String>,
+    /// Groups for which the file says what was tried and rolled back; it is not tried again.
+    #[serde(default)]
+    pub rolled_back: Vec<String>,
     /// Those whose new spec comes in force at their next start.
     #[serde(default)]
     pub pending_restart: Vec<String>,

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use serde::de::DeserializeOwned;
-use stead_model::group::{GroupAnswer, GroupCommand, GroupSpec, RolloutStatus};
+use stead_engine::KnownGroup;
+use stead_model::group::{GroupAnswer, GroupCommand, GroupRequest, RolloutStatus};
 use stead_model::profile::policy::TransitionPolicy;
 use stead_model::{
     AgentId, AgentRef, AgentSpec, Answer, Command, Driver, Explanation, IdempotencyKey, LifecycleView, Namespace,
@@ -25,9 +26,6 @@ pub const QUEUE: usize = 4096;
 /// An agent's id, the number of its spec, and the spec with its secrets.
 pub type KnownSpec = (AgentId, u32, Arc<AgentSpec>);
 
-/// A group's id, the number of its template's revision, and the spec with its secrets.
-pub type KnownGroupSpec = (AgentId, u32, GroupSpec);
-
 /// What shapes the lives of agents: profiles beside the built-in ones, and transition policies.
 pub type Lifecycles = (Vec<Profile>, Vec<TransitionPolicy>);
 
@@ -39,7 +37,7 @@ pub enum Ask {
     /// A request about a group; answered once it is durable.
     Group(Box<GroupCommand>, oneshot::Sender<Result<GroupAnswer, Problem>>),
     /// What a group is told to be.
-    GroupSpec(Namespace, AgentRef, oneshot::Sender<Result<KnownGroupSpec, Problem>>),
+    GroupSpec(Namespace, AgentRef, oneshot::Sender<Result<KnownGroup, Problem>>),
     /// How updates of a group stand.
     Rollout(Namespace, AgentRef, oneshot::Sender<Result<RolloutStatus, Problem>>),
     /// A report of an agent about itself; answered once it was taken.
@@ -107,9 +105,7 @@ impl Handle {
         if let Request::Register { spec, .. } = &command.request
             && matches!(spec.driver, Driver::Process(_))
         {
-            // Agents without a process are counted, too: where they are many, so is what runs beside them.
-            check_limits(self.views.count() + 1)
-                .map_err(|error| Problem::new(ProblemCode::LimitReached, error.to_string()))?;
+            self.has_room(1)?;
         }
         self.ask(|back| Ask::Command(Box::new(command), back)).await
     }
@@ -122,7 +118,42 @@ impl Handle {
         if let Some(repeated) = self.repeated(&command.namespace, command.idempotency.as_ref()).await {
             return repeated;
         }
+        self.has_room_for(&command).await?;
         self.ask(|back| Ask::Group(Box::new(command), back)).await
+    }
+
+    /// Whether the system permits the processes that a request about a group asks for beside those that there are.
+    async fn has_room_for(&self, command: &GroupCommand) -> Result<(), Problem> {
+        let runs = |template: &AgentSpec| matches!(template.driver, Driver::Process(_));
+        let (replicas, runs) = match &command.request {
+            GroupRequest::Create { spec, .. } | GroupRequest::Respec { spec } => (spec.replicas, runs(&spec.template)),
+            GroupRequest::Scale { replicas } => {
+                let known = self.group_spec(command.namespace.clone(), command.group.clone()).await;
+                // One that is not known is refused with more to say.
+                (*replicas, known.is_ok_and(|known| runs(&known.spec.template)))
+            }
+            GroupRequest::Undo { .. }
+            | GroupRequest::Restart
+            | GroupRequest::Want(_)
+            | GroupRequest::Pause { .. }
+            | GroupRequest::Drain { .. }
+            | GroupRequest::Resume
+            | GroupRequest::Reset => return Ok(()),
+        };
+        let present = self.views.group(&command.namespace, &command.group);
+        let more = replicas.saturating_sub(present.map_or(0, |view| view.present));
+        if runs && more > 0 {
+            self.has_room(more)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the system permits so many processes more. Agents without one are counted, too: where they are many, so is what runs
+    /// beside them.
+    fn has_room(&self, more: u32) -> Result<(), Problem> {
+        let more = usize::try_from(more).unwrap_or(usize::MAX);
+        check_limits(self.views.count().saturating_add(more))
+            .map_err(|error| Problem::new(ProblemCode::LimitReached, error.to_string()))
     }
 
     /// Tells how updates of a group stand, and what it can go back to.
@@ -137,7 +168,7 @@ impl Handle {
     ///
     /// # Errors
     /// `unknown-group`; `busy` when the queue is full.
-    pub async fn group_spec(&self, namespace: Namespace, group: AgentRef) -> Result<KnownGroupSpec, Problem> {
+    pub async fn group_spec(&self, namespace: Namespace, group: AgentRef) -> Result<KnownGroup, Problem> {
         self.ask(|back| Ask::GroupSpec(namespace, group, back)).await
     }
 

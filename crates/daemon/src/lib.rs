@@ -20,7 +20,7 @@ pub use api::{
     check_listener, openapi, router, serve,
 };
 pub use app::{App, LimitsError, Reloader, Settings, StartError, check_limits, config_door};
-pub use handle::{Ask, Handle, KnownGroupSpec, KnownSpec, Lifecycles, QUEUE};
+pub use handle::{Ask, Handle, KnownSpec, Lifecycles, QUEUE};
 pub use status::{Part, Status, StatusReport};
 pub use stead_store::LockError;
 pub use views::Views;

@@ -18,7 +18,7 @@ use crate::answers::Answers;
 use crate::batch::{Batch, Reply};
 use crate::depend::{Body, Message};
 use crate::explain;
-use crate::group::Claim;
+use crate::group::{Claim, KnownGroup};
 use crate::observe;
 use crate::open::{Changed, Open};
 use crate::permit::Policies;
@@ -368,7 +368,7 @@ impl Engine {
     ///
     /// # Errors
     /// [`Refusal::UnknownGroup`].
-    pub fn group_spec(&self, namespace: &Namespace, group: &AgentRef) -> Result<(AgentId, u32, GroupSpec), Refusal> {
+    pub fn group_spec(&self, namespace: &Namespace, group: &AgentRef) -> Result<KnownGroup, Refusal> {
         let unknown = || Refusal::UnknownGroup(alloc::format!("{group}"));
         let cell = self.cell(home(namespace, group)).ok_or_else(unknown)?;
         let group = cell
@@ -381,7 +381,12 @@ impl Engine {
             update: group.row.update.clone(),
             template: AgentSpec::clone(&template),
         };
-        Ok((group.row.id, group.row.target, spec))
+        Ok(KnownGroup {
+            id: group.row.id,
+            revision: group.row.target,
+            spec,
+            taken_back: group.taken_back(),
+        })
     }
 
     /// How updates of a group stand, and what it can go back to.

@@ -7,7 +7,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use stead_model::group::{GroupPhase, GroupView, RevisionView, RolloutState, RolloutStatus, RolloutView};
+use stead_model::group::{GroupPhase, GroupSpec, GroupView, RevisionView, RolloutState, RolloutStatus, RolloutView};
 use stead_model::journal::{GroupRow, SpecRow};
 use stead_model::{AgentId, AgentName, AgentSpec, BootClock, Health, Moment, Namespace, Now, Slot, Wall, Wanted};
 
@@ -17,6 +17,19 @@ use crate::step::Step;
 
 /// How long a deadline is put off while it is not known yet what runs.
 const UNSURVEYED: core::time::Duration = core::time::Duration::from_secs(1);
+
+/// What a group is told to be.
+#[derive(Clone, PartialEq, Debug)]
+pub struct KnownGroup {
+    /// Its id.
+    pub id: AgentId,
+    /// The number of its template's revision.
+    pub revision: u32,
+    /// The spec, secrets included: redact it before showing it.
+    pub spec: GroupSpec,
+    /// The template that was tried last, where that failed and another one is in force again.
+    pub taken_back: Option<Arc<AgentSpec>>,
+}
 
 /// A group. Its replicas are records of their own, in the same slot.
 #[derive(Debug, Clone, PartialEq)]
@@ -116,6 +129,15 @@ impl Group {
     /// The spec of a kept revision.
     pub(crate) fn spec(&self, revision: u32) -> Option<Arc<AgentSpec>> {
         self.specs.get(&revision).map(Arc::clone)
+    }
+
+    /// The template that was tried last, where that failed and another one is in force again.
+    pub(crate) fn taken_back(&self) -> Option<Arc<AgentSpec>> {
+        let rollout = self.row.rollout.as_ref()?;
+        match rollout.state {
+            RolloutState::RollingBack | RolloutState::RolledBack => self.spec(rollout.to),
+            RolloutState::Rolling | RolloutState::Completed | RolloutState::Failed | RolloutState::Superseded => None,
+        }
     }
 
     /// Whether an update is under way, forth or back.

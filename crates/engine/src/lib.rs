@@ -34,6 +34,7 @@ mod wish;
 pub use batch::{Batch, Foreseen, Released, Reply, Starts, WrongReceipt};
 pub use depend::Message;
 pub use engine::{Engine, Input, NotOwned};
+pub use group::KnownGroup;
 pub use profiles::StateInUse;
 pub use shown::{Glance, Shown};
 pub use thaw::{Opened, Thawed, Thawing, Unthawable};

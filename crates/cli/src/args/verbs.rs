@@ -7,7 +7,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use stead_model::{AgentName, AgentRef, Class, Health, Incarnation, PauseMode, Selector, Span, Wanted};
 
-use super::Scope;
+use super::{One, Scope};
 
 /// `stead down`.
 #[derive(Args, Debug)]
@@ -91,6 +91,16 @@ pub(crate) struct Pause {
     pub(crate) note: Option<String>,
 }
 
+/// `stead get`.
+#[derive(Args, Debug)]
+pub(crate) struct Get {
+    #[command(flatten)]
+    pub(crate) one: One,
+    /// What it is told to be, as JSON that `stead update NAME --file` takes; secrets are ***
+    #[arg(long)]
+    pub(crate) spec: bool,
+}
+
 /// `stead drain`.
 #[derive(Args, Debug)]
 pub(crate) struct Drain {
@@ -137,6 +147,9 @@ pub(crate) struct Update {
     /// What changes in its spec, as a JSON merge patch, such as '{"command":["web","--v2"]}'
     #[arg(long, value_name = "JSON", value_parser = patch)]
     pub(crate) patch: Option<serde_json::Value>,
+    /// Its whole spec, as `stead get NAME --spec` prints it; - reads standard input. Where it says nothing new, nothing is done
+    #[arg(short, long, conflicts_with = "patch")]
+    pub(crate) file: Option<PathBuf>,
     /// Why, for the history
     #[arg(long)]
     pub(crate) reason: Option<String>,
@@ -157,6 +170,8 @@ pub(crate) enum Rollout {
     History(OneGroup),
     /// Go back to an earlier revision
     Undo(Undo),
+    /// Try an update again that was rolled back
+    Retry(Retry),
 }
 
 /// One group.
@@ -187,6 +202,22 @@ pub(crate) struct Undo {
     /// Number of the revision [default: the last one that did not fail]
     #[arg(long, value_name = "REVISION")]
     pub(crate) to: Option<u32>,
+    /// Why, for the history
+    #[arg(long)]
+    pub(crate) reason: Option<String>,
+    /// Wait until it is done
+    #[arg(long)]
+    pub(crate) wait: bool,
+    /// How long to wait at most
+    #[arg(long, default_value = "10m", requires = "wait")]
+    pub(crate) timeout: Span,
+}
+
+/// `stead rollout retry`.
+#[derive(Args, Debug)]
+pub(crate) struct Retry {
+    /// Name or id of the group
+    pub(crate) group: AgentRef,
     /// Why, for the history
     #[arg(long)]
     pub(crate) reason: Option<String>,

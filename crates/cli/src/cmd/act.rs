@@ -3,8 +3,9 @@
 use serde::Serialize;
 use stead_client::{Change, ClientError, Pausing, Target, Verb};
 use stead_model::group::GroupAnswer;
-use stead_model::{AgentRef, Answer, Incarnation, Role, Span};
+use stead_model::{AgentRef, Answer, Incarnation, Outcome, Role, Span};
 
+use super::spec_file;
 use super::subject::{Found, Subject, ask};
 use crate::app::App;
 use crate::args::{Act, Drain, Format, Pause, Scale, Undo, Update};
@@ -126,7 +127,14 @@ pub(super) async fn scale(app: &mut App<'_>, scale: &Scale) -> Result<(), Failur
 
 pub(super) async fn update(app: &mut App<'_>, update: &Update) -> Result<(), Failure> {
     let change = because(update.reason.as_ref());
-    let subject = Subject::Named(app.target(&update.agent));
+    let whole = update.file.as_deref().map(spec_file::read).transpose()?;
+    let target = app.target(&update.agent);
+    // A spec shows by itself whose it can be.
+    let subject = match &whole {
+        Some(spec) if spec.get("template").is_some() => Subject::Group(target),
+        Some(_) => Subject::Agent(target),
+        None => Subject::Named(target),
+    };
     let before = if update.wait {
         run(app, subject.target()).await
     } else {
@@ -136,17 +144,24 @@ pub(super) async fn update(app: &mut App<'_>, update: &Update) -> Result<(), Fai
     let answered = ask(
         &subject,
         async |target| {
+            if let Some(spec) = &whole {
+                let told = client.give_back_spec(target, spec, &change).await?;
+                if told.outcome == Outcome::Already {
+                    return Ok(told);
+                }
+            }
             if let Some(patch) = &update.patch {
                 client.patch_spec(target, patch, &change).await?;
             }
             client.update(target, None, &change).await
         },
-        async |target| match &update.patch {
-            Some(patch) => {
+        async |target| match (&whole, &update.patch) {
+            (Some(spec), _) => client.give_back_group_spec(target, spec, &change).await,
+            (None, Some(patch)) => {
                 let patch = serde_json::json!({ "template": patch });
                 client.patch_group(target, &patch, &change).await
             }
-            None => client.group_lifecycle(target, Verb::Restart, &change).await,
+            (None, None) => client.group_lifecycle(target, Verb::Restart, &change).await,
         },
     );
     let answered = answered.await;
@@ -155,17 +170,21 @@ pub(super) async fn update(app: &mut App<'_>, update: &Update) -> Result<(), Fai
         app,
         &subject,
         answered,
-        |_| Aim::Up { after: before },
+        |answer| match answer.outcome {
+            Outcome::Already => aim(Verb::Start, before, answer),
+            Outcome::Accepted | Outcome::Created => Aim::Up { after: before },
+        },
         || GroupAim::Whole(Aim::Rollout),
     )?;
     told.finish(app, update.wait.then_some(update.timeout)).await
 }
 
-pub(super) async fn undo(app: &mut App<'_>, undo: &Undo) -> Result<(), Failure> {
+/// Goes to an earlier revision of a group, whichever verb that is called by.
+pub(super) async fn to_revision(app: &mut App<'_>, undo: &Undo, verb: &'static str) -> Result<(), Failure> {
     let change = because(undo.reason.as_ref());
     let subject = Subject::Group(app.target(&undo.group));
     let answered = app.client.undo_rollout(subject.target(), undo.to, &change).await;
-    let mut told = Told::new("rollout undo");
+    let mut told = Told::new(verb);
     told.hear(
         app,
         &subject,

@@ -47,6 +47,11 @@ pub(super) async fn apply(app: &mut App<'_>, apply: &Apply) -> Result<(), Failur
     if apply.wait {
         let namespace: Namespace = app.client.config().await?.namespace.parse().unwrap_or_default();
         let changed = applied.added.iter().chain(&applied.changed);
+        let rolled_back = applied
+            .rolled_back
+            .iter()
+            .filter(|name| !applied.changed.contains(name));
+        let changed = changed.chain(rolled_back);
         let targets = changed.filter_map(|name| name.parse::<AgentRef>().ok());
         let mut aims = Vec::new();
         for agent in targets {

@@ -7,9 +7,9 @@ use stead_model::group::{GroupView, RolloutState};
 
 use super::act;
 use crate::app::App;
-use crate::args::{Rollout, RolloutStatus, Scope};
+use crate::args::{Retry, Rollout, RolloutStatus, Scope, Undo};
 use crate::clock;
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 use crate::render;
 use crate::settle::{Aim, settle};
 
@@ -23,8 +23,40 @@ pub(super) async fn rollout(app: &mut App<'_>, rollout: Rollout) -> Result<(), F
                 render::revisions(&status.group, &status.revisions, now)
             })
         }
-        Rollout::Undo(undo) => act::undo(app, &undo).await,
+        Rollout::Undo(undo) => act::to_revision(app, &undo, "rollout undo").await,
+        Rollout::Retry(retry) => self::retry(app, retry).await,
     }
+}
+
+/// Goes to the revision that was taken back, by an update like any other.
+async fn retry(app: &mut App<'_>, retry: Retry) -> Result<(), Failure> {
+    let group = app.client.group(&app.target(&retry.group)).await?;
+    let taken_back = group.rollout.filter(|rollout| match rollout.state {
+        RolloutState::RolledBack | RolloutState::RollingBack => true,
+        RolloutState::Rolling | RolloutState::Completed | RolloutState::Failed | RolloutState::Superseded => false,
+    });
+    let Some(rollout) = taken_back else {
+        let message = format!(
+            "the last update of {} was not rolled back, so there is none to try again",
+            group.name
+        );
+        let help = format!(
+            "`stead rollout status {0}` says how it stands; `stead restart {0}` starts it anew",
+            group.name
+        );
+        return Err(Failure::with(Exit::Refused, message).help(help));
+    };
+    let reason = retry
+        .reason
+        .unwrap_or_else(|| format!("revision {} is tried again", rollout.to));
+    let undo = Undo {
+        group: retry.group,
+        to: Some(rollout.to),
+        reason: Some(reason),
+        wait: retry.wait,
+        timeout: retry.timeout,
+    };
+    act::to_revision(app, &undo, "rollout retry").await
 }
 
 /// Fails with exit code 1 where the update failed, whether or not it was watched.

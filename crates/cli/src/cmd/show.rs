@@ -8,7 +8,7 @@ use stead_model::{AgentView, LifecycleView, Transition};
 use super::group;
 use super::subject::{Found, Subject, ask};
 use crate::app::App;
-use crate::args::{History, One};
+use crate::args::{Get, History, One};
 use crate::clock;
 use crate::failure::Failure;
 use crate::render;
@@ -25,13 +25,30 @@ struct Description {
 /// As many as a person looks at.
 const SHORT_HISTORY: u32 = 10;
 
-pub(super) async fn get(app: &mut App<'_>, one: &One) -> Result<(), Failure> {
-    let agent = match find(app, one).await? {
+pub(super) async fn get(app: &mut App<'_>, get: &Get) -> Result<(), Failure> {
+    if get.spec {
+        return spec(app, &get.one).await;
+    }
+    let agent = match find(app, &get.one).await? {
         Found::Agent(agent) => agent,
         Found::Group(found) => return group::get(app, &found).await,
     };
     let now = clock::now();
     app.out.show(&agent, |agent, _| render::get(agent, now))
+}
+
+/// What it is told to be, in the form that is taken back.
+async fn spec(app: &mut App<'_>, one: &One) -> Result<(), Failure> {
+    let subject = Subject::Named(app.target(&one.agent));
+    let found = ask(
+        &subject,
+        async |target| app.client.spec(target).await,
+        async |target| app.client.group_spec(target).await,
+    );
+    match found.await? {
+        Found::Agent(spec) => app.out.show(&spec, |spec, _| render::json(spec)),
+        Found::Group(spec) => app.out.show(&spec, |spec, _| render::json(spec)),
+    }
 }
 
 pub(super) async fn describe(app: &mut App<'_>, one: &One) -> Result<(), Failure> {

@@ -53,6 +53,11 @@ pub(crate) fn applied(applied: &Applied) -> String {
             "! {name} still runs with an older spec, in force at its next restart\n"
         ));
     }
+    for name in &applied.rolled_back {
+        text.push_str(&format!(
+            "! {name} is not updated: what the file says failed and was rolled back; change it, or try it again by `stead rollout retry {name}`\n"
+        ));
+    }
     let unchanged = applied.unchanged.len();
     text.push_str(&match (text.is_empty(), unchanged) {
         (true, 0) => "nothing to do: no agents are named\n".to_owned(),

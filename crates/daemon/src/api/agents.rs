@@ -161,8 +161,11 @@ impl From<FirstIntent> for Wanted {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct NewSpec {
-    /// What it is told to be.
+    /// What it is told to be; a secret that is `***`, as it is shown, stays what it is.
     spec: SpecForm,
+    /// The number that was shown with the spec: refused if another one has come since. Default: whichever there is.
+    #[serde(default)]
+    revision: Option<u32>,
     /// Why, for its history.
     #[serde(default)]
     reason: Option<Text<1024>>,
@@ -339,31 +342,53 @@ async fn replace_spec(
     api: Api,
     change: Change<AgentRef, InNamespace, Json<NewSpec>>,
 ) -> Result<Done<Answer>, Failure> {
-    let Json(NewSpec { spec, reason }) = change.body;
-    let spec = Box::new(checked(kind, spec)?);
-    let namespace = api.namespace(change.query.namespace, &change.path);
-    change
-        .ticket
-        .send(&api, namespace, change.path, reason, Request::Respec { spec })
-        .await
-        .map(Done)
+    let Change {
+        path,
+        query,
+        body: Json(NewSpec { spec, revision, reason }),
+        ticket,
+    } = change;
+    if revision.is_none() && !is_masked(&spec) {
+        let spec = Box::new(checked(kind, spec)?);
+        let namespace = api.namespace(query.namespace, &path);
+        let asked = ticket.send(&api, namespace, path, reason, Request::Respec { spec });
+        return asked.await.map(Done);
+    }
+    respec(&api, &ticket, (query, path), reason, |number, before| {
+        check_number(revision, number)?;
+        checked(kind, unmasked(spec.clone(), before))
+    })
+    .await
 }
 
 /// Changes the spec as it is now: where the asker names no revision, it is read and changed anew if it was changed meanwhile.
 async fn patch_spec(api: Api, change: Change<AgentRef, InNamespace, MergePatch>) -> Result<Done<Answer>, Failure> {
     let MergePatch(patch) = change.body;
+    let asked = (change.query, change.path);
+    respec(&api, &change.ticket, asked, None, |_, before| patched(before, &patch)).await
+}
+
+/// Makes another spec of the one that is there and its number, anew where it was changed meanwhile.
+async fn respec(
+    api: &Api,
+    ticket: &Ticket,
+    (query, agent): (InNamespace, AgentRef),
+    reason: Option<Text<1024>>,
+    make: impl Fn(u32, &AgentSpec) -> Result<AgentSpec, Failure>,
+) -> Result<Done<Answer>, Failure> {
     let mut tries = 0;
     loop {
         tries += 1;
-        let view = api.view(change.query.namespace.clone(), &change.path).await?;
+        let view = api.view(query.namespace.clone(), &agent).await?;
         let agent = AgentRef::Id(view.id);
-        let (_, _, spec) = api.state.handle.spec(view.namespace.clone(), agent.clone()).await?;
-        let spec = Box::new(patched(&spec, &patch)?);
-        let mut ticket = change.ticket.clone();
+        let (_, number, before) = api.state.handle.spec(view.namespace.clone(), agent.clone()).await?;
+        let spec = Box::new(make(number, &before)?);
+        let mut ticket = ticket.clone();
         let given = ticket.expected.is_some();
         ticket.expected.get_or_insert(view.revision);
+        let request = Request::Respec { spec };
         match ticket
-            .send(&api, view.namespace.clone(), agent, None, Request::Respec { spec })
+            .send(api, view.namespace.clone(), agent, reason.clone(), request)
             .await
         {
             Err(stale) if stale.is(ProblemCode::StaleRevision) && !given && tries < TRIES => {}
@@ -402,9 +427,8 @@ pub(super) fn checked(kind: Kind, mut form: SpecForm) -> Result<AgentSpec, Failu
 fn spec(form: SpecForm) -> Result<AgentSpec, Failure> {
     let spec =
         AgentSpec::try_from(form).map_err(|invalid| Failure::new(ProblemCode::InvalidSpec, invalid.to_string()))?;
-    let masked = |value: &EnvValue| matches!(value, EnvValue::Secret { secret } if secret == "***");
     if let Driver::Process(process) = &spec.driver
-        && let Some((name, _)) = process.env.iter().find(|(_, value)| masked(value))
+        && let Some((name, _)) = process.env.iter().find(|(_, value)| hides(value))
     {
         let detail = format!(
             "`env.{name}` is `***`, which is how a secret is shown; give its value, or patch the spec without it"
@@ -412,6 +436,42 @@ fn spec(form: SpecForm) -> Result<AgentSpec, Failure> {
         return Err(Failure::new(ProblemCode::InvalidSpec, detail));
     }
     Ok(spec)
+}
+
+/// Whether it is a secret as it is shown.
+fn hides(value: &EnvValue) -> bool {
+    matches!(value, EnvValue::Secret { secret } if secret == "***")
+}
+
+/// Whether a spec has secrets as they are shown.
+pub(super) fn is_masked(form: &SpecForm) -> bool {
+    form.env.values().any(hides)
+}
+
+/// The same spec with the secrets of the one before it where it shows none.
+pub(super) fn unmasked(mut form: SpecForm, before: &AgentSpec) -> SpecForm {
+    let Driver::Process(process) = &before.driver else {
+        return form;
+    };
+    for (name, value) in form.env.iter_mut().filter(|(_, value)| hides(value)) {
+        if let Some(known @ EnvValue::Secret { .. }) = process.env.get(name) {
+            value.clone_from(known);
+        }
+    }
+    form
+}
+
+/// Refuses a spec that was made of another one than there is.
+pub(super) fn check_number(given: Option<u32>, number: u32) -> Result<(), Failure> {
+    match given {
+        Some(given) if given != number => {
+            let detail = format!(
+                "the spec has number {number} by now, and this was made of number {given}; get it anew, or leave `revision` out"
+            );
+            Err(Failure::new(ProblemCode::StaleRevision, detail))
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 fn patched(before: &AgentSpec, patch: &serde_json::Value) -> Result<AgentSpec, Failure> {

@@ -130,6 +130,8 @@ pub struct ConfigApplied {
     pub removed: Vec<AgentName>,
     /// Left alone.
     pub unchanged: Vec<AgentName>,
+    /// Groups for which the document says what was tried and rolled back: it is not tried again until it changes, or somebody asks for it.
+    pub rolled_back: Vec<AgentName>,
     /// Those that go on with their old spec until they are restarted.
     pub pending_restart: Vec<AgentName>,
     /// What changes of each changed agent.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::http::Method;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use stead_engine::KnownGroup;
 use stead_model::group::{GroupAnswer, GroupCommand, GroupRequest, GroupSpec, GroupView, RolloutStatus, UpdateSpec};
 use stead_model::spec::SpecForm;
 use stead_model::{AgentName, AgentRef, Namespace, PauseMode, Problem, ProblemCode, Refusal, Selector, Span, Wanted};
@@ -191,8 +192,11 @@ struct NewGroupSpec {
     /// How a new spec reaches the replicas.
     #[serde(default)]
     update: UpdateSpec,
-    /// What each replica is told to be.
+    /// What each replica is told to be; a secret that is `***`, as it is shown, stays what it is.
     template: SpecForm,
+    /// The number that was shown with the template: refused if another one is in force since. Default: whichever there is.
+    #[serde(default)]
+    revision: Option<u32>,
     /// Why, for its history.
     #[serde(default)]
     reason: Option<Text<1024>>,
@@ -373,35 +377,59 @@ async fn replace_spec(
     api: Api,
     change: Change<GroupRef, InNamespace, Json<NewGroupSpec>>,
 ) -> Result<Done<GroupAnswer>, Failure> {
-    let Json(new) = change.body;
-    let spec = Box::new(group_spec(new.replicas, new.update, new.template)?);
-    let GroupRef(group) = change.path;
-    let namespace = api.namespace_of_group(change.query.namespace, &group);
-    let request = GroupRequest::Respec { spec };
-    let asked = change.ticket.send_to_group(&api, namespace, group, new.reason, request);
-    asked.await.map(Done)
+    let Change {
+        path: GroupRef(group),
+        query,
+        body: Json(new),
+        ticket,
+    } = change;
+    if new.revision.is_none() && !agents::is_masked(&new.template) {
+        let spec = Box::new(group_spec(new.replicas, new.update, new.template)?);
+        let namespace = api.namespace_of_group(query.namespace, &group);
+        let request = GroupRequest::Respec { spec };
+        let asked = ticket.send_to_group(&api, namespace, group, new.reason, request);
+        return asked.await.map(Done);
+    }
+    respec(&api, &ticket, (query, group), |number, before| {
+        agents::check_number(new.revision, number)?;
+        let template = agents::unmasked(new.template.clone(), &before.template);
+        let spec = group_spec(new.replicas, new.update.clone(), template)?;
+        Ok((spec, new.reason.clone()))
+    })
+    .await
 }
 
 /// Changes the spec as it is now: where the asker names no revision, it is read and changed anew if it was changed meanwhile.
 async fn patch_spec(api: Api, change: Change<GroupRef, InNamespace, MergePatch>) -> Result<Done<GroupAnswer>, Failure> {
     let MergePatch(patch) = change.body;
+    let asked = (change.query, change.path.0);
+    respec(&api, &change.ticket, asked, |_, before| patched(before, &patch)).await
+}
+
+/// Makes another spec of the one that is there and its number, anew where it was changed meanwhile.
+async fn respec(
+    api: &Api,
+    ticket: &Ticket,
+    (query, group): (InNamespace, AgentRef),
+    make: impl Fn(u32, &GroupSpec) -> Result<(GroupSpec, Option<Text<1024>>), Failure>,
+) -> Result<Done<GroupAnswer>, Failure> {
     let mut tries = 0;
     loop {
         tries += 1;
-        let view = api.group(change.query.namespace.clone(), &change.path.0).await?;
+        let view = api.group(query.namespace.clone(), &group).await?;
         let group = AgentRef::Id(view.id);
-        let (_, _, before) = api
+        let known = api
             .state
             .handle
             .group_spec(view.namespace.clone(), group.clone())
             .await?;
-        let (spec, reason) = patched(&before, &patch)?;
-        let mut ticket = change.ticket.clone();
+        let (spec, reason) = make(known.revision, &known.spec)?;
+        let mut ticket = ticket.clone();
         let given = ticket.expected.is_some();
         ticket.expected.get_or_insert(view.revision);
         let request = GroupRequest::Respec { spec: Box::new(spec) };
         match ticket
-            .send_to_group(&api, view.namespace.clone(), group, reason, request)
+            .send_to_group(api, view.namespace.clone(), group, reason, request)
             .await
         {
             Err(stale) if stale.is(ProblemCode::StaleRevision) && !given && tries < TRIES => {}
@@ -426,7 +454,7 @@ async fn delete_one(
 async fn show_spec(api: Api, read: Read<GroupRef, InNamespace>) -> Result<Shown<GroupSpecView>, Failure> {
     let GroupRef(group) = read.path;
     let namespace = api.namespace_of_group(read.query.namespace, &group);
-    let (_, revision, spec) = match api.state.handle.group_spec(namespace, group.clone()).await {
+    let KnownGroup { revision, spec, .. } = match api.state.handle.group_spec(namespace, group.clone()).await {
         Ok(known) => known,
         Err(problem) => return Err(api.unknown_or_gone(&group, problem).await),
     };
@@ -456,7 +484,12 @@ async fn want(
         (Verb::Scale, _, Some(replicas)) => GroupRequest::Scale { replicas },
         (Verb::Scale, _, None) => return Err(Failure::invalid("`replicas` is missing: how many are wanted")),
         (Verb::Update, Some(template), _) => {
-            let (_, _, before) = api.state.handle.group_spec(namespace.clone(), group.clone()).await?;
+            let before = api
+                .state
+                .handle
+                .group_spec(namespace.clone(), group.clone())
+                .await?
+                .spec;
             let spec = Box::new(group_spec(before.replicas, before.update, template)?);
             GroupRequest::Respec { spec }
         }

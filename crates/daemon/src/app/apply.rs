@@ -50,6 +50,8 @@ enum Fate {
     /// An agent becomes a group or a group an agent: it is removed and made anew.
     Remade,
     Unchanged,
+    /// Its template failed when it was tried, and is not tried again.
+    TakenBack,
     Removed,
 }
 
@@ -58,7 +60,7 @@ impl Fate {
     const fn changes(self) -> bool {
         match self {
             Self::Changed | Self::RolledOut | Self::Scaled | Self::Remade => true,
-            Self::Added | Self::Unchanged | Self::Removed => false,
+            Self::Added | Self::Unchanged | Self::TakenBack | Self::Removed => false,
         }
     }
 }
@@ -313,6 +315,7 @@ impl Config {
             remade: of(Fate::Remade),
             removed: of(Fate::Removed),
             unchanged: of(Fate::Unchanged),
+            rolled_back: plan.taken_back(),
             pending_restart: pending,
             changes: plan.changes(),
             settings: self.settings(fleet),
@@ -331,7 +334,7 @@ impl Config {
 
 /// What broke off in the middle, with what was done before: applying the file again does the rest.
 fn halfway(problem: Problem, plan: &Plan, left: Option<&Plan>) -> Problem {
-    let news = |fate: Fate| fate != Fate::Unchanged;
+    let news = |fate: Fate| !matches!(fate, Fate::Unchanged | Fate::TakenBack);
     let all = plan.names(news);
     let open = left.map_or_else(|| all.clone(), |left| left.names(news));
     let done: Vec<_> = all.iter().filter(|name| !open.contains(name)).collect();

@@ -234,3 +234,94 @@ fn a_selection_is_drained_of_its_tasks_before_it_is_stopped() {
     let nobody = fleet_.run(&["drain", "-l", "zone=b"]);
     assert_eq!(nobody.status.code(), Some(4), "{nobody:?}");
 }
+
+#[test]
+fn what_get_prints_of_a_spec_is_taken_back_and_changes_nothing() {
+    let mut fleet_ = Fleet::of(
+        "[agents.one]\ncommand = ['sleep', '100000']\nenv.KEY = { secret = 's3cret' }
+[agents.web]\ncommand = ['sleep', '100000']\nreplicas = 2\nupdate.min_ready = '0s'\n",
+    );
+    fleet_.up();
+    fleet_.until_all(3, "online");
+    until_group(&fleet_, |group| group["available"] == 2 && group["phase"] == "online");
+    for name in ["one", "web"] {
+        let file = format!("{name}.json");
+        std::fs::write(fleet_.path(&file), fleet_.must(&["get", name, "--spec"])).unwrap();
+        let said = fleet_.must(&["update", name, "--file", &file, "--wait"]);
+        assert!(said.contains("nothing to do"), "{said}");
+    }
+    for agent in fleet_.agents() {
+        assert_eq!(
+            (&agent["incarnation"], &agent["spec_revision"]),
+            (&1.into(), &1.into()),
+            "{agent:#}"
+        );
+    }
+    let edited = fleet_.read("one.json").replace("100000", "200000");
+    std::fs::write(fleet_.path("one.json"), edited).unwrap();
+    fleet_.must(&["update", "one", "--file", "one.json", "--wait"]);
+    assert_eq!(fleet_.agent("one")["incarnation"], 2);
+    let state = fleet_.must(&["get", "one", "-o", "json"]);
+    std::fs::write(fleet_.path("state.json"), state).unwrap();
+    let refused = fleet_.run(&["update", "one", "--file", "state.json"]);
+    assert_eq!(refused.status.code(), Some(5), "{refused:?}");
+}
+
+#[test]
+fn replicas_too_many_for_the_open_files_are_refused_with_the_limit_and_the_remedy() {
+    let mut fleet_ = Fleet::of("[agents.web]\ncommand = ['sleep', '100000']\nreplicas = 2\n");
+    // For three agents, and no more.
+    let three = stead_keeper::DESCRIPTORS_BESIDE + 3 * stead_keeper::DESCRIPTORS_EACH;
+    fleet_.limit_files(u32::try_from(three).unwrap());
+    fleet_.up();
+    fleet_.until_all(2, "online");
+    let scaled = fleet_.post("/api/v1/groups/web/lifecycle/scale", "{\"replicas\":4}");
+    let template = r#"{"command":["sleep","100000"]}"#;
+    let body = format!(r#"{{"name":"api","replicas":2,"template":{template}}}"#);
+    for refused in [scaled, fleet_.post("/api/v1/groups", &body)] {
+        let problem = refused.json();
+        assert_eq!((refused.status, &problem["code"]), (422, &"limit-reached".into()));
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(
+            detail.contains("4 processes are wanted") && detail.contains("ulimit -Hn"),
+            "{detail}"
+        );
+    }
+    fleet_.must(&["scale", "web", "3"]);
+    fleet_.until_all(3, "online");
+    fleet_.must(&["scale", "web", "1"]);
+}
+
+#[test]
+fn what_was_rolled_back_is_tried_again_only_when_somebody_asks_for_it() {
+    let (replicas, most_away) = (2, 1);
+    // Applied by nobody but this test.
+    let unwatched = |version| format!("{}[daemon]\nwatch = false\n", fleet(replicas, most_away, version));
+    let mut fleet_ = Fleet::of(&unwatched("v1"));
+    fleet_.up();
+    until_group(&fleet_, |group| {
+        group["available"] == replicas && group["phase"] == "online"
+    });
+    fleet_.write(&unwatched("bad"));
+    let failed = fleet_.run(&["apply", "fleet.toml", "--wait"]);
+    assert_eq!(failed.status.code(), Some(1), "{failed:?}");
+    let settled = |group: &Value| group["rollout"]["state"] == "rolled_back" && group["available"] == replicas;
+    let before = until_group(&fleet_, settled);
+    let said = fleet_.must(&["apply", "fleet.toml"]);
+    assert!(
+        said.contains("web is not updated") && said.contains("stead rollout retry web"),
+        "{said}"
+    );
+    let again = fleet_.run(&["apply", "fleet.toml", "--wait"]);
+    assert_eq!(again.status.code(), Some(1), "{again:?}");
+    let after = until_group(&fleet_, settled);
+    assert_eq!(after["rollout"], before["rollout"]);
+    let retried = fleet_.run(&["rollout", "retry", "web", "--wait"]);
+    assert_eq!(retried.status.code(), Some(1), "{retried:?}");
+    let after = until_group(&fleet_, settled);
+    assert_eq!(after["rollout"]["to"], 3, "{after:#}");
+    fleet_.write(&unwatched("v2"));
+    fleet_.must(&["apply", "fleet.toml", "--wait"]);
+    let nothing = fleet_.run(&["rollout", "retry", "web"]);
+    assert_eq!(nothing.status.code(), Some(5), "{nothing:?}");
+}

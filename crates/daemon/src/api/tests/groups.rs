@@ -313,3 +313,40 @@ async fn replicas_are_not_deleted_by_a_label_but_told_of_their_group() {
     );
     assert_eq!(world.get("/groups/web").await.json()["available"], 2);
 }
+
+#[tokio::test]
+async fn the_spec_that_is_shown_can_be_given_back_and_changes_nothing() {
+    let world = World::new();
+    world.group("web", 2, "serve").await;
+    let before = world.get("/groups/web").await;
+    let shown = world.get("/groups/web/spec").await;
+    assert!(shown.text.contains("***"), "{}", shown.text);
+    let back = world.json("PUT", "/groups/web", &shown.text).await;
+    assert_eq!(
+        (back.status.as_u16(), back.header("stead-outcome")),
+        (200, "already"),
+        "{}",
+        back.text
+    );
+    assert_eq!(world.get("/groups/web").await.text, before.text);
+    let mut edited = shown.json();
+    edited["template"]["command"] = serde_json::json!(["other"]);
+    let put = world.json("PUT", "/groups/web", &edited.to_string()).await;
+    assert_eq!(put.status, 200, "{}", put.text);
+    world
+        .until("/groups/web/rollout", |status| {
+            status["group"]["rollout"]["state"] == "completed"
+        })
+        .await;
+    // The secret went on with it: a patch that only says the command again says nothing new.
+    let same = world
+        .json(
+            "PATCH",
+            "/groups/web",
+            r#"{"template":{"env":{"KEY":{"secret":"s3cret"}}}}"#,
+        )
+        .await;
+    assert_eq!(same.header("stead-outcome"), "already", "{}", same.text);
+    let late = world.json("PUT", "/groups/web", &shown.text).await;
+    assert_eq!(late.problem(), (412, "stale-revision".into()), "{}", late.text);
+}

@@ -83,3 +83,37 @@ async fn a_replica_is_told_what_to_be_by_its_group_alone() {
         .await;
     assert_eq!(refused.problem(), (409, "part-of-group".into()));
 }
+
+#[tokio::test]
+async fn the_spec_of_an_agent_that_is_shown_can_be_given_back_and_changes_nothing() {
+    let world = World::new();
+    let spec = r#"{"command":["serve"],"env":{"KEY":{"secret":"s3cret"},"MODE":"fast"},"stop":{"grace":"3s"}}"#;
+    let made = world
+        .json("POST", "/agents", &format!(r#"{{"name":"one","spec":{spec}}}"#))
+        .await;
+    assert_eq!(made.status, 201, "{}", made.text);
+    let before = world.get("/agents/one").await;
+    let shown = world.get("/agents/one/spec").await;
+    assert!(shown.text.contains("***"), "{}", shown.text);
+    let back = world.json("PUT", "/agents/one", &shown.text).await;
+    assert_eq!(
+        (back.status.as_u16(), back.header("stead-outcome")),
+        (200, "already"),
+        "{}",
+        back.text
+    );
+    assert_eq!(world.get("/agents/one").await.text, before.text);
+    let mut edited = shown.json();
+    edited["spec"]["env"]["MODE"] = serde_json::json!("slow");
+    let put = world.json("PUT", "/agents/one", &edited.to_string()).await;
+    assert_eq!((put.status.as_u16(), put.header("stead-outcome")), (200, "accepted"));
+    let same = world
+        .json("PATCH", "/agents/one", r#"{"env":{"KEY":{"secret":"s3cret"}}}"#)
+        .await;
+    assert_eq!(same.header("stead-outcome"), "already", "{}", same.text);
+    let late = world.json("PUT", "/agents/one", &shown.text).await;
+    assert_eq!(late.problem(), (412, "stale-revision".into()), "{}", late.text);
+    let new = r#"{"spec":{"command":["serve"],"env":{"OTHER":{"secret":"***"}}}}"#;
+    let unknown = world.json("PUT", "/agents/one", new).await;
+    assert_eq!(unknown.problem(), (422, "invalid-spec".into()), "{}", unknown.text);
+}

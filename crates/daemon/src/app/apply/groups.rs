@@ -3,8 +3,9 @@
 use stead_model::group::{GroupCommand, GroupRequest, GroupSpec};
 use stead_model::{AgentName, AgentRef, AgentSpec, Namespace, Problem, ProblemCode, Refusal, Request, Wanted};
 
+use super::plan::Step;
 use super::{Config, Fate, Kind, Turn, fields, is_owned};
-use crate::api::{ApplyMode, FieldChange};
+use crate::api::ApplyMode;
 
 impl Config {
     /// Makes one group what the file says.
@@ -14,23 +15,40 @@ impl Config {
         name: &AgentName,
         spec: GroupSpec,
         turn: Turn<'_>,
-    ) -> Result<(Fate, Vec<FieldChange>), Problem> {
+    ) -> Result<Step, Problem> {
         let reference = AgentRef::Name(name.clone());
         let known = self.handle.group_spec(namespace.clone(), reference.clone()).await;
         match known {
-            Ok((_, _, present)) => {
+            Ok(known) => {
+                let present = known.spec;
+                // What failed is not tried again because a file was applied again. Its numbers are taken up all the same.
+                let taken_back = known.taken_back.is_some_and(|tried| *tried == spec.template);
+                let spec = if taken_back {
+                    GroupSpec {
+                        template: present.template.clone(),
+                        ..spec
+                    }
+                } else {
+                    spec
+                };
+                let step = |fate| Step {
+                    taken_back,
+                    ..Step::of(name.clone(), fate)
+                };
                 let fate = if present.template != spec.template {
                     Fate::RolledOut
                 } else if present != spec {
                     Fate::Scaled
+                } else if taken_back {
+                    return Ok(step(Fate::TakenBack));
                 } else {
-                    return Ok((Fate::Unchanged, Vec::new()));
+                    return Ok(step(Fate::Unchanged));
                 };
                 let fields = fields::of_groups(&present, &spec);
                 let request = GroupRequest::Respec { spec: Box::new(spec) };
                 self.ask_group(namespace, name, request, "changed in the fleet file", turn)
                     .await?;
-                return Ok((fate, fields));
+                return Ok(Step { fields, ..step(fate) });
             }
             Err(problem) if problem.code == ProblemCode::UnknownGroup => {}
             Err(problem) => return Err(problem),
@@ -50,7 +68,7 @@ impl Config {
         };
         self.ask_group(namespace, name, request, "in the fleet file", turn)
             .await?;
-        Ok((fate, Vec::new()))
+        Ok(Step::of(name.clone(), fate))
     }
 
     /// Makes an agent of what is a group; nothing where there is no such group.

@@ -17,22 +17,25 @@ pub(super) struct Plan {
 
 /// What becomes of one agent or group.
 #[derive(Debug)]
-struct Step {
-    name: AgentName,
-    fate: Fate,
+pub(super) struct Step {
+    pub(super) name: AgentName,
+    pub(super) fate: Fate,
     /// What of it changes.
-    fields: Vec<FieldChange>,
+    pub(super) fields: Vec<FieldChange>,
     /// It runs, and goes on with the old spec until it is restarted.
-    waits: bool,
+    pub(super) waits: bool,
+    /// What the file says was tried, failed and was taken back.
+    pub(super) taken_back: bool,
 }
 
 impl Step {
-    const fn of(name: AgentName, fate: Fate) -> Self {
+    pub(super) const fn of(name: AgentName, fate: Fate) -> Self {
         Self {
             name,
             fate,
             fields: Vec::new(),
             waits: false,
+            taken_back: false,
         }
     }
 }
@@ -41,6 +44,12 @@ impl Plan {
     pub(super) fn names(&self, of: impl Fn(Fate) -> bool) -> Vec<AgentName> {
         let wanted = self.steps.iter().filter(|step| of(step.fate));
         wanted.map(|step| step.name.clone()).collect()
+    }
+
+    /// Groups for which the file says what was tried and taken back.
+    pub(super) fn taken_back(&self) -> Vec<AgentName> {
+        let taken_back = self.steps.iter().filter(|step| step.taken_back);
+        taken_back.map(|step| step.name.clone()).collect()
     }
 
     pub(super) fn changes(&self) -> Vec<ConfigChange> {
@@ -139,11 +148,7 @@ impl Config {
         let name = &agent.name;
         self.until_gone(namespace, name).await?;
         if let Some(replicas) = &agent.replicas {
-            let (fate, fields) = self.settle_group(namespace, name, replicas.of(spec), turn).await?;
-            return Ok(Step {
-                fields,
-                ..Step::of(name.clone(), fate)
-            });
+            return self.settle_group(namespace, name, replicas.of(spec), turn).await;
         }
         if let Some(fate) = self.replace_group(namespace, name, &spec, turn).await? {
             return Ok(Step::of(name.clone(), fate));
