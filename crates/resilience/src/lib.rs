@@ -89,7 +89,7 @@ pub use leak::{
     HandleId, Holder, LeakConfig, LeakConfigRefused, LeakDetector, LeakFinding, LeakReport, ProcSampler, Resource,
     Sample, Sign, Tracked, Usage,
 };
-pub use limiter::{Limiter, LimiterConfig, LimiterEvent, LimiterSnapshot, RateExceeded};
+pub use limiter::{Limiter, LimiterConfig, LimiterEvent, LimiterSnapshot, Priced, RateExceeded};
 pub use pipeline::{
     Answers, Around, Bare, BulkheadPolicy, CacheKey, Gravity, HedgePolicy, LimiterPolicy, NamedPipeline, Nobody,
     Pipeline, PipelineConfig, PipelineFinding, PipelineRefused, Placed, Places, PolicyConfig, PolicyKind, RetryPolicy,

@@ -13,9 +13,17 @@ use crate::count::{Counter, Spread};
 use crate::events::Events;
 use crate::seats::{Order, Place, Seats};
 use crate::setting::require;
-use crate::sync::{AtomicU32, AtomicU64, Mutex, Ordering::Relaxed, lock};
+use crate::sync::{
+    AtomicU32, AtomicU64, Mutex,
+    Ordering::{AcqRel, Acquire, Relaxed},
+    lock,
+};
 use crate::timeout::within;
 use crate::{AnyError, Classify, Clock, Coarse, Deadline, Failure, InvalidSetting, Layer, Listener, Moment, Verdict};
+
+mod priced;
+
+pub use priced::Priced;
 
 /// How often, and who waits how long.
 ///
@@ -78,7 +86,7 @@ impl LimiterConfig {
 /// Lets calls through at a rate.
 ///
 /// Cost may be known only afterwards (tokens of a model's answer): take what is expected, then [`Limiter::charge`] or
-/// [`Limiter::refund`] the difference. The debt delays whoever comes next.
+/// [`Limiter::refund`] the difference; [`Limiter::priced_by`] does so by what the answer says. The debt delays whoever comes next.
 ///
 /// As a [`Layer`] it takes [`LimiterConfig::cost`] per call, and pauses for as long as a failure says
 /// ([`Verdict::Failure`] with a `retry_after`).
@@ -104,6 +112,8 @@ pub struct Limiter<C = Coarse, K = AnyError> {
     full: AtomicU64,
     per_unit: AtomicU64,
     reach: AtomicU64,
+    /// What the latest pause made of `full` at the least.
+    paused: AtomicU64,
     /// Of the configuration: what a call costs that goes through this as a layer.
     cost: AtomicU32,
     clock: C,
@@ -141,6 +151,7 @@ impl<C: Clock, K> Limiter<C, K> {
             full: AtomicU64::new(0),
             per_unit: AtomicU64::new(rule.per_unit()),
             reach: AtomicU64::new(rule.reach()),
+            paused: AtomicU64::new(0),
             cost: AtomicU32::new(config.cost),
             clock,
             classifier,
@@ -189,14 +200,16 @@ impl<C: Clock, K> Limiter<C, K> {
         self.update(|rule, full| rule.charge(full, now, cost));
     }
 
-    /// Gives `cost` units back that were taken and turned out not to be needed.
+    /// Gives `cost` units back that were taken and turned out not to be needed. No pause ends sooner for it.
     pub fn refund(&self, cost: u32) {
-        self.update(|rule, full| rule.refund(full, cost));
+        // Relaxed: whoever sees the pause in `full` sees it here, see `update`.
+        self.update(|rule, full| rule.refund(full, cost).max(full.min(self.paused.load(Relaxed))));
     }
 
     /// Lets nothing through before `until`, and then one unit at a time: what `Retry-After` asks for. A pause that ends
     /// later already is not shortened. Those who wait go on waiting.
     pub fn pause_until(&self, until: Moment) {
+        self.paused.fetch_max(self.rule().pause(0, until.as_nanos()), Relaxed);
         self.update(|rule, full| rule.pause(full, until.as_nanos()));
         self.pauses.add();
         self.events.tell(|| LimiterEvent::Paused {
@@ -269,8 +282,9 @@ impl<C: Clock, K> Limiter<C, K> {
 
     fn update(&self, to: impl Fn(Gcra, u64) -> u64) {
         let rule = self.rule();
-        let mut full = self.full.load(Relaxed);
-        while let Err(other) = self.full.compare_exchange_weak(full, to(rule, full), Relaxed, Relaxed) {
+        // Acquire and release: who sees what a pause made of it also sees until when that lasts.
+        let mut full = self.full.load(Acquire);
+        while let Err(other) = self.full.compare_exchange_weak(full, to(rule, full), AcqRel, Acquire) {
             full = other;
         }
     }
@@ -334,12 +348,30 @@ impl<C: Clock, K> Limiter<C, K> {
 }
 
 impl<C: Clock, K: Classify<T, E>, T, E> Layer<T, E> for Limiter<C, K> {
-    async fn run<F, Fut>(&self, next: F) -> Result<T, Failure<E>>
+    #[inline]
+    fn run<F, Fut>(&self, next: F) -> impl Future<Output = Result<T, Failure<E>>>
     where
         F: Fn() -> Fut,
         Fut: Future<Output = Result<T, Failure<E>>>,
     {
-        self.acquire(self.cost.load(Relaxed)).await?;
+        self.under(self.cost(), next)
+    }
+}
+
+impl<C: Clock, K> Limiter<C, K> {
+    /// What a call is expected to cost that goes through this as a layer.
+    fn cost(&self) -> u32 {
+        self.cost.load(Relaxed)
+    }
+
+    /// Runs `next` for `cost` units, and heeds the pause that its failure may ask for.
+    async fn under<F, Fut, T, E>(&self, cost: u32, next: F) -> Result<T, Failure<E>>
+    where
+        F: Fn() -> Fut,
+        Fut: Future<Output = Result<T, Failure<E>>>,
+        K: Classify<T, E>,
+    {
+        self.acquire(cost).await?;
         let result = match next().await {
             // Moved by itself, a value costs less than within its result.
             Ok(value) if self.classifier.trusts_values() => return Ok(value),

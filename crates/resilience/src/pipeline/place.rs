@@ -4,7 +4,7 @@ use super::lint::{Finding, Gravity, PolicyKind, Traits, lint};
 use super::{Around, Bare, PipelineRefused, Shared};
 use crate::{
     AdaptiveBulkhead, Breaker, Bulkhead, ChaosError, ChaosLatency, ChaosOutcome, Clock, Fallback, Hedge, Judged,
-    Limiter, Pipeline, Retry, StaleAt, Timeout, replay,
+    Limiter, Pipeline, Priced, Retry, StaleAt, Timeout, replay,
 };
 
 /// A [`Layer`](crate::Layer) of which the linter knows what it does.
@@ -119,6 +119,10 @@ impl<B, K> Placed for Judged<B, K> {
 }
 
 impl<C: Clock, K> Placed for Limiter<C, K> {
+    const PLACES: Places = Places::One(PolicyKind::Limiter);
+}
+
+impl<L, P> Placed for Priced<L, P> {
     const PLACES: Places = Places::One(PolicyKind::Limiter);
 }
 

@@ -51,6 +51,34 @@ fn a_burst_passes_and_the_rest_learns_when_to_come_back() {
     assert_eq!(limiter.snapshot().refused, 3);
 }
 
+#[tokio::test]
+async fn an_answer_settles_what_its_call_has_cost_and_a_failure_cost_what_was_expected() {
+    let (limiter, _clock) = limiter(LimiterConfig { cost: 4, ..config(10) });
+    let priced = limiter.priced_by(|tokens: &u32| *tokens);
+    let free = || limiter.snapshot().free;
+    assert_eq!(priced.call(|| async { Ok::<_, ()>(1) }).await, Ok(1));
+    assert_eq!(free(), 9, "what was not needed is back");
+    assert!(priced.call(|| async { Err::<u32, _>("down") }).await.is_err());
+    assert_eq!(free(), 5);
+    assert_eq!(priced.call(|| async { Ok::<_, ()>(17) }).await, Ok(17));
+    assert_eq!((free(), limiter.snapshot().debt), (0, 12));
+}
+
+#[test]
+fn what_is_given_back_ends_no_pause_sooner() {
+    let (limiter, clock) = limiter(config(10));
+    limiter.try_acquire(10).unwrap();
+    limiter.pause_for(3 * SECOND);
+    limiter.refund(10);
+    assert_eq!(limiter.try_acquire(1).unwrap_err().retry_after, 3 * SECOND);
+    clock.advance(3 * SECOND);
+    assert!(limiter.try_acquire(1).is_ok());
+    clock.advance(60 * SECOND);
+    limiter.try_acquire(10).unwrap();
+    limiter.refund(10);
+    assert_eq!(limiter.snapshot().free, 10, "a pause that is over holds nothing back");
+}
+
 #[test]
 fn what_a_call_turned_out_to_cost_is_a_debt_that_comes_back_first() {
     let (limiter, clock) = limiter(config(10));
