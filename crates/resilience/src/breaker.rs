@@ -14,6 +14,7 @@ use stead_policy::{BreakerConfig, BreakerRefused, BreakerSettings, CircuitState,
 
 use crate::count::Counter;
 use crate::events::{Events, Listener};
+use crate::lanes::Tally;
 use crate::sync::{AtomicU32, AtomicU64, Mutex, Ordering::Relaxed};
 use crate::{Budget, Clock, Coarse};
 
@@ -22,7 +23,6 @@ mod call;
 mod desk;
 mod event;
 mod image;
-mod lanes;
 mod permit;
 mod report;
 mod ring;
@@ -34,7 +34,6 @@ pub use event::{BreakerCounts, BreakerEvent, Cause};
 pub use permit::{OwnedPermit, Permit};
 
 use desk::{Desk, fresh};
-use lanes::Tally;
 use permit::{Pass, Role};
 use ring::Rings;
 use shards::Shards;

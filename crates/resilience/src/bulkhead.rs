@@ -13,6 +13,7 @@ pub use adaptive::{AdaptiveBulkhead, AdaptiveConfig, LimitRule};
 
 use crate::count::Counter;
 use crate::events::Events;
+use crate::lanes::Spread;
 use crate::seats::{MOST, Place, Seats};
 use crate::setting::require;
 use crate::sync::{Mutex, lock};
@@ -89,7 +90,7 @@ pub struct Bulkhead<C = Coarse> {
     config: Mutex<BulkheadConfig>,
     clock: C,
     waited: Counter,
-    refused: Counter,
+    refused: Spread,
     timed_out: Counter,
     events: Events<BulkheadEvent>,
 }
@@ -118,7 +119,7 @@ impl<C: Clock> Bulkhead<C> {
             config: Mutex::new(config),
             clock,
             waited: Counter::default(),
-            refused: Counter::default(),
+            refused: Spread::default(),
             timed_out: Counter::default(),
             events: Events::new(),
         })
@@ -252,13 +253,16 @@ impl<C: Clock> Bulkhead<C> {
 }
 
 impl<C: Clock, T, E> Layer<T, E> for Bulkhead<C> {
-    async fn run<F, Fut>(&self, next: F) -> Result<T, Failure<E>>
+    #[inline]
+    fn run<F, Fut>(&self, next: F) -> impl Future<Output = Result<T, Failure<E>>>
     where
         F: Fn() -> Fut,
         Fut: Future<Output = Result<T, Failure<E>>>,
     {
-        let _seat = self.acquire().await?;
-        next().await
+        async move {
+            let _seat = self.acquire().await?;
+            next().await
+        }
     }
 }
 

@@ -77,7 +77,7 @@ impl Deadline {
         let now = match PLAIN.get() {
             Some(Plain::Coarse) => Coarse.now(),
             Some(Plain::Precise) => Precise.now(),
-            None => CLOCK.with_borrow(Clock::now),
+            None => elsewhere(),
         };
         Some(Moment::from_nanos(at).since(now))
     }
@@ -172,6 +172,13 @@ impl Drop for Entered<'_> {
             CLOCK.with_borrow_mut(|clock| core::mem::swap(clock, held));
         }
     }
+}
+
+/// The present of the clock in force, where that keeps state.
+#[cold]
+#[inline(never)]
+fn elsewhere() -> Moment {
+    CLOCK.with_borrow(Clock::now)
 }
 
 /// No deadline, in nanoseconds.

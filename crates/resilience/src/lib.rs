@@ -32,6 +32,10 @@
 //! # Ok(()) }
 //! ```
 
+// Blocks where an `async fn` would do: it moves its arguments once more when it is first polled, and a value that was written in
+// pieces and is moved in one costs more than a policy does.
+#![expect(clippy::manual_async_fn, reason = "on the way of every call, see above")]
+
 mod breaker;
 mod budget;
 mod bulkhead;
@@ -46,6 +50,7 @@ mod events;
 mod failure;
 mod fallback;
 mod hedge;
+mod lanes;
 mod layer;
 mod leak;
 mod limiter;

@@ -9,8 +9,9 @@ use core::time::Duration;
 use stead_policy::{Gcra, Quota};
 
 use crate::classify::judge;
-use crate::count::{Counter, Spread};
+use crate::count::Counter;
 use crate::events::Events;
+use crate::lanes::Spread;
 use crate::seats::{Order, Place, Seats};
 use crate::setting::require;
 use crate::sync::{
@@ -365,26 +366,29 @@ impl<C: Clock, K> Limiter<C, K> {
     }
 
     /// Runs `next` for `cost` units, and heeds the pause that its failure may ask for.
-    async fn under<F, Fut, T, E>(&self, cost: u32, next: F) -> Result<T, Failure<E>>
+    #[inline]
+    fn under<F, Fut, T, E>(&self, cost: u32, next: F) -> impl Future<Output = Result<T, Failure<E>>>
     where
         F: Fn() -> Fut,
         Fut: Future<Output = Result<T, Failure<E>>>,
         K: Classify<T, E>,
     {
-        self.acquire(cost).await?;
-        let result = match next().await {
-            // Moved by itself, a value costs less than within its result.
-            Ok(value) if self.classifier.trusts_values() => return Ok(value),
-            result => result,
-        };
-        let (verdict, result) = judge(&self.classifier, result);
-        if let Verdict::Failure {
-            retry_after: Some(wait),
-        } = verdict
-        {
-            self.pause_for(wait);
+        async move {
+            self.acquire(cost).await?;
+            let result = match next().await {
+                // Moved by itself, a value costs less than within its result.
+                Ok(value) if self.classifier.trusts_values() => return Ok(value),
+                result => result,
+            };
+            let (verdict, result) = judge(&self.classifier, result);
+            if let Verdict::Failure {
+                retry_after: Some(wait),
+            } = verdict
+            {
+                self.pause_for(wait);
+            }
+            result
         }
-        result
     }
 }
 

@@ -53,7 +53,11 @@ pub struct Bare;
 pub struct Shared<L>(pub Arc<L>);
 
 /// One policy around another.
+///
+/// In this order in memory, so that the inner one rarely begins where both do: of a pointer to both the compiler would make one
+/// to it by copying what lies around, in one piece and right after it was written in two, which costs as much as a policy.
 #[derive(Clone, Copy, Debug)]
+#[repr(C)]
 pub struct Around<O, I> {
     outer: O,
     inner: I,
@@ -103,13 +107,15 @@ impl<T, E> Layer<T, E> for Bare {
 
 impl<O: Layer<T, E>, I: Layer<T, E>, T, E> Layer<T, E> for Around<O, I> {
     #[inline]
-    async fn run<F, Fut>(&self, next: F) -> Result<T, Failure<E>>
+    fn run<F, Fut>(&self, next: F) -> impl Future<Output = Result<T, Failure<E>>>
     where
         F: Fn() -> Fut,
         Fut: Future<Output = Result<T, Failure<E>>>,
     {
-        let next = &next;
-        self.outer.run(move || self.inner.run(next)).await
+        async move {
+            let next = &next;
+            self.outer.run(move || self.inner.run(next)).await
+        }
     }
 }
 

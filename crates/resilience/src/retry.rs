@@ -309,29 +309,32 @@ fn given_up<E>(attempts: u32, retry_after: Option<Duration>, last: Failure<E>) -
 }
 
 impl<C: Clock, K: Classify<T, E>, T, E> Layer<T, E> for Retry<C, K> {
-    async fn run<F, Fut>(&self, next: F) -> Result<T, Failure<E>>
+    #[inline]
+    fn run<F, Fut>(&self, next: F) -> impl Future<Output = Result<T, Failure<E>>>
     where
         F: Fn() -> Fut,
         Fut: Future<Output = Result<T, Failure<E>>>,
     {
-        if !self.may_begin() {
-            self.tell(RetryEvent::NotBegun);
-            return Err(Failure::DeadlineExceeded);
-        }
-        if let Some(budget) = &self.budget {
-            budget.deposit();
-        }
-        let begun = self.begun();
-        let result = match next().await {
-            // Moved by itself, a value costs less than within its result.
-            Ok(value) if self.classifier.trusts_values() => return Ok(value),
-            result => result,
-        };
-        let (verdict, result) = judge(&self.classifier, result);
-        match verdict {
-            Verdict::Success | Verdict::Ignored | Verdict::Terminal => result,
-            // Boxed, so that calls that succeed carry none of it about.
-            Verdict::Failure { retry_after } => Box::pin(self.again(begun, retry_after, result, next)).await,
+        async move {
+            if !self.may_begin() {
+                self.tell(RetryEvent::NotBegun);
+                return Err(Failure::DeadlineExceeded);
+            }
+            if let Some(budget) = &self.budget {
+                budget.deposit();
+            }
+            let begun = self.begun();
+            let result = match next().await {
+                // Moved by itself, a value costs less than within its result.
+                Ok(value) if self.classifier.trusts_values() => return Ok(value),
+                result => result,
+            };
+            let (verdict, result) = judge(&self.classifier, result);
+            match verdict {
+                Verdict::Success | Verdict::Ignored | Verdict::Terminal => result,
+                // Boxed, so that calls that succeed carry none of it about.
+                Verdict::Failure { retry_after } => Box::pin(self.again(begun, retry_after, result, next)).await,
+            }
         }
     }
 }

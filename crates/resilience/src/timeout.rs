@@ -131,41 +131,44 @@ impl<C: Clock> Timeout<C> {
 }
 
 impl<C: Clock, T, E> Layer<T, E> for Timeout<C> {
-    async fn run<F, Fut>(&self, next: F) -> Result<T, Failure<E>>
+    #[inline]
+    fn run<F, Fut>(&self, next: F) -> impl Future<Output = Result<T, Failure<E>>>
     where
         F: Fn() -> Fut,
         Fut: Future<Output = Result<T, Failure<E>>>,
     {
-        let (own, left) = (self.limit.load(Relaxed), Deadline::remaining_now().map_or(NONE, nanos));
-        let limit = own.min(left);
-        if limit == NONE {
-            return next().await;
+        async move {
+            let (own, left) = (self.limit.load(Relaxed), Deadline::remaining_now().map_or(NONE, nanos));
+            let limit = own.min(left);
+            if limit == NONE {
+                return next().await;
+            }
+            if limit == 0 {
+                self.not_begun.add();
+                self.events.tell(|| TimeoutEvent::NotBegun);
+                return Err(Failure::DeadlineExceeded);
+            }
+            let until = Moment::from_nanos(self.clock.now().as_nanos().saturating_add(limit));
+            // Where the task's deadline comes first, it is in force already.
+            let mut scope = Scope::new((own < left).then(|| Deadline::at(until, &self.clock)));
+            let mut work = pin!(scope.enter(&next));
+            // What is ready at once needs no timer.
+            let first = poll_fn(|context| Poll::Ready(scope.enter(|| work.as_mut().poll(context)))).await;
+            // Each arm moves its own part alone: moving the whole result costs several times as much.
+            match first {
+                Poll::Ready(Ok(value)) => return Ok(value),
+                Poll::Ready(Err(failure)) => return Err(failure),
+                Poll::Pending => {}
+            }
+            let work = poll_fn(|context| scope.enter(|| work.as_mut().poll(context)));
+            if let Some(result) = within(&self.clock, until, work).await {
+                return result;
+            }
+            let limit = Duration::from_nanos(limit);
+            self.cut_off.add();
+            self.events.tell(|| TimeoutEvent::CutOff { limit });
+            Err(Failure::Timeout { limit })
         }
-        if limit == 0 {
-            self.not_begun.add();
-            self.events.tell(|| TimeoutEvent::NotBegun);
-            return Err(Failure::DeadlineExceeded);
-        }
-        let until = Moment::from_nanos(self.clock.now().as_nanos().saturating_add(limit));
-        // Where the task's deadline comes first, it is in force already.
-        let mut scope = Scope::new((own < left).then(|| Deadline::at(until, &self.clock)));
-        let mut work = pin!(scope.enter(&next));
-        // What is ready at once needs no timer.
-        let first = poll_fn(|context| Poll::Ready(scope.enter(|| work.as_mut().poll(context)))).await;
-        // Each arm moves its own part alone: moving the whole result costs several times as much.
-        match first {
-            Poll::Ready(Ok(value)) => return Ok(value),
-            Poll::Ready(Err(failure)) => return Err(failure),
-            Poll::Pending => {}
-        }
-        let work = poll_fn(|context| scope.enter(|| work.as_mut().poll(context)));
-        if let Some(result) = within(&self.clock, until, work).await {
-            return result;
-        }
-        let limit = Duration::from_nanos(limit);
-        self.cut_off.add();
-        self.events.tell(|| TimeoutEvent::CutOff { limit });
-        Err(Failure::Timeout { limit })
     }
 }
 

@@ -35,22 +35,27 @@ impl<C: Clock> Breaker<C> {
     ///
     /// As [`Breaker::call`].
     #[inline]
-    pub async fn call_async<T, E>(&self, operation: impl Future<Output = Result<T, E>>) -> Result<T, Failure<E>> {
-        let word = self.word();
-        let permit = if word.admits_at_once() {
-            Permit::new(self, Pass::call(word))
-        } else {
-            self.try_acquire()?
-        };
-        match operation.await {
-            // Moved by itself, a value costs less than within its result.
-            Ok(value) => {
-                permit.success();
-                Ok(value)
-            }
-            Err(error) => {
-                permit.failure();
-                Err(Failure::Inner(error))
+    pub fn call_async<T, E>(
+        &self,
+        operation: impl Future<Output = Result<T, E>>,
+    ) -> impl Future<Output = Result<T, Failure<E>>> {
+        async move {
+            let word = self.word();
+            let permit = if word.admits_at_once() {
+                Permit::new(self, Pass::call(word))
+            } else {
+                self.try_acquire()?
+            };
+            match operation.await {
+                // Moved by itself, a value costs less than within its result.
+                Ok(value) => {
+                    permit.success();
+                    Ok(value)
+                }
+                Err(error) => {
+                    permit.failure();
+                    Err(Failure::Inner(error))
+                }
             }
         }
     }
@@ -118,22 +123,27 @@ where
     ///
     /// As [`Breaker::call`].
     #[inline]
-    pub async fn call_async<T, E>(&self, operation: impl Future<Output = Result<T, E>>) -> Result<T, Failure<E>>
+    pub fn call_async<T, E>(
+        &self,
+        operation: impl Future<Output = Result<T, E>>,
+    ) -> impl Future<Output = Result<T, Failure<E>>>
     where
         K: Classify<T, E>,
     {
-        let word = self.breaker.word();
-        let permit = if word.admits_at_once() {
-            Permit::new(&self.breaker, Pass::call(word))
-        } else {
-            self.breaker.try_acquire()?
-        };
-        match operation.await {
-            Ok(value) if self.classifier.trusts_values() => {
-                permit.success();
-                Ok(value)
+        async move {
+            let word = self.breaker.word();
+            let permit = if word.admits_at_once() {
+                Permit::new(&self.breaker, Pass::call(word))
+            } else {
+                self.breaker.try_acquire()?
+            };
+            match operation.await {
+                Ok(value) if self.classifier.trusts_values() => {
+                    permit.success();
+                    Ok(value)
+                }
+                result => self.settle(permit, result),
             }
-            result => self.settle(permit, result),
         }
     }
 
@@ -149,30 +159,36 @@ where
 
 /// A try inside of a breaker: admitted, made, judged.
 #[inline]
-async fn guarded<C, K, T, E, F, Fut>(breaker: &Breaker<C>, classifier: &K, next: F) -> Result<T, Failure<E>>
+fn guarded<C, K, T, E, F, Fut>(
+    breaker: &Breaker<C>,
+    classifier: &K,
+    next: F,
+) -> impl Future<Output = Result<T, Failure<E>>>
 where
     C: Clock,
     K: Classify<T, E>,
     F: Fn() -> Fut,
     Fut: Future<Output = Result<T, Failure<E>>>,
 {
-    let word = breaker.word();
-    let permit = if word.admits_at_once() {
-        Permit::new(breaker, Pass::call(word))
-    } else {
-        breaker.try_acquire()?
-    };
-    let result = match next().await {
-        // Moved by itself, a value costs less than within its result.
-        Ok(value) if classifier.trusts_values() => {
-            permit.success();
-            return Ok(value);
-        }
-        result => result,
-    };
-    let (verdict, result) = judge(classifier, result);
-    permit.report(verdict);
-    result
+    async move {
+        let word = breaker.word();
+        let permit = if word.admits_at_once() {
+            Permit::new(breaker, Pass::call(word))
+        } else {
+            breaker.try_acquire()?
+        };
+        let result = match next().await {
+            // Moved by itself, a value costs less than within its result.
+            Ok(value) if classifier.trusts_values() => {
+                permit.success();
+                return Ok(value);
+            }
+            result => result,
+        };
+        let (verdict, result) = judge(classifier, result);
+        permit.report(verdict);
+        result
+    }
 }
 
 impl<B, K, C, T, E> Layer<T, E> for Judged<B, K>

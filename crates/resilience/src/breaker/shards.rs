@@ -8,8 +8,8 @@ use std::sync::OnceLock;
 
 use stead_policy::{Bucket, Counts, Mark};
 
-use super::lanes::{Apart, LANES, known_lane, lane};
 use super::word::later;
+use crate::lanes::{Apart, LANES, known_lane, lane};
 use crate::sync::{AtomicU64, Ordering::AcqRel, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 
 /// A line of its own: else somebody's bucket shares one with what everybody reads.

@@ -6,21 +6,21 @@ use std::sync::OnceLock;
 use crate::sync::{AtomicU64, Ordering::Relaxed};
 
 /// So many places there are; the last one is shared by all who find no other.
-pub(super) const LANES: usize = 8;
+pub(crate) const LANES: usize = 8;
 
 /// Two lines of a cache apart, so that neighbours do not share one.
-#[derive(Default)]
+#[derive(Debug, Default)]
 #[repr(align(128))]
-pub(super) struct Apart<T>(pub(super) T);
+pub(crate) struct Apart<T>(pub(crate) T);
 
 /// A counter that spreads over lanes once two callers meet on it.
-#[derive(Default)]
-pub(super) struct Tally(OnceLock<Box<[Apart<AtomicU64>; LANES - 1]>>);
+#[derive(Debug, Default)]
+pub(crate) struct Tally(OnceLock<Box<[Apart<AtomicU64>; LANES - 1]>>);
 
 impl Tally {
     /// Counts one, in `first` as long as nobody is in the way.
     #[inline]
-    pub(super) fn add(&self, first: &AtomicU64) {
+    pub(crate) fn add(&self, first: &AtomicU64) {
         // Relaxed: a counter is read for its number alone.
         if let Some(lanes) = self.0.get() {
             let lane = lanes.get(lane()).map_or(first, |lane| &lane.0);
@@ -37,7 +37,7 @@ impl Tally {
     }
 
     /// What the lanes have counted, `first` not included.
-    pub(super) fn get(&self) -> u64 {
+    pub(crate) fn get(&self) -> u64 {
         let lanes = self.0.get().map_or(&[][..], |lanes| &lanes[..]);
         lanes.iter().map(|lane| lane.0.load(Relaxed)).sum()
     }
@@ -49,6 +49,24 @@ impl Tally {
     }
 }
 
+/// A [`Tally`] with its first place beside it.
+#[derive(Debug, Default)]
+pub(crate) struct Spread {
+    first: AtomicU64,
+    lanes: Tally,
+}
+
+impl Spread {
+    #[inline]
+    pub(crate) fn add(&self) {
+        self.lanes.add(&self.first);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.first.load(Relaxed) + self.lanes.get()
+    }
+}
+
 thread_local! {
     /// One more than the thread's place; 0 while it has none.
     static LANE: Cell<usize> = const { Cell::new(0) };
@@ -56,13 +74,13 @@ thread_local! {
 
 /// The caller's place, if it has one already.
 #[inline]
-pub(super) fn known_lane() -> Option<usize> {
+pub(crate) fn known_lane() -> Option<usize> {
     LANE.get().checked_sub(1)
 }
 
 /// The caller's place, from 0 to [`LANES`] - 1; threads get them in turn.
 #[inline]
-pub(super) fn lane() -> usize {
+pub(crate) fn lane() -> usize {
     known_lane().unwrap_or_else(first_lane)
 }
 
@@ -77,4 +95,20 @@ fn first_lane() -> usize {
     let mine = NEXT.fetch_add(1, COUNTING) % LANES;
     LANE.set(mine + 1);
     mine
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_threads_count_apart_is_one_sum() {
+        let counter = Spread::default();
+        std::thread::scope(|scope| {
+            for _ in 0..2 * LANES {
+                scope.spawn(|| (0..1000).for_each(|_| counter.add()));
+            }
+        });
+        assert_eq!(counter.get(), 1000 * 2 * u64::try_from(LANES).unwrap());
+    }
 }
