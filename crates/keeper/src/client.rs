@@ -1,6 +1,7 @@
 //! A blocking client: one half sends from any thread, the other waits for what the keeper says.
 
 mod launch;
+mod renew;
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read};

@@ -21,7 +21,7 @@ use crate::instance::Instance;
 use crate::logs::{AgentLog, Stream};
 use crate::poller::{Poller, Token};
 use crate::spawn::Spawner;
-use crate::{sys, wire};
+use crate::{sys, upgrade, wire};
 use sessions::Connection;
 
 pub use start::{DESCRIPTORS_BESIDE, DESCRIPTORS_EACH, run};
@@ -255,6 +255,7 @@ impl Keeper {
             pid: i32::try_from(std::process::id()).unwrap_or(0),
             capacity: self.capacity,
             cgroups: self.spawner.cgroups.is_some(),
+            handover: upgrade::VERSION,
         }
     }
 }

@@ -26,7 +26,7 @@ use crate::wire::{End, Said};
 /// Names the memory file in the environment of the new program.
 const VARIABLE: &str = "STEAD_KEEPER_HANDOVER";
 /// The form of [`State`]. A later keeper reads this one and its own.
-const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 1;
 
 /// What a keeper hands over, borrowed from it.
 #[derive(Debug)]

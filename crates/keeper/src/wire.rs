@@ -190,6 +190,13 @@ pub struct Welcome {
     pub capacity: u64,
     /// Whether each instance has a cgroup of its own; else its tree is found by session and environment.
     pub cgroups: bool,
+    /// The form in which it hands itself over to the program that replaces it. Keepers that do not say hand over in the first.
+    #[serde(default = "first_handover")]
+    pub handover: u32,
+}
+
+const fn first_handover() -> u32 {
+    1
 }
 
 /// Why a request was refused.

@@ -18,3 +18,4 @@ mod procs;
 mod skip;
 mod starts;
 mod tries;
+mod upgrade;

@@ -323,8 +323,17 @@ impl Shared {
     /// Connects, reads until the session ends, and connects again, until the keeper is dismissed.
     fn keep_session(self: Arc<Self>, reader: &Handle) {
         let mut wait = FIRST_WAIT;
+        let mut fresh = true;
         while !*lock(&self.dismissed) {
-            match self.open() {
+            let session = self.open().and_then(|session| {
+                // Once in the life of a daemon, so that an old one never takes back what was installed meanwhile.
+                if std::mem::take(&mut fresh) {
+                    self.renew(session)
+                } else {
+                    Ok(session)
+                }
+            });
+            match session {
                 Ok(session) => {
                     let Welcome {
                         pid, cgroups, capacity, ..
@@ -367,6 +376,27 @@ impl Shared {
         let KeeperSettings { program, state_dir, .. } = &self.settings;
         launch(program, state_dir)?;
         Session::open(state_dir, self.epoch)
+    }
+
+    /// Has a keeper that another daemon left go on as the program of this one, where that is another. Nothing was asked of it yet, so
+    /// that nothing can be lost with the session.
+    fn renew(&self, mut session: Session) -> Result<Session, ClientError> {
+        let program = &self.settings.program;
+        if session.runs(program) != Some(false) {
+            return Ok(session);
+        }
+        let (pid, shown) = (session.welcome.pid, program.display());
+        match session.upgrade(program) {
+            Ok(()) => {
+                info!(pid, program = %shown, "the keeper goes on as the program of this daemon");
+                drop(session);
+                self.open()
+            }
+            Err(error) => {
+                warn!(pid, program = %shown, %error, "the keeper goes on as the program that it was");
+                Ok(session)
+            }
+        }
     }
 
     /// Reads a session to its end; says why it ended.

@@ -12,6 +12,7 @@ use super::{Cgroups, Chores, Config, Keeper, Stay};
 use crate::dir::{Lock, StateDir};
 use crate::error::Error;
 use crate::identity::Here;
+use crate::instance::Instance;
 use crate::logs::{Stream, has_spool};
 use crate::poller::{Poller, Token};
 use crate::prepare::Base;
@@ -72,7 +73,7 @@ impl Keeper {
         keeper.newest = handover.newest;
         for instance in handover.instances {
             let instance = upgrade::resume(instance, &keeper.dir).map_err(Error::system("take over an instance"))?;
-            keeper.take_in(instance).map_err(Error::system("watch an instance"))?;
+            keeper.take_over(instance).map_err(Error::system("watch an instance"))?;
         }
         crate::note("upgraded");
         Ok(keeper)
@@ -128,18 +129,9 @@ impl Keeper {
     fn adopt(&mut self) -> Result<(), Error> {
         let (found, earlier) = adopt::find(&self.dir, &self.here, self.spawner.cgroups.as_ref())?;
         let count = found.len();
-        let at = clock::wall().to_string();
         for instance in found {
-            let id = instance.id();
-            let place = self
-                .take_in(instance)
+            self.take_over(instance)
                 .map_err(Error::system("watch an adopted instance"))?;
-            let agent = self.dir.agent(id.agent);
-            for stream in Stream::BOTH {
-                if has_spool(&agent, id.incarnation, stream) {
-                    self.pump(place, stream, &at);
-                }
-            }
         }
         // A disk that refuses leaves them as they are, and the next keeper finds as much.
         match self.write_records_anew() {
@@ -151,6 +143,19 @@ impl Keeper {
             getpid(),
             self.dir.path().display()
         ));
+        Ok(())
+    }
+
+    /// Takes in an instance that another keeper had, with what that one had read of its output and not yet written as lines.
+    fn take_over(&mut self, instance: Instance) -> io::Result<()> {
+        let id = instance.id();
+        let place = self.take_in(instance)?;
+        let (agent, at) = (self.dir.agent(id.agent), clock::wall().to_string());
+        for stream in Stream::BOTH {
+            if has_spool(&agent, id.incarnation, stream) {
+                self.pump(place, stream, &at);
+            }
+        }
         Ok(())
     }
 

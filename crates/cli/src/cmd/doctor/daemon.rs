@@ -1,6 +1,7 @@
 //! Checks of the daemon: is it there, and do its parts work.
 
 use std::net::{TcpListener, ToSocketAddrs};
+use std::os::unix::fs::MetadataExt;
 
 use stead_client::{Client, ClientError, ConfigView, DaemonView, PartState, StatusView};
 
@@ -31,6 +32,7 @@ pub(super) async fn checks(client: &Client, checks: &mut Vec<Check>) -> Option<D
         ));
     }
     parts(&view.status, checks);
+    checks.extend(view.keeper_pid.and_then(|keeper| program(view.pid, keeper)));
     if let Ok(config) = client.config().await {
         checks.extend(configuration(&config));
     }
@@ -43,6 +45,25 @@ pub(super) async fn checks(client: &Client, checks: &mut Vec<Check>) -> Option<D
         ));
     }
     Some(view)
+}
+
+/// Whether the keeper runs the daemon's program; nothing where that cannot be seen, as of another machine's or user's.
+fn program(daemon: u32, keeper: u32) -> Option<Check> {
+    let of = |pid: u32| {
+        let file = std::fs::metadata(format!("/proc/{pid}/exe")).ok()?;
+        Some((file.dev(), file.ino()))
+    };
+    let (ours, its) = (of(daemon)?, of(keeper)?);
+    Some(if ours == its {
+        fine("program", "daemon and keeper run the same")
+    } else {
+        let help = "restart the daemon, which upgrades the keeper too; agents live on (`stead down --leave-agents`); its log says if that failed";
+        warning(
+            "program",
+            format!("the keeper, pid {keeper}, runs another than the daemon"),
+            help,
+        )
+    })
 }
 
 /// Whether the fleet file is in force as it lies there.
@@ -112,4 +133,22 @@ fn port_free(url: &str) -> Option<std::io::Result<()>> {
     let mut addresses = authority.to_socket_addrs().ok()?;
     let address = addresses.find(|address| address.ip().is_loopback())?;
     Some(TcpListener::bind(address).map(drop))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render::Verdict;
+
+    #[test]
+    fn a_keeper_of_another_program_than_the_daemon_s_is_told_of() {
+        let mut other = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+        let own = std::process::id();
+        let same = program(own, own).map(|check| check.verdict);
+        let different = program(own, other.id()).map(|check| check.verdict);
+        other.kill().unwrap();
+        other.wait().unwrap();
+        assert_eq!((same, different), (Some(Verdict::Fine), Some(Verdict::Warning)));
+        assert_eq!(program(own, u32::MAX).map(|check| check.verdict), None);
+    }
 }

@@ -62,7 +62,7 @@ pub(super) fn nothing_was_started_twice(fleet: &Fleet) {
 
 /// The printed numbers are 1, 2, 3 and so on.
 #[track_caller]
-fn each_line_is_there_once(fleet: &Fleet, at_least: usize) {
+pub(super) fn each_line_is_there_once(fleet: &Fleet, at_least: usize) {
     let lines = fleet.until("the counter counts on", |fleet| {
         let lines = fleet.lines("counter");
         (lines.len() >= at_least).then_some(lines)

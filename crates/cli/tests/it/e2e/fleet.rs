@@ -22,6 +22,7 @@ pub(crate) struct Fleet {
     at: SocketAddr,
     env: Vec<(String, String)>,
     files: Option<u32>,
+    program: PathBuf,
     daemon: Option<Child>,
 }
 
@@ -35,6 +36,7 @@ impl Fleet {
             at: free(),
             env: Vec::new(),
             files: None,
+            program: env!("CARGO_BIN_EXE_stead").into(),
             daemon: None,
         };
         fleet.write(toml);
@@ -62,6 +64,11 @@ impl Fleet {
         self.files = Some(most);
     }
 
+    /// Has another file be the binary from now on.
+    pub(crate) fn run_from(&mut self, program: &Path) {
+        self.program = program.to_owned();
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
@@ -84,10 +91,10 @@ impl Fleet {
             Some(most) => {
                 let mut limited = Command::new("sh");
                 limited.arg("-c").arg(format!("ulimit -n {most} && exec \"$0\" \"$@\""));
-                limited.arg(env!("CARGO_BIN_EXE_stead"));
+                limited.arg(&self.program);
                 limited
             }
-            None => Command::new(env!("CARGO_BIN_EXE_stead")),
+            None => Command::new(&self.program),
         };
         command
             .env_clear()
