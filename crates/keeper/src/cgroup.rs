@@ -2,15 +2,20 @@
 //!
 //! The hierarchy may be hybrid: v1 controllers beside a v2 mount that has none. Kill, freeze and events work there too.
 
+mod memory;
+mod place;
+
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 use std::os::fd::OwnedFd;
+
+pub(crate) use memory::Kills;
+use place::{Hierarchy, lines, own_path};
 
 /// The keeper's own cgroup, below which each instance has one.
 #[derive(Clone, Debug)]
@@ -26,9 +31,8 @@ impl Root {
     /// Finds the v2 hierarchy and makes `stead-MARK` below the cgroup of this process; none where that is not allowed
     /// or where the kernel cannot kill a cgroup.
     pub(crate) fn find(mark: &str) -> Option<Self> {
-        let mounts = fs::read("/proc/self/mountinfo").ok()?;
-        let own = fs::read("/proc/self/cgroup").ok()?;
-        let above = own_path(&mounts, &own)?;
+        let (mounts, own) = place::read()?;
+        let above = own_path(&mounts, &own, Hierarchy::V2)?;
         let path = above.join(format!("{PREFIX}{mark}"));
         let hold = hold(&path)?;
         remove_abandoned(&above, &path);
@@ -42,6 +46,11 @@ impl Root {
             counts_memory,
             _hold: Arc::new(hold),
         })
+    }
+
+    /// Whether the kernel counts kills for want of memory in each cgroup below.
+    pub(crate) const fn counts_memory(&self) -> bool {
+        self.counts_memory
     }
 
     /// Makes the cgroup of an instance, and the keeper's own again where somebody removed it while it was empty.
@@ -68,7 +77,8 @@ impl Root {
     /// Whether a process of a cgroup below was killed for want of memory. Where nobody counts that, to look would cost as much as all else
     /// that an end needs before it can be told.
     pub(crate) fn was_out_of_memory(&self, path: &Path) -> bool {
-        self.counts_memory && fs::read_to_string(path.join("memory.events")).is_ok_and(|text| oom_kills(&text) > 0)
+        let read = || fs::read_to_string(path.join("memory.events"));
+        self.counts_memory && read().is_ok_and(|text| counted(&text, "oom_kill ") > Some(0))
     }
 
     /// Removes the keeper's own cgroup if no instance has one any more.
@@ -197,57 +207,9 @@ fn children(path: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-fn oom_kills(events: &str) -> u64 {
-    events
-        .lines()
-        .find_map(|line| line.strip_prefix("oom_kill ")?.parse().ok())
-        .unwrap_or(0)
-}
-
-/// Where the cgroup of `/proc/self/cgroup` is in the file system, by `/proc/self/mountinfo`.
-fn own_path(mounts: &[u8], own: &[u8]) -> Option<PathBuf> {
-    let own = lines(own).find_map(|line| line.strip_prefix(b"0::"))?;
-    let own = Path::new(std::ffi::OsStr::from_bytes(own));
-    lines(mounts).find_map(|line| {
-        let fields: Vec<&[u8]> = line.split(|byte| *byte == b' ').collect();
-        let dash = fields.iter().position(|field| *field == b"-")?;
-        if *fields.get(dash + 1)? != b"cgroup2" {
-            return None;
-        }
-        let (root, point) = (unescape(fields.get(3)?), unescape(fields.get(4)?));
-        let below = own.strip_prefix(Path::new(std::ffi::OsStr::from_bytes(&root))).ok()?;
-        Some(Path::new(std::ffi::OsStr::from_bytes(&point)).join(below))
-    })
-}
-
-fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    text.split(|byte| *byte == b'\n')
-}
-
-/// Blanks and the like are written as `\040` in mountinfo.
-fn unescape(field: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(field.len());
-    let mut rest = field;
-    while let [first, tail @ ..] = rest {
-        let octal = match rest {
-            [b'\\', digits @ ..] => digits
-                .get(..3)
-                .and_then(|digits| std::str::from_utf8(digits).ok())
-                .and_then(|digits| u8::from_str_radix(digits, 8).ok()),
-            _ => None,
-        };
-        match octal {
-            Some(byte) => {
-                out.push(byte);
-                rest = rest.get(4..).unwrap_or_default();
-            }
-            None => {
-                out.push(*first);
-                rest = tail;
-            }
-        }
-    }
-    out
+/// The number behind a name at the beginning of a line.
+fn counted(text: &str, name: &str) -> Option<u64> {
+    text.lines().find_map(|line| line.strip_prefix(name)?.parse().ok())
 }
 
 /// What the names of keepers' cgroups begin with.
@@ -260,40 +222,13 @@ const MOST_REMOVED: usize = 128;
 mod tests {
     use super::*;
 
-    const HYBRID: &[u8] = b"14 35 0:32 / /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory\n\
-        20 41 0:38 / /sys/fs/cgroup/unified rw,relatime shared:9 - cgroup2 cgroup2 rw\n";
-
-    #[test]
-    fn a_hybrid_hierarchy_has_its_v2_mount_found_beside_v1() {
-        let own = b"4:memory:/a/b\n0::/user.slice/x\n";
-        assert_eq!(
-            own_path(HYBRID, own),
-            Some("/sys/fs/cgroup/unified/user.slice/x".into())
-        );
-    }
-
-    #[test]
-    fn a_mount_of_a_part_of_the_hierarchy_is_entered_at_that_part() {
-        let mounts = b"20 41 0:38 /docker/abc /sys/fs/my\\040cgroup rw - cgroup2 cgroup2 rw\n";
-        assert_eq!(
-            own_path(mounts, b"0::/docker/abc/x\n"),
-            Some("/sys/fs/my cgroup/x".into())
-        );
-        assert_eq!(own_path(mounts, b"0::/elsewhere\n"), None);
-    }
-
-    #[test]
-    fn without_a_v2_mount_there_is_none() {
-        assert_eq!(
-            own_path(b"14 35 0:32 / /c rw - cgroup cgroup rw,memory\n", b"0::/\n"),
-            None
-        );
-    }
-
     #[test]
     fn kills_for_want_of_memory_are_counted_by_the_kernel() {
-        assert_eq!(oom_kills("low 0\noom 3\noom_kill 2\noom_group_kill 0\n"), 2);
-        assert_eq!(oom_kills("low 0\n"), 0);
+        assert_eq!(
+            counted("low 0\noom 3\noom_kill 2\noom_group_kill 0\n", "oom_kill "),
+            Some(2)
+        );
+        assert_eq!(counted("low 0\n", "oom_kill "), None);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use stead_model::{AgentId, Epoch, Incarnation, InstanceId};
 
+use crate::cgroup::Kills;
 use crate::clock;
 use crate::dir::{Lock, StateDir};
 use crate::error::Error;
@@ -86,6 +87,8 @@ struct Keeper {
     turn: usize,
     /// Until when an order to start is expected any moment.
     expects: Option<Instant>,
+    /// Kills for want of memory, where they are not counted for each instance.
+    kills: Option<Kills>,
     leaving: bool,
 }
 

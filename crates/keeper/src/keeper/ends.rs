@@ -9,13 +9,14 @@ use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 use stead_model::{Exit, Incarnation, InstanceId, Signal};
 
 use super::{FIRST_WAIT, Keeper};
+use crate::cgroup::{self, Kills};
 use crate::instance::{Fate, Instance, Phase, peek, reap};
 use crate::legacy::{Legacy, OwnCgroup, Pipes};
 use crate::logs::{AgentLog, Pumped, Stream, fifo_path};
 use crate::record::Line;
 use crate::tree::Orphans;
 use crate::wire::{End, Event};
-use crate::{cgroup, clock, notify, sys};
+use crate::{clock, notify, sys};
 
 /// How long the kernel is given to tell how another's child ended: until its parent has reaped it.
 const UNDETERMINED: Duration = Duration::from_millis(200);
@@ -55,7 +56,7 @@ impl Keeper {
                     both.is_some_and(|(root, path)| root.was_out_of_memory(path))
                 };
                 let killed = matches!(exit, Exit::Signal { signal, .. } if signal == Signal::KILL);
-                let by_kernel = killed && !live.killed && starved();
+                let by_kernel = killed && !live.killed && (starved() || self.kills.as_mut().is_some_and(Kills::take));
                 Ok(Some(if by_kernel { Exit::OutOfMemory } else { exit }))
             }
             Fate::Undetermined => {

@@ -95,9 +95,13 @@ impl Keeper {
         poller
             .add(&signals, Token::Signals)
             .map_err(Error::system("watch signals"))?;
-        let cgroups = match cgroups {
-            Cgroups::WherePossible => cgroup::Root::find(dir.mark()),
-            Cgroups::Never => None,
+        let (cgroups, kills) = match cgroups {
+            Cgroups::WherePossible => {
+                let root = cgroup::Root::find(dir.mark());
+                let uncounted = !root.as_ref().is_some_and(cgroup::Root::counts_memory);
+                (root, uncounted.then(cgroup::Kills::find).flatten())
+            }
+            Cgroups::Never => (None, None),
         };
         Ok(Self {
             here: Here::ask().map_err(Error::system("read /proc"))?,
@@ -121,6 +125,7 @@ impl Keeper {
             chores: Chores::none(),
             turn: 0,
             expects: None,
+            kills,
             leaving: false,
         })
     }

@@ -18,6 +18,7 @@ pub(crate) struct Home {
     dir: tempfile::TempDir,
     keeper: Option<Child>,
     options: &'static [&'static str],
+    cgroup: Option<PathBuf>,
     epoch: u64,
 }
 
@@ -31,15 +32,28 @@ impl Home {
         Self::with(&["--no-cgroups"])
     }
 
+    /// A keeper in this cgroup.
+    pub(crate) fn in_cgroup(cgroup: &Path) -> Self {
+        let mut home = Self::stopped(&[]);
+        home.cgroup = Some(cgroup.join("cgroup.procs"));
+        home.start();
+        home
+    }
+
     fn with(options: &'static [&'static str]) -> Self {
-        let mut home = Self {
+        let mut home = Self::stopped(options);
+        home.start();
+        home
+    }
+
+    fn stopped(options: &'static [&'static str]) -> Self {
+        Self {
             dir: tempfile::Builder::new().prefix("stead-k").tempdir().unwrap(),
             keeper: None,
             options,
+            cgroup: None,
             epoch: 0,
-        };
-        home.start();
-        home
+        }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -61,7 +75,17 @@ impl Home {
     }
 
     pub(crate) fn command(&self) -> Command {
-        let mut command = Command::new(KEEPER);
+        let mut command = match &self.cgroup {
+            Some(processes) => {
+                let mut moved = Command::new("sh");
+                moved
+                    .args(["-c", "echo $$ > \"$0\" && exec \"$@\""])
+                    .arg(processes)
+                    .arg(KEEPER);
+                moved
+            }
+            None => Command::new(KEEPER),
+        };
         command
             .arg("keeper")
             .arg("--state-dir")
