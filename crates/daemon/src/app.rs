@@ -173,12 +173,12 @@ impl App {
             epoch.max(stead_keeper::last_epoch(&settings.state_dir).next()),
             prober,
             home.tasks().clone(),
-            move |told: Driven| {
+            move |told: Driven, seat| {
                 if let (Driven::Observed(Observation::Exited { .. }), Some(store)) = (&told, &expecting) {
                     // It will be written down as soon as it is decided what follows from it.
                     store.expect();
                 }
-                let _gone = driven.send(Incoming::Driven(told));
+                let _gone = driven.send(Incoming::Driven(told, seat));
             },
         )
         .map_err(|source| StartError::System {

@@ -100,7 +100,7 @@ impl Bystander {
             tokio::select! {
                 incoming = self.incoming.recv() => match incoming {
                     None | Some(Incoming::Stop { .. }) => break,
-                    Some(Incoming::Driven(driven)) => self.on_driven(driven),
+                    Some(Incoming::Driven(driven, _until_then)) => self.on_driven(driven),
                     Some(
                         Incoming::Completed(_) | Incoming::Probed(_) | Incoming::StoreProbed(_) | Incoming::StoreSettled,
                     ) => {}

@@ -1,6 +1,7 @@
 //! What carries out the engine's orders.
 
 mod process;
+mod seat;
 
 use std::collections::BTreeMap;
 
@@ -8,6 +9,9 @@ use stead_engine::Foreseen;
 use stead_model::{Action, AgentId, AgentName, Exit, InstanceId, LiveInstance, Namespace, Observation};
 
 pub(crate) use process::{KeeperInfo, KeeperSettings, ProcessDriver};
+#[cfg(test)]
+use seat::MOST_TOLD;
+pub(crate) use seat::{Seat, Seats};
 
 /// Carries out orders. Nothing here waits: outcomes come back as [`Driven`].
 pub(crate) trait Driver: Send {

@@ -24,7 +24,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{debug, error, info, warn};
 
 use crate::clock::Clock;
-use crate::driver::{Driven, Driver};
+use crate::driver::{Driven, Driver, Seat};
 use crate::handle::{Ask, Lifecycles};
 use crate::status::{Part, Status};
 use crate::views::Views;
@@ -38,8 +38,8 @@ use waiting::{Waiter, Waiting};
 pub(crate) enum Incoming {
     /// The store finished an append.
     Completed(Completion),
-    /// The driver has something to tell.
-    Driven(Driven),
+    /// The driver has something to tell, and its seat until that is done.
+    Driven(Driven, Seat),
     /// A probe was made.
     Probed(Observation),
     /// Whether the store works again.
@@ -247,7 +247,7 @@ impl Pump {
                 self.log();
             }
             Incoming::Completed(Completion::Damaged { error }) => self.store_away(&error),
-            Incoming::Driven(driven) => self.on_driven(driven),
+            Incoming::Driven(driven, _until_then) => self.on_driven(driven),
             Incoming::Probed(observation) => self.step(Input::Observed(observation), Waiter::Nobody),
             Incoming::StoreProbed(outcome) => self.on_store_probed(outcome),
             Incoming::StoreSettled => self.on_store_settled(),

@@ -4,31 +4,24 @@
 //! between is read by a task on the thread that acts on it: an end wakes one thread, not two. Orders that were lost with a session need
 //! no code of their own here; the survey after each connection shows what is still to be done.
 
+mod hearing;
+
 use std::collections::{BTreeMap, HashMap};
-use std::fmt::Display;
-use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use stead_engine::Foreseen;
-use stead_keeper::wire::{
-    Event, InstanceState, InstanceView, MOST_FORESEEN, Refusal, Reply, Request, SpawnOrder, Target, Told, Welcome,
-};
-use stead_keeper::{ClientError, Receiver, Sender, Session, launch};
+use stead_keeper::wire::{MOST_FORESEEN, Request, SpawnOrder, Target, Welcome};
+use stead_keeper::{ClientError, Sender, Session, launch};
 use stead_model::spec::ProcessSpec;
-use stead_model::{
-    Action, AgentId, AgentName, Epoch, Exit, InstanceId, LiveInstance, Namespace, Notice, Observation, Order,
-    SpawnFailure, SpawnFailureKind,
-};
-use tokio::io::Interest;
-use tokio::net::UnixStream;
+use stead_model::{Action, AgentId, AgentName, Epoch, InstanceId, Namespace, Order};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tracing::{info, warn};
 
-use super::{Driven, Driver};
+use super::{Driven, Driver, Seat, Seats};
 use crate::probe::{ExecContext, Prober};
 use crate::pump::gate::Starter;
 
@@ -61,7 +54,9 @@ struct Shared {
     welcome: Mutex<Option<Welcome>>,
     /// The keeper was told to leave: no other is to be started.
     dismissed: Mutex<bool>,
-    sink: Box<dyn Fn(Driven) + Send + Sync>,
+    /// Where those sit who wait to be acted on.
+    seats: Seats,
+    sink: Box<dyn Fn(Driven, Seat) + Send + Sync>,
 }
 
 /// A session.
@@ -111,7 +106,7 @@ impl ProcessDriver {
         epoch: Epoch,
         prober: Prober,
         reader: Handle,
-        sink: impl Fn(Driven) + Send + Sync + 'static,
+        sink: impl Fn(Driven, Seat) + Send + Sync + 'static,
     ) -> std::io::Result<(Self, KeeperInfo)> {
         let shared = Arc::new(Shared {
             settings,
@@ -121,6 +116,7 @@ impl ProcessDriver {
             behind: Notify::new(),
             welcome: Mutex::new(None),
             dismissed: Mutex::new(false),
+            seats: Seats::new(),
             sink: Box::new(sink),
         });
         let keeping = Arc::clone(&shared);
@@ -348,7 +344,7 @@ impl Shared {
                         version,
                         ahead: HashMap::new(),
                     });
-                    (self.sink)(Driven::Back);
+                    (self.sink)(Driven::Back, Seat::default());
                     let (ended, end) = sync_channel(1);
                     let reading = Arc::clone(&self).read(sender, receiver);
                     reader.spawn(async move { ended.send(reading.await) });
@@ -358,12 +354,11 @@ impl Shared {
                     };
                     *lock(&self.session) = None;
                     lock(&self.under_way).clear();
-                    (self.sink)(Driven::Lost { detail });
+                    (self.sink)(Driven::Lost { detail }, Seat::default());
                 }
                 Err(error) => {
-                    (self.sink)(Driven::Lost {
-                        detail: error.to_string(),
-                    });
+                    let detail = error.to_string();
+                    (self.sink)(Driven::Lost { detail }, Seat::default());
                     std::thread::sleep(wait);
                     wait = (wait * 2).min(LONGEST_WAIT);
                 }
@@ -398,179 +393,6 @@ impl Shared {
             }
         }
     }
-
-    /// Reads a session to its end; says why it ended.
-    async fn read(self: Arc<Self>, sender: Sender, mut receiver: Receiver) -> String {
-        let mut survey = Survey::default();
-        let ended = |error: &dyn Display| format!("the session with the keeper ended: {error}");
-        let stream = match receiver.pollable().and_then(UnixStream::from_std) {
-            Ok(stream) => stream,
-            Err(error) => return ended(&error),
-        };
-        let mut behind = false;
-        loop {
-            let interest = if behind {
-                Interest::READABLE | Interest::WRITABLE
-            } else {
-                Interest::READABLE
-            };
-            tokio::select! {
-                ready = stream.ready(interest) => if let Err(error) = ready {
-                    return ended(&error);
-                },
-                () = self.behind.notified() => behind = true,
-            }
-            if behind {
-                let sent = stream.try_io(Interest::WRITABLE, || match sender.catch_up() {
-                    Ok(true) => Ok(Ok(())),
-                    Ok(false) => Err(ErrorKind::WouldBlock.into()),
-                    Err(error) => Ok(Err(error)),
-                });
-                match sent {
-                    Ok(Ok(())) => behind = false,
-                    Ok(Err(error)) => return ended(&error),
-                    // The keeper takes no more for now.
-                    Err(_) => {}
-                }
-            }
-            let heard = stream.try_io(Interest::READABLE, || match receiver.hear_now() {
-                Ok(None) => Err(ErrorKind::WouldBlock.into()),
-                Ok(Some(told)) => Ok(Ok(told)),
-                Err(error) => Ok(Err(error)),
-            });
-            match heard {
-                Ok(Ok(told)) => self.told(told, &mut survey),
-                Ok(Err(error)) => return ended(&error),
-                // There is no more for now.
-                Err(_) => {}
-            }
-        }
-    }
-
-    fn told(&self, told: Told, survey: &mut Survey) {
-        match told {
-            Told::Event(event) => self.event(event),
-            Told::Reply { to, reply } => self.reply(to, reply, survey),
-        }
-    }
-
-    fn event(&self, event: Event) {
-        match event {
-            Event::Exited { instance, end } => self.observed(Observation::Exited {
-                instance,
-                exit: end.exit,
-                swept: end.swept,
-            }),
-            Event::Notified { instance, notices } => {
-                for notice in notices.into_iter().filter_map(notice) {
-                    self.observed(Observation::Notified { instance, notice });
-                }
-            }
-            Event::Superseded { epoch } => warn!(%epoch, "another daemon took over the keeper"),
-        }
-    }
-
-    fn reply(&self, to: u64, reply: Reply, survey: &mut Survey) {
-        let about = lock(&self.under_way).remove(&to);
-        match reply {
-            Reply::Spawned { instance, identity } => self.observed(Observation::Spawned {
-                instance,
-                result: Ok(identity),
-            }),
-            Reply::SpawnFailed { instance, failure } => self.observed(Observation::Spawned {
-                instance,
-                result: Err(failure),
-            }),
-            Reply::Done => self.prepared(about, Ok(())),
-            Reply::Unfit { failure } => self.prepared(about, Err(failure)),
-            Reply::Instance(view) => survey.note(*view),
-            Reply::Listed { .. } => {
-                let Survey { live, exited, names } = std::mem::take(survey);
-                (self.sink)(Driven::Surveyed { live, exited, names });
-            }
-            Reply::Refused { code, detail } => self.refused(about, code, detail),
-            Reply::Welcome(_) => {}
-        }
-    }
-
-    fn prepared(&self, about: Option<About>, result: Result<(), SpawnFailure>) {
-        if let Some(About::Preparing(agent)) = about {
-            self.observed(Observation::Prepared { agent, result });
-        }
-    }
-
-    /// A refused order is an answer too: what is not there cannot be ended, what was not started may be tried again.
-    fn refused(&self, about: Option<About>, code: Refusal, detail: String) {
-        let about = match about {
-            Some(About::Beginning(order)) if code == Refusal::Unforeseen => return self.order_start(order),
-            Some(About::Beginning(order)) => Some(About::Starting(order.instance)),
-            about @ (Some(About::Preparing(_) | About::Starting(_) | About::Ending(_)) | None) => about,
-        };
-        warn!(?about, ?code, detail, "the keeper refused an order");
-        let kind = SpawnFailureKind::Resources;
-        match (about, code) {
-            (Some(About::Ending(instance)), Refusal::UnknownInstance) => self.observed(Observation::Exited {
-                instance,
-                exit: Exit::Unknown,
-                swept: 0,
-            }),
-            (Some(About::Starting(instance)), _) => self.observed(Observation::Spawned {
-                instance,
-                result: Err(SpawnFailure { kind, detail }),
-            }),
-            (about @ Some(About::Preparing(_)), _) => self.prepared(about, Err(SpawnFailure { kind, detail })),
-            // One that has just ended is told of by its end.
-            (Some(About::Beginning(_) | About::Ending(_)) | None, _) => {}
-        }
-    }
-
-    fn observed(&self, observation: Observation) {
-        (self.sink)(Driven::Observed(observation));
-    }
-}
-
-/// What a list has shown so far.
-#[derive(Debug, Default)]
-struct Survey {
-    live: Vec<LiveInstance>,
-    exited: Vec<(InstanceId, Exit)>,
-    names: BTreeMap<AgentId, (Namespace, AgentName)>,
-}
-
-impl Survey {
-    fn note(&mut self, view: InstanceView) {
-        self.names.insert(view.instance.agent, (view.namespace, view.name));
-        match view.state {
-            InstanceState::Live { identity, said, .. } => {
-                self.live.push(LiveInstance {
-                    instance: view.instance,
-                    process: identity,
-                    ready: said.ready,
-                });
-            }
-            InstanceState::Ended(end) => self.exited.push((view.instance, end.exit)),
-        }
-    }
-}
-
-/// Turns the keeper's word into ours. What a later keeper says and nobody here knows is nothing.
-fn notice(told: stead_keeper::wire::Notice) -> Option<Notice> {
-    use stead_keeper::wire::Notice as Told;
-    match told {
-        Told::Ready => Some(Notice::Ready),
-        Told::Stopping => Some(Notice::Stopping),
-        Told::Reloading => Some(Notice::Reloading),
-        Told::Status(text) => Some(Notice::Status { text }),
-        Told::Watchdog => Some(Notice::Watchdog),
-        Told::WatchdogTrigger => Some(Notice::WatchdogTrigger),
-        Told::ExtendTimeout(micros) => Some(Notice::ExtendTimeout { micros }),
-        Told::Errno(number) => Some(Notice::Status {
-            text: format!("errno {number}"),
-        }),
-        Told::WatchdogInterval(micros) => Some(Notice::WatchdogInterval { micros }),
-        Told::MainProcess(process) => Some(Notice::MainProcess { process }),
-        Told::Other => None,
-    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -579,3 +401,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests;

@@ -82,11 +82,14 @@ impl Rig {
         pump.adopt(thaw(&*store, &slots, clock, None, None).unwrap().unwrap());
         tokio::spawn(pump.run());
         incoming
-            .send(Incoming::Driven(Driven::Surveyed {
-                live: Vec::new(),
-                exited: Vec::new(),
-                names: std::collections::BTreeMap::new(),
-            }))
+            .send(Incoming::Driven(
+                Driven::Surveyed {
+                    live: Vec::new(),
+                    exited: Vec::new(),
+                    names: std::collections::BTreeMap::new(),
+                },
+                Seat::default(),
+            ))
             .unwrap();
         let handle = crate::Handle::new(asks, views, Arc::<MemoryStore>::clone(&store), commits, status);
         Self {
@@ -139,7 +142,7 @@ impl Rig {
 
     fn see(&self, observation: Observation) {
         self.incoming
-            .send(Incoming::Driven(Driven::Observed(observation)))
+            .send(Incoming::Driven(Driven::Observed(observation), Seat::default()))
             .unwrap();
     }
 

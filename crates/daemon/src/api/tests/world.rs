@@ -18,7 +18,7 @@ use tower::ServiceExt;
 use crate::api::{ApiState, DaemonInfo, Host, LogReader, LogRequest, LogSource, Ports, ShutdownOrder, router};
 use crate::app::Config;
 use crate::clock::Clock;
-use crate::driver::{Driven, Driver};
+use crate::driver::{Driven, Driver, Seat};
 use crate::pump::{Incoming, Parts, Pump, thaw};
 use crate::{Handle, Status, Views};
 
@@ -87,7 +87,7 @@ impl World {
             exited: Vec::new(),
             names: std::collections::BTreeMap::new(),
         };
-        incoming.send(Incoming::Driven(surveyed)).unwrap();
+        incoming.send(Incoming::Driven(surveyed, Seat::default())).unwrap();
         let handle = Handle::new(asks, views, store, commits, status);
         let ports = Arc::new(Nothing);
         let config = Arc::new(Config::new(handle.clone(), Clock::start(), None));
@@ -201,7 +201,9 @@ struct Player(mpsc::UnboundedSender<Incoming>);
 
 impl Player {
     fn see(&self, observation: Observation) {
-        let _gone = self.0.send(Incoming::Driven(Driven::Observed(observation)));
+        let _gone = self
+            .0
+            .send(Incoming::Driven(Driven::Observed(observation), Seat::default()));
     }
 
     fn exit(&self, instance: InstanceId, exit: Exit) {
