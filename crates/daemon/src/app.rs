@@ -9,6 +9,7 @@ mod mind;
 mod ports;
 mod prune;
 mod reload;
+pub(crate) mod remains;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -342,7 +343,12 @@ impl App {
             let dir = settings.state_dir.clone();
             move || tell_of_orphans(&dir)
         }));
-        let pruning = tokio::spawn(prune::keep_pruned(handle.clone(), clock, closing.clone()));
+        let pruning = tokio::spawn(prune::keep_pruned(
+            handle.clone(),
+            clock,
+            settings.state_dir.clone(),
+            closing.clone(),
+        ));
         let watching = tokio::spawn(Reloader::new(kept, clock).watch(closing.clone()));
         let order = tokio::select! {
             order = leave => order,

@@ -1,5 +1,6 @@
-//! History, events and answers within their bounds.
+//! History, events, answers and what deleted agents left within their bounds.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use stead_store::{Retention, Store, StoreError};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+use super::remains;
 use crate::clock::Clock;
 use crate::handle::Handle;
 
@@ -14,7 +16,7 @@ use crate::handle::Handle;
 const EVERY: Duration = Duration::from_secs(600);
 
 /// Forgets what is beyond the retention in force, again and again, until `closing` is cancelled. An idle daemon does nothing.
-pub(super) async fn keep_pruned(handle: Handle, clock: Clock, closing: CancellationToken) {
+pub(super) async fn keep_pruned(handle: Handle, clock: Clock, state_dir: PathBuf, closing: CancellationToken) {
     let mut commits = handle.committed();
     loop {
         let written = async {
@@ -25,9 +27,14 @@ pub(super) async fn keep_pruned(handle: Handle, clock: Clock, closing: Cancellat
             written = written => if written.is_err() { return },
             () = closing.cancelled() => return,
         }
-        let (store, retention) = (handle.store(), handle.retention().load_full());
-        let closing = closing.clone();
-        let pruned = tokio::task::spawn_blocking(move || prune(&store, &retention, clock, &closing)).await;
+        let retention = handle.retention().load_full();
+        let (handle, state_dir, closing) = (handle.clone(), state_dir.clone(), closing.clone());
+        let pruned = tokio::task::spawn_blocking(move || {
+            let rounds = prune(&handle.store(), &retention, clock, &closing)?;
+            remains::clear(&handle, &state_dir, retention.transitions, clock.now().wall)?;
+            Ok::<_, StoreError>(rounds)
+        })
+        .await;
         match pruned {
             Ok(Ok(rounds)) => debug!(rounds, "pruned"),
             Ok(Err(error)) => warn!(%error, "history could not be pruned; it is tried again later"),

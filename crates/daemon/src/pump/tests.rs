@@ -8,6 +8,7 @@ use stead_store::{Fault, Lease, MemoryStore, Owner, StoreError, TransitionQuery}
 
 use super::*;
 
+mod remains;
 mod starts;
 
 /// A pump on a store in memory, with a driver that only notes its orders.
