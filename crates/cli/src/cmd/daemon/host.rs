@@ -11,7 +11,7 @@ use stead_daemon::config::Fleet;
 use stead_daemon::{
     AgentsLeft, App as Daemon, Handle, LockError, Reloader, Settings, ShutdownOrder, StartError, Token,
 };
-use stead_model::{AgentName, AgentRef, Condition, Exit as AgentExit, Namespace, Origin, Wall, Wanted};
+use stead_model::{AgentName, AgentRef, Condition, Exit as AgentExit, Namespace, Origin, Signal, Wall, Wanted};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::args::{Hosting, Keeper, Restart, Run, Serve, Up};
@@ -63,7 +63,7 @@ pub(crate) async fn up(global: &Global, up: &Up, out: &mut Out) -> Result<ExitCo
         daemon.apply_when_back(fleet, origin("stead up"));
         out.note(&render::hosting_away(daemon.listen(), &away))?;
     } else {
-        let agents = fleet.agents.len();
+        let agents = fleet.agents.iter().map(count).sum();
         daemon.apply(fleet, origin("stead up")).await?;
         daemon.lift(origin("stead up")).await;
         out.note(&render::hosting(daemon.listen(), agents))?;
@@ -225,6 +225,12 @@ fn settings(
     })
 }
 
+/// How many agents a table of a fleet file makes.
+fn count(agent: &stead_daemon::config::FleetAgent) -> usize {
+    let replicas = agent.replicas.as_ref().map_or(1, |replicas| replicas.count);
+    usize::try_from(replicas).unwrap_or(usize::MAX)
+}
+
 fn read_token(file: &Path) -> Result<String, Failure> {
     std::fs::read_to_string(file)
         .map_err(|error| Failure::new(format!("the token file {} cannot be read: {error}", file.display())))
@@ -290,15 +296,22 @@ async fn end_of(handle: &Handle, name: &AgentName) -> u8 {
                 (why.agent.pid, why.agent.intent, why.next.is_empty(), &why.last_exit)
             && last.incarnation == why.agent.incarnation
         {
-            return match last.exit {
-                AgentExit::Code { code } => u8::try_from(code).unwrap_or(1),
-                AgentExit::Signal { signal, .. } => signal.number().saturating_add(128),
-                AgentExit::OutOfMemory | AgentExit::Unknown => 1,
-            };
+            return code_of(last.exit);
         }
         if commits.changed().await.is_err() {
             return 1;
         }
+    }
+}
+
+/// What shells answer for a command that ended so.
+fn code_of(exit: AgentExit) -> u8 {
+    match exit {
+        AgentExit::Code { code } => u8::try_from(code).unwrap_or(1),
+        AgentExit::Signal { signal, .. } => signal.number().saturating_add(128),
+        // It is by SIGKILL that the kernel makes room.
+        AgentExit::OutOfMemory => Signal::KILL.number().saturating_add(128),
+        AgentExit::Unknown => 1,
     }
 }
 
@@ -451,3 +464,27 @@ const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCA
 
 /// Lines of one run that are shown where many were printed before the output was asked for.
 const MOST_LINES: u64 = 1_000_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_counts_as_many_agents_as_it_has_replicas() {
+        let text = "[agents.web]\ncommand = ['web']\nreplicas = 3\n[agents.one]\ncommand = ['one']\n";
+        let fleet = Fleet::parse(text, "fleet.toml".as_ref(), &|_| None).unwrap();
+        assert_eq!(fleet.agents.iter().map(count).sum::<usize>(), 4);
+    }
+
+    #[test]
+    fn a_command_ends_with_the_code_that_a_shell_would_give() {
+        let by = |signal| AgentExit::Signal { signal, core: false };
+        let ends = [
+            AgentExit::Code { code: 7 },
+            by(Signal::TERM),
+            AgentExit::OutOfMemory,
+            AgentExit::Unknown,
+        ];
+        assert_eq!(ends.map(code_of), [7, 143, 137, 1]);
+    }
+}
