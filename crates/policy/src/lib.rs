@@ -44,12 +44,14 @@ mod hysteresis;
 mod intensity;
 mod jitter;
 mod latencies;
+mod learned;
 mod lease;
 pub mod span;
 mod streak;
 mod stuck;
 mod tick;
 mod trend;
+mod warning;
 mod window;
 
 pub use adaptive::{Adaptive, Aimd, Gradient, LimitRange, Sample, Vegas};
@@ -69,11 +71,13 @@ pub use hysteresis::{Hysteresis, Patience, Sign, Turn};
 pub use intensity::{Ages, Intensity, IntensityLimit, Verdict};
 pub use jitter::{Jitter, Spread, draw};
 pub use latencies::Latencies;
+pub use learned::{Learned, LearnedConfig};
 pub use lease::{Beaten, HOLD_BEATS, Lease, LeaseConfig, LeaseRules, Missed, Silence};
 pub use streak::{FrozenStreak, StableReset, Streak};
 pub use stuck::{Pace, PaceConfig, Pacing, Round, Rounds, RoundsConfig, Standstill, Still, Work};
 pub use tick::Tick;
 pub use trend::Trend;
+pub use warning::{Novelty, Season, SeasonConfig, Warnings, Watch, WatchConfig, time_to};
 pub use window::{Buckets, CountWindow, Counts, Leaky, Mark, TimeWindow, aged};
 
 /// A number that a policy cannot work with. Nothing was built from it.
