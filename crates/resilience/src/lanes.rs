@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use crate::sync::{AtomicU64, Ordering::Relaxed};
 
-/// So many places there are; the last one is shared by all who find no other.
+/// So many places there are, which threads get in turn.
 pub(crate) const LANES: usize = 8;
 
 /// Two lines of a cache apart, so that neighbours do not share one.
@@ -13,9 +13,10 @@ pub(crate) const LANES: usize = 8;
 #[repr(align(128))]
 pub(crate) struct Apart<T>(pub(crate) T);
 
-/// A counter that spreads over lanes once two callers meet on it.
+/// A counter that spreads over lanes once two callers meet on it. From then on nobody writes to where it began, which may lie
+/// beside what everybody reads.
 #[derive(Debug, Default)]
-pub(crate) struct Tally(OnceLock<Box<[Apart<AtomicU64>; LANES - 1]>>);
+pub(crate) struct Tally(OnceLock<Box<[Apart<AtomicU64>; LANES]>>);
 
 impl Tally {
     /// Counts one, in `first` as long as nobody is in the way.
@@ -23,8 +24,7 @@ impl Tally {
     pub(crate) fn add(&self, first: &AtomicU64) {
         // Relaxed: a counter is read for its number alone.
         if let Some(lanes) = self.0.get() {
-            let lane = lanes.get(lane()).map_or(first, |lane| &lane.0);
-            lane.fetch_add(1, Relaxed);
+            lanes[lane() % LANES].0.fetch_add(1, Relaxed);
             return;
         }
         let seen = first.load(Relaxed);
