@@ -2,17 +2,17 @@
 
 use std::net::SocketAddr;
 use std::process::Child;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Result, anyhow, ensure};
-use serde_json::Value;
 
 use super::Setup;
 use super::adopt::await_ready;
 use super::transitions::{each, register};
 use crate::clock::Instant;
-use crate::http::{self, Line};
+use crate::http::Line;
 use crate::peers::{Peer, Stead};
 use crate::procfs;
 use crate::report::{Table, progress};
@@ -42,7 +42,7 @@ pub(crate) fn measure(setup: &Setup, peers: &[Box<dyn Peer>]) -> Result<Vec<Tabl
     );
     let mut stead = Stead::new(setup.stead.as_deref())?;
     let result = stead.version().and_then(|_| many(setup, &mut stead, agents));
-    stead.stop();
+    stead.forget();
     tree::sweep();
     match result {
         Ok(row) => table.row(row),
@@ -56,12 +56,7 @@ fn many(setup: &Setup, stead: &mut Stead, agents: u32) -> Result<[String; 6]> {
     let address = stead.address()?;
     await_ready(address, &mut daemon)?;
     let empty = resident(&daemon)?;
-    progress(&format!("million: registering {agents} agents"));
-    // One in a thousand is in another phase than all others: to be found among a million.
-    let intent = |id: u32| if id.is_multiple_of(1000) { "stopped" } else { "running" };
-    each(agents, |line, id| register(line, &name(id), id, intent(id)), address)?;
-    progress("million: waiting until those that nobody reports for are given up");
-    await_rest(address)?;
+    register_all(address, agents)?;
     daemon.kill()?;
     daemon.wait()?;
     // Once more, so that the next start finds nothing to recover.
@@ -74,7 +69,11 @@ fn many(setup: &Setup, stead: &mut Stead, agents: u32) -> Result<[String; 6]> {
     let mut daemon = stead.serve_again()?;
     let ready = await_ready(address, &mut daemon)?.since(before);
     let grown = resident(&daemon)?.saturating_sub(empty);
+    progress("million: reading");
     let (lists, gets, rate) = read(address, agents, Duration::from_secs(if setup.short { 3 } else { 20 }))?;
+    // Nobody needs the fleet again: its directory is thrown away, and nothing has to be stopped for that.
+    daemon.kill()?;
+    daemon.wait()?;
     Ok([
         agents.to_string(),
         (grown / u64::from(agents)).to_string(),
@@ -90,27 +89,29 @@ fn name(id: u32) -> String {
     format!("agent-{id:014}")
 }
 
-/// Waits until no agent is expected to report any more: what is measured is a fleet at rest.
-fn await_rest(address: SocketAddr) -> Result<()> {
-    let until = Instant::now().after(PATIENCE);
-    loop {
-        let (status, body) = http::get(address, "/api/v1/agents?phase=starting&limit=1")?;
-        ensure!(status == 200, "the agents were listed with {status}");
-        let answer: Value = serde_json::from_str(&body)?;
-        let starting = answer
-            .get("items")
-            .and_then(Value::as_array)
-            .is_some_and(|items| !items.is_empty());
-        if !starting {
-            return Ok(());
+/// Makes all of them known, none of them wanted to run: each is at rest once it is answered. One in a thousand is in another phase than all
+/// others, to be found among a million.
+fn register_all(address: SocketAddr, agents: u32) -> Result<()> {
+    let (begun, known) = (Instant::now(), AtomicU32::new(0));
+    let one = |line: &mut Line, id: u32| -> Result<()> {
+        let name = name(id);
+        register(line, &name, id, "stopped")?;
+        if id.is_multiple_of(1000) {
+            let status = line.ask("POST", &format!("/api/v1/agents/{name}/lifecycle/deploy"), "{}")?;
+            ensure!(status == 202, "{name} was not deployed: {status} {}", line.body());
         }
-        ensure!(Instant::now() < until, "agents still start after {PATIENCE:?}");
-        thread::sleep(Duration::from_secs(1));
-    }
+        let known = known.fetch_add(1, Ordering::Relaxed) + 1;
+        if known.is_multiple_of(REPORT) || known == agents {
+            let secs = Instant::now().since(begun).as_secs_f64();
+            progress(&format!("million: {known} of {agents} registered after {secs:.0} s"));
+        }
+        Ok(())
+    };
+    each(agents, one, address)
 }
 
-/// Longer than an agent may start, and than so many take to be given up.
-const PATIENCE: Duration = Duration::from_secs(600);
+/// After how many it is said how many are registered.
+const REPORT: u32 = 100_000;
 
 fn resident(daemon: &Child) -> Result<u64> {
     let pid = i32::try_from(daemon.id())?;
@@ -139,7 +140,7 @@ fn read(address: SocketAddr, agents: u32, window: Duration) -> Result<(Samples, 
             let since = due;
             let is_list = turn.is_multiple_of(5);
             let path = if is_list {
-                "/api/v1/agents?phase=registered&limit=100".to_owned()
+                "/api/v1/agents?phase=deployed&limit=100".to_owned()
             } else {
                 format!("/api/v1/agents/{}", name(turn.wrapping_mul(7_919) % agents))
             };

@@ -106,6 +106,11 @@ impl Stead {
         tree::start(command.env("STEAD_STATE_DIR", &run.state), &run.log)
     }
 
+    /// Leaves behind what was started: it is ended with all that descends from this program.
+    pub(crate) fn forget(&mut self) {
+        self.run = None;
+    }
+
     /// Where its API listens.
     pub(crate) fn address(&self) -> Result<SocketAddr> {
         Ok(self.run.as_ref().context("no fleet was started")?.address)
