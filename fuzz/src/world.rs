@@ -285,7 +285,7 @@ fn played(order: Order) -> Option<(Slot, Observation)> {
             let (signal, core) = (Signal::KILL, false);
             (instance, ended(instance, Exit::Signal { signal, core }))
         }
-        Order::Acknowledge { .. } | Order::Freeze { .. } | Order::Probe { .. } => return None,
+        Order::Acknowledge { .. } | Order::Tell { .. } | Order::Freeze { .. } | Order::Probe { .. } => return None,
     };
     Some((seen.0.agent.slot(), seen.1))
 }

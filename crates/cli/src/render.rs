@@ -37,7 +37,7 @@ pub(crate) use config::{config, config_revisions, in_force, text_diff};
 pub(crate) use events::{Timestamps, event, gap, interrupted, log_line, no_lines, other_event};
 pub(crate) use fleet::{applied, invalid, valid};
 pub(crate) use group::{describe_group, group, group_acted, groups, revisions, rollout, why_group};
-pub(crate) use history::transitions;
+pub(crate) use history::{Whose, transitions};
 pub(crate) use hosting::{detached, hosting, hosting_away, looking_on, settled, store_away};
 pub(crate) use orphans::{ended, orphans, size};
 pub(crate) use paint::role;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use stead_client::{Client, ClientError, Target};
 use stead_model::group::{GroupView, RolloutState};
-use stead_model::{AgentView, Condition, Health, Incarnation, Role, Span, Wanted};
+use stead_model::{AgentView, Condition, Health, Incarnation, PauseMode, Role, Span, Wanted};
 use tokio::time::{Instant, sleep};
 
 use crate::app::App;
@@ -22,6 +22,8 @@ pub(crate) enum Aim {
     Down,
     /// It is in a phase of such a role.
     Role(&'static [Role]),
+    /// It is paused, and has said itself that it is where it was to write down where it is; without a process, if it hibernates.
+    Paused,
     /// It is in this phase.
     Phase(String),
     /// It is of this health.
@@ -123,6 +125,7 @@ async fn look(client: &Client, target: &Target, aim: &Aim) -> Result<(Stand, Str
         Aim::Up { .. }
         | Aim::Down
         | Aim::Role(_)
+        | Aim::Paused
         | Aim::Phase(_)
         | Aim::Health(_)
         | Aim::Intent(_)
@@ -149,6 +152,7 @@ fn stand(view: &AgentView, aim: &Aim) -> Stand {
         Aim::Up { after } => return up(view, *after),
         Aim::Down => view.pid.is_none() && role(view).is_none_or(rests),
         Aim::Role(roles) => role(view).is_some_and(|role| roles.contains(&role)),
+        Aim::Paused => is_paused(view),
         Aim::Phase(phase) => view.phase == phase.as_str(),
         Aim::Health(health) => view.health == *health,
         Aim::Intent(wanted) => view.intent == *wanted,
@@ -158,6 +162,18 @@ fn stand(view: &AgentView, aim: &Aim) -> Stand {
         Aim::Available | Aim::Rollout | Aim::GroupGone => false,
     };
     if reached { Stand::Reached } else { Stand::Underway }
+}
+
+fn is_paused(view: &AgentView) -> bool {
+    let suspended = role(view).is_some_and(|role| role == Role::Suspended);
+    let Some(pause) = view.pause.as_ref() else {
+        return suspended;
+    };
+    match pause.mode {
+        PauseMode::Soft | PauseMode::Freeze => suspended,
+        PauseMode::Checkpoint => suspended && pause.acknowledged.is_some(),
+        PauseMode::Hibernate => view.pid.is_none() && pause.acknowledged.is_some(),
+    }
 }
 
 fn stand_of_group(view: &GroupView, aim: &Aim) -> Stand {

@@ -76,6 +76,8 @@ impl GroupFilter {
 /// Which transitions to list, newest first.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct TransitionFilter {
+    /// Of the replicas of this group, also of those that it has no more.
+    pub group: Option<AgentName>,
     /// Into this phase.
     pub state: Option<String>,
     /// For this reason (`category.code`).
@@ -93,6 +95,7 @@ pub struct TransitionFilter {
 impl TransitionFilter {
     pub(crate) fn query(&self) -> Query {
         let mut query = Vec::new();
+        put(&mut query, "group", self.group.as_ref());
         put(&mut query, "state", self.state.as_ref());
         put(&mut query, "reason", self.reason.as_ref());
         put(&mut query, "since", self.since.as_ref());
@@ -173,6 +176,8 @@ pub struct EventFilter {
     pub namespace: Option<Namespace>,
     /// Of this agent.
     pub agent: Option<AgentRef>,
+    /// Of this group and its replicas, also of those that it has no more.
+    pub group: Option<AgentName>,
     /// Of these types; empty: all.
     pub types: Vec<String>,
     /// Of agents with such labels.
@@ -188,6 +193,7 @@ impl EventFilter {
         let mut query = Vec::new();
         put(&mut query, "namespace", self.namespace.as_ref());
         put(&mut query, "agent", self.agent.as_ref());
+        put(&mut query, "group", self.group.as_ref());
         let types = (!self.types.is_empty()).then(|| self.types.join(","));
         put(&mut query, "type", types.as_ref());
         put(&mut query, "selector", self.selector.as_ref());

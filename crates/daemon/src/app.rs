@@ -29,7 +29,7 @@ use tracing::{info, warn};
 
 use crate::api::{self, ApiState, OpenListener, Ports, ShutdownOrder, Token, check_listener};
 use crate::clock::Clock;
-use crate::driver::{Driven, KeeperInfo, KeeperSettings, ProcessDriver};
+use crate::driver::{Courier, Driven, KeeperInfo, KeeperSettings, ProcessDriver};
 use crate::handle::{Handle, QUEUE};
 use crate::probe::Prober;
 use crate::pump::gate::Gate;
@@ -159,12 +159,7 @@ impl App {
         let (asks, asked) = mpsc::channel(QUEUE);
         let (committed, commits) = watch::channel(0);
         let (views, status) = (Arc::new(Views::default()), Arc::new(Status::default()));
-        let probes = incoming.clone();
         let closing = CancellationToken::new();
-        let found = move |observation| {
-            let _gone = probes.send(Incoming::Probed(observation));
-        };
-        let prober = Prober::new(found, closing.clone(), TaskTracker::new());
         let driven = incoming.clone();
         let expecting = taken.as_ref().ok().map(|taken| Arc::clone(&taken.store));
         let home = mind::Home::start()?;
@@ -172,7 +167,7 @@ impl App {
             keeper_settings(&settings, listen),
             // A store that was put back from a backup counts on from there; the keeper forgets nothing.
             epoch.max(stead_keeper::last_epoch(&settings.state_dir).next()),
-            prober,
+            messengers(&incoming, &closing),
             home.tasks().clone(),
             move |told: Driven, seat| {
                 if let (Driven::Observed(Observation::Exited { .. }), Some(store)) = (&told, &expecting) {
@@ -388,6 +383,18 @@ fn bind(addr: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
     listener.set_nonblocking(true).map_err(refused)?;
     let bound = listener.local_addr().map_err(refused)?;
     Ok((listener, bound))
+}
+
+/// Who looks at agents from outside, and who says words to them: what they find goes to the pump.
+fn messengers(incoming: &mpsc::UnboundedSender<Incoming>, closing: &CancellationToken) -> (Prober, Courier) {
+    let sink = || {
+        let pump = incoming.clone();
+        move |observation| {
+            let _gone = pump.send(Incoming::Probed(observation));
+        }
+    };
+    let prober = Prober::new(sink(), closing.clone(), TaskTracker::new());
+    (prober, Courier::new(sink(), closing.clone()))
 }
 
 /// Tells the pump what the store completed; what waits for nothing else is given out before that.

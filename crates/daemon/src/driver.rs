@@ -1,5 +1,6 @@
 //! What carries out the engine's orders.
 
+mod courier;
 mod process;
 mod seat;
 
@@ -8,6 +9,7 @@ use std::collections::BTreeMap;
 use stead_engine::Foreseen;
 use stead_model::{Action, AgentId, AgentName, Exit, InstanceId, LiveInstance, Namespace, Observation};
 
+pub(crate) use courier::Courier;
 pub(crate) use process::{KeeperInfo, KeeperSettings, ProcessDriver};
 #[cfg(test)]
 use seat::MOST_TOLD;

@@ -97,6 +97,7 @@ impl Starts {
             | Order::Freeze { .. }
             | Order::Kill { .. }
             | Order::Acknowledge { .. }
+            | Order::Tell { .. }
             | Order::Probe { .. } => None,
         })
     }
@@ -202,6 +203,7 @@ impl Batch {
             | Order::Kill { instance }
             | Order::Freeze { instance, .. }
             | Order::Acknowledge { instance }
+            | Order::Tell { instance, .. }
             | Order::Probe { instance, .. } => instance.agent,
         });
         let shown = self.content.views.iter().map(Shown::id);

@@ -35,6 +35,7 @@ pub(crate) const fn subject(observation: &Observation) -> AgentId {
         Observation::Spawned { instance, .. }
         | Observation::Exited { instance, .. }
         | Observation::Notified { instance, .. }
+        | Observation::Heard { instance, .. }
         | Observation::Probed { instance, .. } => instance.agent,
     }
 }
@@ -75,8 +76,11 @@ pub(crate) fn observe(step: &mut Step, record: &mut Record, observation: Observa
         {
             probe::probed(step, record, kind, result);
         }
+        Observation::Heard { instance, word, result } if Step::is_current(record, instance) => {
+            plan::heard(step, record, word, result);
+        }
         // Word of an earlier run changes nothing.
-        Observation::Notified { .. } | Observation::Probed { .. } => {}
+        Observation::Notified { .. } | Observation::Probed { .. } | Observation::Heard { .. } => {}
         Observation::Reported { report, .. } => report::reported(step, record, report),
     }
 }
@@ -92,6 +96,7 @@ pub(crate) fn observe_unknown(step: &mut Step, observation: &Observation) {
         Observation::Prepared { .. }
         | Observation::Spawned { .. }
         | Observation::Notified { .. }
+        | Observation::Heard { .. }
         | Observation::Probed { .. }
         | Observation::Reported { .. } => {}
     }

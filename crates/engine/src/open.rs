@@ -85,7 +85,8 @@ impl Open<'_> {
                 if let Some(id) = self.cell.taken(&namespace, &name) {
                     return Err(Refusal::Duplicate { name, id });
                 }
-                let mut record = command::register(&mut self.step, self.cell, namespace, name, spec, wanted, reason)?;
+                let mut record =
+                    command::register(&mut self.step, self.cell, (namespace, name), spec, wanted, reason, None)?;
                 let id = record.row.id;
                 self.settle(&mut record, None);
                 self.put_back(record);
@@ -108,9 +109,16 @@ impl Open<'_> {
         wanted: Wanted,
         member: MemberRow,
     ) -> Result<AgentId, Refusal> {
-        let mut record = command::register(&mut self.step, self.cell, namespace, name, spec, wanted, None)?;
+        let mut record = command::register(
+            &mut self.step,
+            self.cell,
+            (namespace, name),
+            spec,
+            wanted,
+            None,
+            Some(member),
+        )?;
         let id = record.row.id;
-        record.row.member = Some(member);
         self.settle(&mut record, None);
         self.put_back(record);
         Ok(id)

@@ -2,6 +2,7 @@
 
 mod outside;
 mod restart;
+mod word;
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -16,6 +17,7 @@ use crate::step::{Step, Why};
 use crate::wish::{self, Wish, wish};
 
 pub(crate) use restart::{Verdict, block, judge, mend, schedule};
+pub(crate) use word::{heard, tell_again};
 
 /// No walk is longer; a table that runs in a circle ends here.
 const MOST_STEPS: usize = 16;
@@ -27,6 +29,7 @@ pub(crate) const KILL_AGAIN: core::time::Duration = core::time::Duration::from_s
 pub(crate) fn plan(step: &mut Step, record: &mut Record) {
     walk(step, record);
     command::chill(step, record);
+    word::tell(step, record);
 }
 
 fn walk(step: &mut Step, record: &mut Record) {

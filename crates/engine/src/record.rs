@@ -199,6 +199,12 @@ impl Record {
         self.profile.role(self.phase)
     }
 
+    /// The group that it is a replica of.
+    pub(crate) fn group_name(&self) -> Option<AgentName> {
+        let member = self.row.member.as_ref();
+        member.map(|member| member.group_name.clone())
+    }
+
     pub(crate) fn process(&self) -> Option<&ProcessSpec> {
         match &self.spec.driver {
             Driver::None => None,

@@ -268,6 +268,7 @@ fn rests(record: &Record) -> bool {
         && row.member.is_none()
         && !row.removed
         && !row.frozen
+        && row.word.is_none()
         && record.told == Some(Standing::of(record))
         && plan::is_done(record)
 }
@@ -327,6 +328,7 @@ fn write(record: &Record, to: &mut Vec<u8>) {
         correlation_id,
         expiry: _,
         frozen: _,
+        word: _,
         asked: _,
         member: _,
         draining,
@@ -363,11 +365,7 @@ fn write(record: &Record, to: &mut Vec<u8>) {
     halt_reason.pack(to);
     block.pack(to);
     tasks.pack(to);
-    let own = correlation_id != &intent.correlation_id;
-    own.pack(to);
-    if own {
-        put_cause(correlation_id, to);
-    }
+    put_own_cause(correlation_id, &intent.correlation_id, to);
     draining.pack(to);
     timers.iter().for_each(|timer| timer.pack(to));
     let streak = streak.freeze(ORIGIN);
@@ -377,6 +375,15 @@ fn write(record: &Record, to: &mut Vec<u8>) {
     unpublished.pack(to);
     asked.0.pack(to);
     ready_since.pack(to);
+}
+
+/// Writes a cause unless it is the one of the intent.
+fn put_own_cause(cause: &str, intended: &str, to: &mut Vec<u8>) {
+    let own = cause != intended;
+    own.pack(to);
+    if own {
+        put_cause(cause, to);
+    }
 }
 
 impl Packed {
@@ -477,6 +484,7 @@ impl Packed {
             correlation_id: String::new(),
             expiry: None,
             frozen: false,
+            word: None,
             asked: Vec::new(),
             member: None,
             draining: false,

@@ -206,6 +206,7 @@ impl Step {
             namespace: record.row.namespace.clone(),
             agent: record.row.id,
             name: record.row.name.clone(),
+            group: record.group_name(),
             revision: if self.revised.contains(&record.row.id) {
                 record.row.revision
             } else {
@@ -226,6 +227,7 @@ impl Step {
             namespace: group.row.namespace.clone(),
             agent: group.row.id,
             name: group.row.name.clone(),
+            group: Some(group.row.name.clone()),
             revision: group.row.revision.next(),
             actor: self.origin.actor.clone(),
             correlation_id: group.row.correlation_id.clone(),
@@ -293,6 +295,7 @@ impl Step {
             agent: record.row.id,
             namespace: record.row.namespace.clone(),
             name: record.row.name.clone(),
+            group: record.group_name(),
             incarnation: record.row.incarnation,
             from,
             to: label,

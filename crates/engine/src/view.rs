@@ -24,7 +24,10 @@ pub(crate) fn agent(record: &Record, now: Now) -> AgentView {
         health: record.health(),
         ready: row.ready,
         intent: row.intent.wanted,
-        pause: row.intent.shown_pause(),
+        pause: row.intent.shown_pause().map(|mut pause| {
+            pause.acknowledged = row.word.as_ref().and_then(|word| word.heard);
+            pause
+        }),
         incarnation: row.incarnation,
         pid: row
             .instance

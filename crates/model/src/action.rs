@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use crate::spec::{ProbeKind, Probes, ProcessSpec};
+use crate::spec::{EnvValue, LifecycleSpec, ProbeKind, Probes, ProcessSpec};
 use crate::{ActionId, AgentId, AgentName, Exit, InstanceId, Namespace, ProcessIdentity, Signal, SpawnFailure};
 
 /// An order to the world, released only once it is written down. Doing it twice is doing it once.
@@ -63,6 +63,20 @@ pub enum Order {
         /// Which run.
         instance: InstanceId,
     },
+    /// Say something to the agent itself, again and again until it has heard. Answered by [`Observation::Heard`]. A newer word to the same
+    /// agent takes the place of the one before, and none is said to a run that is being ended.
+    Tell {
+        /// Which run.
+        instance: InstanceId,
+        /// What.
+        word: Word,
+        /// Why, in the words of whoever wants it.
+        note: Option<String>,
+        /// Where it listens.
+        endpoint: LifecycleSpec,
+        /// What is shown to it to be believed.
+        token: Option<EnvValue>,
+    },
     /// Look at it from outside from now on; no longer, where there are no probes.
     Probe {
         /// Which run.
@@ -76,6 +90,18 @@ pub enum Order {
         /// Where and with which environment commands are run; as the daemon itself, where nothing here runs the agent.
         process: Option<Box<ProcessSpec>>,
     },
+}
+
+/// What an agent is told of pauses.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Word {
+    /// Take no new work, and end what is at work.
+    Pause,
+    /// Take no new work, and write down where you are.
+    Checkpoint,
+    /// Go on.
+    Resume,
 }
 
 /// What was seen of the world.
@@ -118,6 +144,15 @@ pub enum Observation {
         /// Which probe.
         kind: ProbeKind,
         /// What was seen, if it failed.
+        result: Result<(), String>,
+    },
+    /// What an instance answered to a word.
+    Heard {
+        /// Which run.
+        instance: InstanceId,
+        /// Which word.
+        word: Word,
+        /// Why it does not do it, if it does not; it is told again.
         result: Result<(), String>,
     },
     /// An agent that nothing runs reported.

@@ -284,7 +284,10 @@ pub enum Refusal {
         retry_after: crate::Span,
     },
     /// The agent does not offer such a pause.
-    #[error("agent {name} offers no pause of mode {mode}; use soft, or freeze where Stead runs its process")]
+    #[error(
+        "agent {name} offers no pause of mode {mode}; use soft, or freeze where Stead runs its process; checkpoint and hibernate are \
+         for those whose spec says where they take word of it (`lifecycle`)"
+    )]
     NotOffered {
         /// The agent.
         name: AgentName,

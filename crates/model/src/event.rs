@@ -23,6 +23,9 @@ pub struct Transition {
     pub namespace: Namespace,
     /// Its name at the time.
     pub name: AgentName,
+    /// The group that it was a replica of, if of any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<AgentName>,
     /// The run that it was in.
     pub incarnation: Incarnation,
     /// Phase before.
@@ -61,6 +64,9 @@ pub struct Event {
     pub agent: AgentId,
     /// Its name at the time.
     pub name: AgentName,
+    /// The group that it was a replica of, if of any; a group's own name, where it concerns a group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<AgentName>,
     /// The agent's revision after it.
     pub revision: Revision,
     /// Who caused it.

@@ -326,6 +326,9 @@ pub struct AgentRow {
     /// The order to freeze its process is in force.
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub frozen: bool,
+    /// What the agent itself was told of pauses last, until it goes on again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub word: Option<Box<WordRow>>,
     /// When each transition that a request caused stops to count for a rate limit.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub asked: Vec<StoredWait>,
@@ -341,6 +344,16 @@ pub struct AgentRow {
     /// It is gone; the row is a tombstone.
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub removed: bool,
+}
+
+/// What an agent was told of pauses.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct WordRow {
+    /// What.
+    pub word: crate::Word,
+    /// When it had done so, if it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heard: Option<Wall>,
 }
 
 /// A replica's place in its group.

@@ -24,7 +24,7 @@ mod time;
 mod unit;
 mod view;
 
-pub use action::{Action, Inventory, LiveInstance, Notice, Observation, Order, Report};
+pub use action::{Action, Inventory, LiveInstance, Notice, Observation, Order, Report, Word};
 pub use audit::{AuditKind, AuditRow};
 pub use command::{AgentRef, Answer, Command, IdempotencyKey, Outcome, Refusal, Request};
 pub use event::{Event, Happening, MAX_METADATA, Transition};

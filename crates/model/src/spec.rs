@@ -39,6 +39,8 @@ pub struct AgentSpec {
     pub probes: Probes,
     /// How long it may stay in the states that must end.
     pub deadlines: Deadlines,
+    /// Where it takes word of pauses itself, if it does. Only of a process.
+    pub lifecycle: Option<LifecycleSpec>,
 }
 
 impl AgentSpec {
@@ -54,6 +56,7 @@ impl AgentSpec {
             depends_on: BTreeMap::new(),
             probes: Probes::default(),
             deadlines: Deadlines::default(),
+            lifecycle: None,
         }
     }
 
@@ -78,6 +81,7 @@ impl AgentSpec {
             depends_on,
             probes,
             deadlines,
+            lifecycle,
         } = self;
         *profile == other.profile
             && *kind == other.kind
@@ -86,6 +90,7 @@ impl AgentSpec {
             && *depends_on == other.depends_on
             && *probes == other.probes
             && *deadlines == other.deadlines
+            && *lifecycle == other.lifecycle
     }
 
     /// The same spec fit to be shown: values of secrets are `***`.
@@ -149,7 +154,7 @@ pub enum Condition {
 }
 
 /// Deadlines of states that must end. What is absent takes the profile's.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Deadlines {
     /// Preparing; default 300 s.
@@ -167,6 +172,32 @@ pub struct Deadlines {
     /// Another number of replicas to all of them being there; default 120 s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scaling: Option<Span>,
+}
+
+impl Deadlines {
+    /// What it does not say itself is as `others` say.
+    #[must_use]
+    pub fn or(self, others: Self) -> Self {
+        Self {
+            deploying: self.deploying.or(others.deploying),
+            starting: self.starting.or(others.starting),
+            stopping: self.stopping.or(others.stopping),
+            updating: self.updating.or(others.updating),
+            scaling: self.scaling.or(others.scaling),
+        }
+    }
+}
+
+/// Where an agent takes word of pauses: the lifecycle server of `stead-agent`, or one with the same routes.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "LifecycleEndpoint")]
+pub struct LifecycleSpec {
+    /// Where it listens. Its `STEAD_LIFECYCLE_TOKEN`, where its `env` has one, is shown to it.
+    pub port: u16,
+    /// Name or address of the machine; default this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
 }
 
 /// What a driver is called in text.
@@ -235,6 +266,9 @@ pub struct SpecForm {
     /// How long it may stay in the states that must end.
     #[serde(default, skip_serializing_if = "is_default")]
     pub deadlines: Deadlines,
+    /// Where it takes word of pauses itself: `{ port = 8080 }`. It offers pauses of modes checkpoint and hibernate then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lifecycle: Option<LifecycleSpec>,
 }
 
 /// A form whose parts do not fit together. Nothing was changed.
@@ -306,6 +340,9 @@ impl TryFrom<SpecForm> for AgentSpec {
     fn try_from(form: SpecForm) -> Result<Self, InvalidSpec> {
         form.restart.check()?;
         form.check_texts()?;
+        if form.lifecycle.as_ref().is_some_and(|endpoint| endpoint.port == 0) {
+            return Err(InvalidSpec::Zero("lifecycle.port"));
+        }
         let driver = form.driver.unwrap_or(if form.command.is_some() {
             DriverName::Process
         } else {
@@ -339,6 +376,7 @@ impl TryFrom<SpecForm> for AgentSpec {
                     ("user", form.user.is_some()),
                     ("notify", form.notify),
                     ("watchdog", form.watchdog.is_some()),
+                    ("lifecycle", form.lifecycle.is_some()),
                 ];
                 match meaningless.iter().find(|(_, given)| *given) {
                     Some((field, _)) => return Err(InvalidSpec::NotAProcess(field)),
@@ -355,6 +393,7 @@ impl TryFrom<SpecForm> for AgentSpec {
             depends_on: form.depends_on,
             probes: form.probes,
             deadlines: form.deadlines,
+            lifecycle: form.lifecycle,
         })
     }
 }
@@ -385,6 +424,7 @@ impl From<AgentSpec> for SpecForm {
             depends_on: spec.depends_on,
             probes: spec.probes,
             deadlines: spec.deadlines,
+            lifecycle: spec.lifecycle,
         }
     }
 }

@@ -85,6 +85,9 @@ pub struct PauseView {
     /// When it ends by itself; absent: when somebody ends it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Wall>,
+    /// When the agent itself had paused, and written down where it is where that is wanted; absent: it was not asked, or has not yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acknowledged: Option<Wall>,
 }
 
 impl Intent {
@@ -100,6 +103,7 @@ impl Intent {
             at: self.at,
             note: self.reason.clone(),
             until: pause.until,
+            acknowledged: None,
         }))
     }
 }

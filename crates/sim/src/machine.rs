@@ -162,6 +162,11 @@ impl Machine {
                 self.exits.remove(&instance);
                 Ok(None)
             }
+            Order::Tell { instance, word, .. } => {
+                let hears = self.live.get(&instance).is_some_and(|process| !process.frozen);
+                let result = Ok(());
+                Ok(hears.then_some(Observation::Heard { instance, word, result }))
+            }
             Order::Probe { .. } => Ok(None),
         }
     }

@@ -1,6 +1,6 @@
 //! Events and orders as lines of a transcript.
 
-use stead_model::{Happening, Order};
+use stead_model::{Happening, Order, Word};
 
 pub(crate) fn happening(what: &Happening) -> String {
     match what {
@@ -55,6 +55,14 @@ pub(crate) fn order(order: &Order) -> Option<String> {
             frozen: false,
         } => Some(format!("thaw run {}", instance.incarnation)),
         Order::Kill { instance } => Some(format!("kill run {}", instance.incarnation)),
+        Order::Tell { instance, word, .. } => {
+            let word = match word {
+                Word::Pause => "pause",
+                Word::Checkpoint => "checkpoint",
+                Word::Resume => "resume",
+            };
+            Some(format!("{word} said to run {}", instance.incarnation))
+        }
         Order::Acknowledge { .. } | Order::Probe { .. } => None,
     }
 }

@@ -558,6 +558,7 @@ impl World {
             | Order::Signal { .. }
             | Order::Freeze { .. }
             | Order::Kill { .. }
+            | Order::Tell { .. }
             | Order::Probe { .. } => Ok(()),
         };
         self.hold(permitted);
@@ -715,6 +716,7 @@ impl World {
             | Order::Kill { instance }
             | Order::Freeze { instance, .. }
             | Order::Acknowledge { instance }
+            | Order::Tell { instance, .. }
             | Order::Probe { instance, .. } => instance.agent,
         };
         let known = self.ledger.agents().find(|row| row.id == id);
@@ -757,6 +759,7 @@ const fn subject(seen: &Observation) -> AgentId {
         Observation::Spawned { instance, .. }
         | Observation::Exited { instance, .. }
         | Observation::Notified { instance, .. }
+        | Observation::Heard { instance, .. }
         | Observation::Probed { instance, .. } => instance.agent,
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use stead_model::{AgentId, AuditRow, Epoch, Event, Namespace, Position, Reason, Slot, Transition, Wall};
+use stead_model::{AgentId, AgentName, AuditRow, Epoch, Event, Namespace, Position, Reason, Slot, Transition, Wall};
 
 use crate::ReadError;
 
@@ -14,6 +14,8 @@ pub struct TransitionQuery {
     pub namespace: Option<Namespace>,
     /// Of this agent.
     pub agent: Option<AgentId>,
+    /// Of agents that were replicas of a group of this name then.
+    pub group: Option<AgentName>,
     /// Into this phase.
     pub to: Option<String>,
     /// For this reason.
@@ -35,6 +37,7 @@ impl TransitionQuery {
             .as_ref()
             .is_none_or(|namespace| *namespace == row.namespace)
             && self.agent.is_none_or(|agent| agent == row.agent)
+            && (self.group.is_none() || self.group == row.group)
             && self.to.as_ref().is_none_or(|to| *to == row.to)
             && self.reason.is_none_or(|reason| reason == row.reason)
             && self.from.is_none_or(|from| row.at >= from)

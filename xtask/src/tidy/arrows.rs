@@ -93,7 +93,7 @@ const HOUSES: &[House] = &[
     House {
         name: "stead",
         below: &["stead-model", "stead-client", "stead-daemon", "stead-keeper"],
-        tests: &["stead-store"],
+        tests: &["stead-store", "stead-agent"],
         purity: Purity::Shell,
     },
     House {

@@ -242,7 +242,11 @@ fn patch(text: &str) -> Result<serde_json::Value, String> {
 #[derive(Args, Debug)]
 pub(crate) struct History {
     /// Name or id of the agent
-    pub(crate) agent: AgentRef,
+    #[arg(required_unless_present = "group")]
+    pub(crate) agent: Option<AgentRef>,
+    /// Of all replicas of this group, also of those that it has no more
+    #[arg(long, conflicts_with = "agent")]
+    pub(crate) group: Option<AgentName>,
     /// At most this many
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) limit: u32,
@@ -322,6 +326,9 @@ pub(crate) struct Events {
     pub(crate) scope: Scope,
     /// Only of this agent
     pub(crate) agent: Option<AgentRef>,
+    /// Only of this group and its replicas, also of those that it has no more
+    #[arg(long)]
+    pub(crate) group: Option<AgentName>,
     /// Go on until Ctrl-C; so it does anyway unless --limit is given
     #[arg(short, long, conflicts_with = "limit")]
     pub(crate) follow: bool,

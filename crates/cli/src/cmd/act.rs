@@ -61,8 +61,7 @@ pub(super) async fn pause(app: &mut App<'_>, pause: &Pause) -> Result<(), Failur
             async |target| app.client.pause_group(target, pausing, &change).await,
         );
         let answered = answered.await;
-        let aim = |answer: &Answer| aim(Verb::Pause, Incarnation(0), answer);
-        told.hear(app, &subject, answered, aim, || group_aim(Verb::Pause))?;
+        told.hear(app, &subject, answered, |_| Aim::Paused, || GroupAim::Each(Aim::Paused))?;
     }
     told.finish(app, act.wait.then_some(act.timeout)).await
 }

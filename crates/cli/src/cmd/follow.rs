@@ -70,6 +70,7 @@ pub(super) async fn events(app: &mut App<'_>, events: &Events) -> Result<ExitCod
     let filter = EventFilter {
         namespace: (!events.scope.all_namespaces).then(|| app.namespace.clone()),
         agent: events.agent.clone(),
+        group: events.group.clone(),
         types: events.types.clone(),
         selector: events.selector.as_ref().map(ToString::to_string),
         after: events.after.clone(),

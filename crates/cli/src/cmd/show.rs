@@ -100,13 +100,23 @@ pub(super) async fn why(app: &mut App<'_>, one: &One) -> Result<(), Failure> {
 
 pub(super) async fn history(app: &mut App<'_>, history: History) -> Result<(), Failure> {
     let filter = TransitionFilter {
+        group: history.group,
         state: history.state,
         reason: history.code,
         since: history.since,
         limit: Some(history.limit),
         ..TransitionFilter::default()
     };
-    let page = app.client.history(&app.target(&history.agent), &filter).await?;
+    let page = match &history.agent {
+        Some(agent) => app.client.history(&app.target(agent), &filter).await?,
+        None => app.client.transitions(Some(&app.namespace), &filter).await?,
+    };
     let now = clock::now();
-    app.out.show(&page.items, |rows, _| render::transitions(rows, now))
+    let whose = if history.agent.is_some() {
+        render::Whose::One
+    } else {
+        render::Whose::Many
+    };
+    app.out
+        .show(&page.items, |rows, _| render::transitions(rows, whose, now))
 }

@@ -6,13 +6,29 @@ use super::age::relative;
 use super::paint::Cell;
 use super::table::{columns, table};
 
+/// Whether rows are of one agent, which whoever asked has named, or of many.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Whose {
+    One,
+    Many,
+}
+
 /// A table of transitions, as they come.
-pub(crate) fn transitions(rows: &[Transition], now: Wall) -> String {
+pub(crate) fn transitions(rows: &[Transition], whose: Whose, now: Wall) -> String {
     let headings = ["#", "WHEN", "AGO", "RUN", "FROM", "TO", "REASON", "BY", "DESCRIPTION"];
+    let first: &[&str] = match whose {
+        Whose::One => &[],
+        Whose::Many => &["NAME"],
+    };
+    let headings: Vec<&str> = first.iter().chain(&headings).copied().collect();
     let rows: Vec<_> = rows
         .iter()
         .map(|row| {
-            vec![
+            let name = match whose {
+                Whose::One => None,
+                Whose::Many => Some(Cell::plain(row.name.as_str())),
+            };
+            let cells = vec![
                 Cell::plain(row.sequence.to_string()),
                 Cell::plain(row.at.to_string()),
                 Cell::plain(relative(now, row.at).trim_end_matches(" ago")),
@@ -22,7 +38,8 @@ pub(crate) fn transitions(rows: &[Transition], now: Wall) -> String {
                 Cell::plain(row.reason.as_str()),
                 Cell::plain(row.triggered_by.as_str()),
                 Cell::plain(row.description.as_str()),
-            ]
+            ];
+            name.into_iter().chain(cells).collect()
         })
         .collect();
     table(&headings, &rows)

@@ -36,9 +36,11 @@ pub(super) fn lines(pause: &PauseView, now: Wall) -> Vec<String> {
 pub(super) fn manner(pause: &PauseView, now: Wall) -> String {
     let what = match pause.mode {
         PauseMode::Soft => "it gets no new work",
-        PauseMode::Checkpoint => "it has written down where it is",
+        PauseMode::Checkpoint if pause.acknowledged.is_some() => "it has written down where it is",
+        PauseMode::Checkpoint => "it is to write down where it is, and has not said yet that it has",
         PauseMode::Freeze => "its whole tree of processes stands still",
-        PauseMode::Hibernate => "it has written down where it is, and ended",
+        PauseMode::Hibernate if pause.acknowledged.is_some() => "it has written down where it is, and ended",
+        PauseMode::Hibernate => "it is to write down where it is and end, and has not said yet that it has",
     };
     let until = match pause.until {
         Some(until) => format!("until {until} ({})", relative(now, until)),

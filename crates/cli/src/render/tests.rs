@@ -56,6 +56,7 @@ fn transition(
         agent: agent.id,
         namespace: agent.namespace,
         name: agent.name,
+        group: None,
         incarnation: Incarnation(3),
         from: from.into(),
         to: to.into(),
@@ -185,6 +186,7 @@ fn a_pause_is_told_with_its_mode_its_end_by_whom_and_why() {
         let mut paused = agent(name);
         (paused.intent, paused.phase, paused.ready) = (Wanted::Paused, "suspended".into(), false);
         let pause = stead_model::PauseView {
+            acknowledged: None,
             mode,
             by: "ann".into(),
             at: ago(60),
@@ -212,7 +214,7 @@ fn a_pause_is_told_with_its_mode_its_end_by_whom_and_why() {
 
 #[test]
 fn history_is_a_table_of_transitions() {
-    assert_snapshot!(shown(&transitions(&history(), NOW)));
+    assert_snapshot!(shown(&transitions(&history(), Whose::One, NOW)));
 }
 
 #[test]
@@ -385,6 +387,7 @@ fn events_are_lines() {
         namespace: stead_model::Namespace::default(),
         agent: agent("mailer").id,
         name: "mailer".parse().unwrap(),
+        group: None,
         revision: Revision(1),
         actor: if matches!(what, Happening::IntentChanged { .. }) {
             "ann"

@@ -1,6 +1,7 @@
 //! The real binary with real processes, a real database and real sockets: what holds when things are killed, full or broken.
 
 mod care;
+mod checkpoint;
 mod children;
 mod config;
 mod crash;

@@ -292,7 +292,7 @@ async fn create_one(
         reason,
     }) = change.body;
     let spec = match spec {
-        Some(form) => checked(kind, form)?,
+        Some(form) => checked(&api, kind, form)?,
         None => AgentSpec::reporting(kind.profile()),
     };
     let request = Request::Register {
@@ -349,14 +349,14 @@ async fn replace_spec(
         ticket,
     } = change;
     if revision.is_none() && !is_masked(&spec) {
-        let spec = Box::new(checked(kind, spec)?);
+        let spec = Box::new(checked(&api, kind, spec)?);
         let namespace = api.namespace(query.namespace, &path);
         let asked = ticket.send(&api, namespace, path, reason, Request::Respec { spec });
         return asked.await.map(Done);
     }
     respec(&api, &ticket, (query, path), reason, |number, before| {
         check_number(revision, number)?;
-        checked(kind, unmasked(spec.clone(), before))
+        checked(&api, kind, unmasked(spec.clone(), before))
     })
     .await
 }
@@ -416,8 +416,9 @@ async fn show_spec(api: Api, read: Read<AgentRef, InNamespace>) -> Result<Shown<
     }))
 }
 
-/// Makes a spec of a form, with the profile that the collection stands for.
-pub(super) fn checked(kind: Kind, mut form: SpecForm) -> Result<AgentSpec, Failure> {
+/// Makes a spec of a form, with the profile that the collection stands for, and the deadlines of its type where it says none.
+pub(super) fn checked(api: &Api, kind: Kind, mut form: SpecForm) -> Result<AgentSpec, Failure> {
+    form.deadlines = form.deadlines.or(api.state.ports.config.deadlines_of(&form.kind));
     if form.profile == Kind::Agent.profile() {
         kind.profile().clone_into(&mut form.profile);
     }

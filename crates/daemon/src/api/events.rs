@@ -12,7 +12,7 @@ use axum::http::{HeaderMap, HeaderName, Method};
 use futures_util::stream;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use stead_model::{AgentRef, Event, Namespace, ProblemCode, Selector, Wall};
+use stead_model::{AgentName, AgentRef, Event, Namespace, ProblemCode, Selector, Wall};
 use stead_store::{EventCursor, EventFilter, ReadError};
 use tokio::sync::watch;
 
@@ -45,6 +45,8 @@ struct EventsQuery {
     #[schemars(with = "Option<String>")]
     #[serde(default, deserialize_with = "agent_ref")]
     agent: Option<AgentRef>,
+    /// Those of this group and its replicas, also of those that it has no more.
+    group: Option<AgentName>,
     /// Those of these types, separated by commas.
     r#type: Option<String>,
     /// Those of agents whose labels fit now.
@@ -76,6 +78,7 @@ async fn open(api: Api, read: Read<(), EventsQuery>) -> Result<Events, Failure> 
             agent,
             types,
         },
+        group: asked.group,
         selector: asked.selector,
         since,
         cursor,
@@ -94,6 +97,7 @@ struct Feed {
     api: Api,
     committed: watch::Receiver<u64>,
     filter: EventFilter,
+    group: Option<AgentName>,
     selector: Selector,
     /// Older ones are passed over.
     since: Option<Wall>,
@@ -162,7 +166,8 @@ impl Feed {
             let agent = views(&self.api).find(&event.namespace, &AgentRef::Id(event.agent));
             agent.is_some_and(|agent| self.selector.takes(|key| agent.glance().label(key)))
         };
-        self.since.is_none_or(|since| event.at >= since) && (self.selector.is_empty() || labels_fit())
+        let group_fits = self.group.is_none() || self.group == event.group;
+        self.since.is_none_or(|since| event.at >= since) && group_fits && (self.selector.is_empty() || labels_fit())
     }
 }
 

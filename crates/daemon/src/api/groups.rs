@@ -340,7 +340,7 @@ async fn create_one(
     change: Change<(), InNamespace, Json<NewGroup>>,
 ) -> Result<Created<GroupAnswer>, Failure> {
     let Json(new) = change.body;
-    let spec = Box::new(group_spec(new.replicas, new.update, new.template)?);
+    let spec = Box::new(group_spec(&api, new.replicas, new.update, new.template)?);
     let wanted = Wanted::from(new.intent);
     let namespace = change.query.namespace.unwrap_or_default();
     let request = GroupRequest::Create { spec, wanted };
@@ -384,7 +384,7 @@ async fn replace_spec(
         ticket,
     } = change;
     if new.revision.is_none() && !agents::is_masked(&new.template) {
-        let spec = Box::new(group_spec(new.replicas, new.update, new.template)?);
+        let spec = Box::new(group_spec(&api, new.replicas, new.update, new.template)?);
         let namespace = api.namespace_of_group(query.namespace, &group);
         let request = GroupRequest::Respec { spec };
         let asked = ticket.send_to_group(&api, namespace, group, new.reason, request);
@@ -393,7 +393,7 @@ async fn replace_spec(
     respec(&api, &ticket, (query, group), |number, before| {
         agents::check_number(new.revision, number)?;
         let template = agents::unmasked(new.template.clone(), &before.template);
-        let spec = group_spec(new.replicas, new.update.clone(), template)?;
+        let spec = group_spec(&api, new.replicas, new.update.clone(), template)?;
         Ok((spec, new.reason.clone()))
     })
     .await
@@ -403,7 +403,7 @@ async fn replace_spec(
 async fn patch_spec(api: Api, change: Change<GroupRef, InNamespace, MergePatch>) -> Result<Done<GroupAnswer>, Failure> {
     let MergePatch(patch) = change.body;
     let asked = (change.query, change.path.0);
-    respec(&api, &change.ticket, asked, |_, before| patched(before, &patch)).await
+    respec(&api, &change.ticket, asked, |_, before| patched(&api, before, &patch)).await
 }
 
 /// Makes another spec of the one that is there and its number, anew where it was changed meanwhile.
@@ -490,7 +490,7 @@ async fn want(
                 .group_spec(namespace.clone(), group.clone())
                 .await?
                 .spec;
-            let spec = Box::new(group_spec(before.replicas, before.update, template)?);
+            let spec = Box::new(group_spec(&api, before.replicas, before.update, template)?);
             GroupRequest::Respec { spec }
         }
         (Verb::Update | Verb::Restart, ..) => GroupRequest::Restart,
@@ -548,14 +548,18 @@ async fn undo_rollout(
     asked.await.map(Accepted)
 }
 
-fn group_spec(replicas: u32, update: UpdateSpec, template: SpecForm) -> Result<GroupSpec, Failure> {
-    let template = checked(agents::Kind::Agent, template)?;
+fn group_spec(api: &Api, replicas: u32, update: UpdateSpec, template: SpecForm) -> Result<GroupSpec, Failure> {
+    let template = checked(api, agents::Kind::Agent, template)?;
     GroupSpec::new(replicas, update, template)
         .map_err(|invalid| Failure::new(ProblemCode::InvalidSpec, invalid.to_string()))
 }
 
 /// The spec with a patch on it, and why where the patch says so.
-fn patched(before: &GroupSpec, patch: &serde_json::Value) -> Result<(GroupSpec, Option<Text<1024>>), Failure> {
+fn patched(
+    api: &Api,
+    before: &GroupSpec,
+    patch: &serde_json::Value,
+) -> Result<(GroupSpec, Option<Text<1024>>), Failure> {
     let unfit = |error: serde_json::Error| {
         let said = error.to_string();
         Failure::invalid(format!("the patched spec cannot be read: {}", suggest(&said)))
@@ -563,5 +567,8 @@ fn patched(before: &GroupSpec, patch: &serde_json::Value) -> Result<(GroupSpec, 
     let mut form = serde_json::to_value(before).map_err(unfit)?;
     merge(&mut form, patch);
     let after: NewGroupSpec = serde_json::from_value(form).map_err(unfit)?;
-    Ok((group_spec(after.replicas, after.update, after.template)?, after.reason))
+    Ok((
+        group_spec(api, after.replicas, after.update, after.template)?,
+        after.reason,
+    ))
 }

@@ -3,7 +3,7 @@
 use axum::http::Method;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
-use stead_model::{AgentRef, Class, Explanation, Namespace, ProblemCode, Reason, Summary, Transition};
+use stead_model::{AgentName, AgentRef, Class, Explanation, Namespace, ProblemCode, Reason, Summary, Transition};
 use stead_store::{PageCursor, TransitionQuery};
 
 use super::agents::{InNamespace, Kind};
@@ -59,6 +59,8 @@ struct RowsQuery {
     #[schemars(with = "Option<String>")]
     #[serde(default, deserialize_with = "agent_ref")]
     agent: Option<AgentRef>,
+    /// Those of the replicas of this group, also of those that it has no more.
+    group: Option<AgentName>,
     /// Those into this phase.
     state: Option<String>,
     /// Those for this reason, such as `failure.crash`.
@@ -129,6 +131,7 @@ async fn page(api: &Api, asked: RowsQuery) -> Result<Shown<List<Transition>>, Fa
     let query = TransitionQuery {
         namespace: asked.namespace,
         agent,
+        group: asked.group,
         to: asked.state,
         reason: asked.reason,
         from: asked.since.map(|since| since.resolve(now)),

@@ -322,7 +322,7 @@ async fn want(
     let (agent, verb) = change.path;
     let namespace = api.namespace(change.query.namespace, &agent);
     let JsonOr(body) = change.body;
-    let spec = body.spec.map(|form| checked(kind, form)).transpose()?;
+    let spec = body.spec.map(|form| checked(&api, kind, form)).transpose()?;
     let pausing = Pausing {
         mode: body.mode,
         lasts: body.lasts,

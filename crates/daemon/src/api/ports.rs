@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
+use stead_model::spec::Deadlines;
 use stead_model::{Origin, Problem, Wall};
 
 use super::config::{ConfigApplied, ConfigCheck, ConfigRevision, ConfigText, ConfigView};
@@ -44,6 +45,9 @@ pub trait Host: Send + Sync {
 pub trait ConfigDoor: Send + Sync {
     /// What is in force. Must not wait.
     fn view(&self) -> ConfigView;
+
+    /// What agents of a type have in common by the configuration in force. Must not wait.
+    fn deadlines_of(&self, kind: &str) -> Deadlines;
 
     /// Checks a fleet file without applying it. May take as long as parsing takes; called where blocking is allowed.
     fn check(&self, document: &FleetText) -> ConfigCheck;

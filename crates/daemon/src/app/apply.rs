@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use futures_util::future::BoxFuture;
+use stead_model::spec::Deadlines;
 use stead_model::{AgentName, AgentRef, Command, Namespace, Origin, Outcome, Problem, ProblemCode, Request};
 
 use self::plan::Plan;
@@ -397,6 +398,15 @@ impl ConfigDoor for Config {
             watched: self.watched().is_some(),
             refused: self.refused.load_full().map(|refused| ConfigRefused::clone(&refused)),
         }
+    }
+
+    fn deadlines_of(&self, kind: &str) -> Deadlines {
+        let known = self.in_force.load();
+        let shape = known.as_ref().map(|known| &known.facts.shape);
+        shape
+            .and_then(|shape| shape.types.get(kind))
+            .cloned()
+            .unwrap_or_default()
     }
 
     fn check(&self, document: &FleetText) -> ConfigCheck {

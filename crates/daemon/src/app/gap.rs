@@ -29,6 +29,7 @@ pub(super) fn tell(state: &SlotState, since: Wall, now: Wall) -> Option<Append> 
         namespace: agent.namespace.clone(),
         agent: agent.id,
         name: agent.name.clone(),
+        group: None,
         revision: agent.revision,
         actor: "stead".into(),
         correlation_id: format!("gap-{}", since.unix_millis()),

@@ -26,6 +26,9 @@ pub struct Shape {
     pub profiles: BTreeMap<String, ProfileSpec>,
     /// Transition policies.
     pub policies: BTreeMap<String, PolicySpec>,
+    /// Deadlines that agents of a type have in common, for those that come over the API.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub types: BTreeMap<String, Deadlines>,
 }
 
 impl Shape {
@@ -98,7 +101,9 @@ impl Shapes {
             read.policy(&mut entry, &built, findings);
         }
         for mut entry in entries(types, usize::MAX, findings) {
-            de::read::<TypeForm>(&mut entry.node, &entry.key_at, findings);
+            if let Some(form) = de::read::<TypeForm>(&mut entry.node, &entry.key_at, findings) {
+                read.shape.types.insert(entry.key.clone(), form.deadlines);
+            }
             entry.node.damaged = false;
             read.types.insert(entry.key, entry.node);
         }

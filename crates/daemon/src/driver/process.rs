@@ -21,7 +21,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tracing::{info, warn};
 
-use super::{Driven, Driver, Seat, Seats};
+use super::{Courier, Driven, Driver, Seat, Seats};
 use crate::probe::{ExecContext, Prober};
 use crate::pump::gate::Starter;
 
@@ -41,6 +41,7 @@ pub(crate) struct KeeperSettings {
 pub(crate) struct ProcessDriver {
     shared: Arc<Shared>,
     prober: Prober,
+    courier: Courier,
 }
 
 struct Shared {
@@ -104,7 +105,7 @@ impl ProcessDriver {
     pub(crate) fn start(
         settings: KeeperSettings,
         epoch: Epoch,
-        prober: Prober,
+        (prober, courier): (Prober, Courier),
         reader: Handle,
         sink: impl Fn(Driven, Seat) + Send + Sync + 'static,
     ) -> std::io::Result<(Self, KeeperInfo)> {
@@ -124,7 +125,14 @@ impl ProcessDriver {
             .name("keeper-session".into())
             .spawn(move || keeping.keep_session(&reader))?;
         let info = KeeperInfo(Arc::clone(&shared));
-        Ok((Self { shared, prober }, info))
+        Ok((
+            Self {
+                shared,
+                prober,
+                courier,
+            },
+            info,
+        ))
     }
 
     /// What gives out orders to start, from any thread.
@@ -171,7 +179,15 @@ impl Driver for ProcessDriver {
             } => {
                 self.shared.start(instance, namespace, name, process);
             }
+            Order::Tell {
+                instance,
+                word,
+                note,
+                endpoint,
+                token,
+            } => self.courier.tell(instance, word, note, endpoint, token),
             Order::Signal { instance, signal } => {
+                self.courier.hush(instance);
                 let target = Target::Tree;
                 let request = Request::Signal {
                     instance,
@@ -192,11 +208,13 @@ impl Driver for ProcessDriver {
                 });
             }
             Order::Kill { instance } => {
+                self.courier.hush(instance);
                 self.prober.unwatch(instance);
                 self.shared
                     .order(About::Ending(instance), Request::KillTree { instance });
             }
             Order::Acknowledge { instance } => {
+                self.courier.hush(instance);
                 self.prober.unwatch(instance);
                 self.shared.ask(Request::Acknowledge { instance });
             }

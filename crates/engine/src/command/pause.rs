@@ -25,7 +25,7 @@ pub(crate) fn pause(
     let offered = match mode {
         PauseMode::Soft => true,
         PauseMode::Freeze => record.process().is_some(),
-        PauseMode::Checkpoint | PauseMode::Hibernate => false,
+        PauseMode::Checkpoint | PauseMode::Hibernate => record.process().is_some() && record.spec.lifecycle.is_some(),
     };
     if !offered {
         return Err(Refusal::NotOffered {

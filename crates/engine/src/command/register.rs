@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use stead_model::journal::{AgentRow, Change, RecoveryRow, SpecRow};
+use stead_model::journal::{AgentRow, Change, MemberRow, RecoveryRow, SpecRow};
 use stead_model::{
     AgentId, AgentName, AgentSpec, Happening, Health, Incarnation, Intent, Namespace, Refusal, Request, Revision,
     Sequence, Wanted,
@@ -25,11 +25,11 @@ const MOST_AGENTS: usize = 16_384;
 pub(crate) fn register(
     step: &mut Step,
     cell: &Cell,
-    namespace: Namespace,
-    name: AgentName,
+    (namespace, name): (Namespace, AgentName),
     spec: Box<AgentSpec>,
     wanted: Wanted,
     reason: Option<String>,
+    member: Option<MemberRow>,
 ) -> Result<Box<Record>, Refusal> {
     bounded("reason", reason.as_deref(), MAX_REASON)?;
     if spec.depends_on.contains_key(&name) {
@@ -93,8 +93,9 @@ pub(crate) fn register(
         correlation_id: step.origin.correlation_id.clone(),
         expiry: None,
         frozen: false,
+        word: None,
         asked: Vec::new(),
-        member: None,
+        member,
         draining: false,
         drain: None,
         removed: false,

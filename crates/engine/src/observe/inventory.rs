@@ -144,6 +144,7 @@ fn adopt(step: &mut Step, record: &mut Record, live: &LiveInstance) {
         // The order may have been lost with the node that gave it.
         crate::command::freeze(step, record, true);
     }
+    plan::tell_again(step, record);
     let rises = matches!(record.role(), Role::Starting | Role::Restarting);
     match record.spec.readiness() {
         ReadinessSource::Notify if live.ready => serves(step, record, Reason::ReadinessComplete, "it had said READY=1"),

@@ -311,6 +311,6 @@ fn obey(action: Action, well: bool) -> Option<Observation> {
             exit: Exit::Unknown,
             swept: 0,
         }),
-        Order::Acknowledge { .. } | Order::Freeze { .. } | Order::Probe { .. } => None,
+        Order::Acknowledge { .. } | Order::Tell { .. } | Order::Freeze { .. } | Order::Probe { .. } => None,
     }
 }

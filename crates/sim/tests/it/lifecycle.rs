@@ -107,6 +107,7 @@ impl Bench {
             correlation_id: "r-0".into(),
             expiry: None,
             frozen: false,
+            word: None,
             asked: Vec::new(),
             member: None,
             draining: false,
@@ -229,7 +230,7 @@ impl Bench {
                     .into_iter()
                     .collect()
             }
-            Order::Acknowledge { .. } | Order::Freeze { .. } | Order::Probe { .. } => vec![],
+            Order::Acknowledge { .. } | Order::Tell { .. } | Order::Freeze { .. } | Order::Probe { .. } => vec![],
         }
     }
 

@@ -306,6 +306,10 @@ fn request(verb: &str, rest: &str) -> Request {
             },
             lasts: first.parse().ok(),
         },
+        "hibernate" => Request::Pause {
+            mode: PauseMode::Hibernate,
+            lasts: None,
+        },
         "checkpoint" => Request::Pause {
             mode: PauseMode::Checkpoint,
             lasts: None,

@@ -28,6 +28,36 @@ stories! {
         at 21s checkpoint web
     "#;
 
+    an_agent_that_takes_word_of_pauses_writes_down_where_it_is_and_is_told_to_go_on: r#"
+        at 0s register web {"command":["serve"],"lifecycle":{"port":8080}}
+        at 5s checkpoint web
+        at 6s expect web phase=suspended incarnation=1
+        at 7s crash daemon
+        at 8s up
+        at 9s resume web
+        at 10s expect web phase=online incarnation=1
+        at 11s pause web
+        at 12s exit web code=1
+        at 13s resume web
+        at 14s expect web phase=online incarnation=2
+        at 15s freeze web
+        at 16s resume web
+    "#;
+
+    an_agent_that_hibernates_ends_once_it_has_written_down_where_it_is: r#"
+        at 0s register web {"command":["serve"],"lifecycle":{"port":8080}}
+        at 5s hibernate web
+        at 6s expect web phase=offline intent=paused restarts=0
+        at 7s crash keeper
+        at 8s up
+        at 20s expect web phase=offline intent=paused
+        at 21s resume web
+        at 22s expect web phase=online incarnation=2 restarts=0
+        at 23s hibernate web
+        at 24s start web
+        at 25s expect web phase=online incarnation=3
+    "#;
+
     a_pause_with_an_end_is_over_by_itself_however_often_the_daemon_dies: r#"
         at 0s register web {"command":["serve"]}
         at 1s pause-for web 1m

@@ -177,6 +177,7 @@ fn event() -> Event {
         namespace: Namespace::default(),
         agent: AgentId::new(slot(), 1),
         name: "web".parse().unwrap(),
+        group: None,
         revision: Revision(1),
         actor: "tester".into(),
         correlation_id: "c-1".into(),

@@ -40,6 +40,10 @@ pub(super) const MIGRATIONS: &[Migration] = &[
         version: 5,
         sql: include_str!("schema/0005_audit.sql"),
     },
+    Migration {
+        version: 6,
+        sql: include_str!("schema/0006_history_of_groups.sql"),
+    },
 ];
 
 /// Opens the file for the writer, made if it is not there, with the newest schema and nothing left in the log.

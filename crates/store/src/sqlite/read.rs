@@ -132,6 +132,7 @@ pub(super) fn transitions(
         "namespace = ",
         query.namespace.as_ref().map(|namespace| text(namespace.as_str())),
     );
+    wanted.add("group_name = ", query.group.as_ref().map(|group| text(group.as_str())));
     wanted.add("to_phase = ", query.to.as_deref().map(text));
     wanted.add("reason = ", query.reason.map(|reason| text(reason.as_str())));
     wanted.add("at >= ", query.from.map(|from| from.unix_millis().into()));

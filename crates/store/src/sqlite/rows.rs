@@ -3,7 +3,7 @@
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use stead_model::journal::{AgentRow, AnswerRow, Append, Change, GroupRow, SpecRow};
-use stead_model::{AgentId, Epoch, Event, Incarnation, Position, Reason, Sequence, Slot, Transition, Wall};
+use stead_model::{AgentId, AgentName, Epoch, Event, Incarnation, Position, Reason, Sequence, Slot, Transition, Wall};
 
 use super::audit;
 use super::fault::Fault;
@@ -183,8 +183,8 @@ fn put_answer(connection: &Connection, slot: Slot, row: &AnswerRow) -> Result<()
 fn put_transition(connection: &Connection, row: &Transition, id: i64, history: u32) -> Result<(), Fault> {
     let mut statement = connection.prepare_cached(
         "INSERT INTO transitions (id, agent, sequence, namespace, name, incarnation, from_phase, to_phase, at, reason, description,
-         triggered_by, via, correlation_id, trace_id, metadata)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+         triggered_by, via, correlation_id, trace_id, metadata, group_name)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
     )?;
     let metadata = (!row.metadata.is_empty()).then(|| serde_json::to_string(&row.metadata));
     let metadata = metadata.transpose().map_err(|error| StoreError::Corrupt {
@@ -207,6 +207,7 @@ fn put_transition(connection: &Connection, row: &Transition, id: i64, history: u
         row.correlation_id,
         row.trace_id,
         metadata,
+        row.group.as_ref().map(AgentName::as_str),
     ])?;
     if let Some(cut) = history_cut(row.sequence, history) {
         let mut statement = connection.prepare_cached("DELETE FROM transitions WHERE agent = ?1 AND sequence <= ?2")?;
@@ -257,7 +258,7 @@ const INSERT_EVENTS: [&str; EVENTS_AT_ONCE + 1] = [
 ];
 /// Columns of a transition in the order of [`transition`], the row's own number first.
 pub(super) const TRANSITION_COLUMNS: &str = "id, agent, sequence, namespace, name, incarnation, from_phase, to_phase, at, reason, \
-     description, triggered_by, via, correlation_id, trace_id, metadata";
+     description, triggered_by, via, correlation_id, trace_id, metadata, group_name";
 
 /// Reads a transition and its row's number.
 pub(super) fn transition(row: &Row<'_>) -> rusqlite::Result<(u64, Transition)> {
@@ -267,6 +268,10 @@ pub(super) fn transition(row: &Row<'_>) -> rusqlite::Result<(u64, Transition)> {
         sequence: Sequence(row.get::<_, i64>(2)?.cast_unsigned()),
         namespace: parsed(row, 3)?,
         name: parsed(row, 4)?,
+        group: match row.get_ref(16)?.as_str_or_null() {
+            Ok(None) => None,
+            Ok(Some(_)) | Err(_) => Some(parsed(row, 16)?),
+        },
         incarnation: Incarnation(row.get::<_, i64>(5)?.cast_unsigned()),
         from: row.get::<_, String>(6)?.into(),
         to: row.get::<_, String>(7)?.into(),

@@ -146,6 +146,7 @@ pub(crate) fn row(id: AgentId, name: &str) -> AgentRow {
         correlation_id: "c-1".into(),
         expiry: None,
         frozen: false,
+        word: None,
         asked: Vec::new(),
         member: None,
         draining: false,
@@ -181,6 +182,7 @@ pub(crate) fn transition(id: AgentId, name: &str, sequence: Sequence) -> Transit
         agent: id,
         namespace: Namespace::default(),
         name: name.parse().unwrap(),
+        group: sequence.0.is_multiple_of(3).then(|| "pool".parse().unwrap()),
         incarnation: Incarnation(1),
         from: "offline".into(),
         to: if sequence.0.is_multiple_of(2) {
@@ -210,6 +212,7 @@ pub(crate) fn event(id: AgentId, what: Happening) -> Event {
         namespace: Namespace::default(),
         agent: id,
         name: "some".parse().unwrap(),
+        group: None,
         revision: Revision(1),
         actor: "tester".into(),
         correlation_id: "c-1".into(),

@@ -257,6 +257,14 @@ fn what_get_prints_of_a_spec_is_taken_back_and_changes_nothing() {
             "{agent:#}"
         );
     }
+    fleet_.must(&["scale", "web", "1", "--wait"]);
+    let history: Vec<Value> = serde_json::from_str(&fleet_.must(&["history", "--group", "web", "-o", "json"])).unwrap();
+    assert!(history.iter().any(|row| row["name"] == "web-2") && history.iter().all(|row| row["group"] == "web"));
+    let events = fleet_.must(&[
+        "events", "--group", "web", "--since", "1h", "--limit", "5", "-o", "json",
+    ]);
+    let of_web = |line: &str| serde_json::from_str::<Value>(line).unwrap()["group"] == "web";
+    assert!(events.lines().count() == 5 && events.lines().all(of_web), "{events}");
     let edited = fleet_.read("one.json").replace("100000", "200000");
     std::fs::write(fleet_.path("one.json"), edited).unwrap();
     fleet_.must(&["update", "one", "--file", "one.json", "--wait"]);

@@ -294,3 +294,30 @@ async fn a_group_without_replicas_holds_its_profile() {
     assert_eq!(refused.problem(), (409, "not-possible".into()), "{}", refused.text);
     assert!(refused.text.contains("group default/pool"), "{}", refused.text);
 }
+
+#[tokio::test]
+async fn what_comes_over_the_api_takes_the_deadlines_of_its_type_where_it_says_none() {
+    let world = World::new();
+    let toml = "[types.slow.deadlines]\nstarting = '10m'\nstopping = '2m'\n[agents.one]\ncommand = ['serve']\n";
+    apply(&world, toml).await;
+    let spec = r#"{"command":["serve"],"type":"slow","deadlines":{"stopping":"5s"}}"#;
+    let made = world
+        .json("POST", "/agents", &format!(r#"{{"name":"two","spec":{spec}}}"#))
+        .await;
+    assert_eq!(made.status, 201, "{}", made.text);
+    let body = format!(r#"{{"name":"many","replicas":1,"template":{spec}}}"#);
+    assert_eq!(world.json("POST", "/groups", &body).await.status, 201);
+    let (two, many) = (
+        world.get("/agents/two/spec").await.json(),
+        world.get("/groups/many/spec").await.json(),
+    );
+    for deadlines in [&two["spec"]["deadlines"], &many["template"]["deadlines"]] {
+        assert_eq!(*deadlines, serde_json::json!({ "starting": "10m", "stopping": "5s" }));
+    }
+    let other = world
+        .json("POST", "/agents", r#"{"name":"other","spec":{"command":["serve"]}}"#)
+        .await;
+    assert_eq!(other.status, 201, "{}", other.text);
+    let spec = world.get("/agents/other/spec").await.json();
+    assert!(spec["spec"]["deadlines"].is_null(), "{spec:#}");
+}

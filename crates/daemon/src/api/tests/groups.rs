@@ -350,3 +350,34 @@ async fn the_spec_that_is_shown_can_be_given_back_and_changes_nothing() {
     let late = world.json("PUT", "/groups/web", &shown.text).await;
     assert_eq!(late.problem(), (412, "stale-revision".into()), "{}", late.text);
 }
+
+#[tokio::test]
+async fn the_history_of_a_group_is_that_of_all_its_replicas_also_of_those_that_it_has_no_more() {
+    let world = World::new();
+    world.group("web", 2, "serve").await;
+    world
+        .json(
+            "POST",
+            "/agents",
+            r#"{"name":"web-9","spec":{"command":["serve"]},"intent":"running"}"#,
+        )
+        .await;
+    world.until("/agents/web-9", |agent| agent["ready"] == true).await;
+    world
+        .json("POST", "/groups/web/lifecycle/scale", r#"{"replicas":1}"#)
+        .await;
+    world.until("/groups/web", |group| group["present"] == 1).await;
+    let rows = world.get("/transitions?group=web&limit=1000").await.json();
+    let rows = rows["items"].as_array().unwrap();
+    for (name, gone) in [("web-1", false), ("web-2", true)] {
+        let of_it: Vec<_> = rows.iter().filter(|row| row["name"] == name).collect();
+        assert!(of_it.iter().any(|row| row["to"] == "deploying"), "{rows:#?}");
+        assert_eq!(of_it.iter().any(|row| row["to"] == "deleted"), gone, "{rows:#?}");
+    }
+    assert!(
+        rows.iter().all(|row| row["group"] == "web" && row["name"] != "web-9"),
+        "{rows:#?}"
+    );
+    let none = world.get("/transitions?group=web&namespace=blue").await.json();
+    assert!(none["items"].as_array().unwrap().is_empty());
+}

@@ -239,7 +239,7 @@ impl Driver for Player {
                 let (signal, core) = (Signal::KILL, false);
                 self.exit(instance, Exit::Signal { signal, core });
             }
-            Order::Acknowledge { .. } | Order::Freeze { .. } | Order::Probe { .. } => {}
+            Order::Acknowledge { .. } | Order::Tell { .. } | Order::Freeze { .. } | Order::Probe { .. } => {}
         }
     }
 

@@ -88,11 +88,13 @@ fn a_keeper_is_listened_to_as_fast_as_what_it_says_is_acted_on_and_nothing_is_lo
         state_dir: dir.path().to_owned(),
         env: BTreeMap::new(),
     };
-    let prober = {
+    let messengers = {
         let _inside = runtime.enter();
-        Prober::new(|_| {}, CancellationToken::new(), TaskTracker::new())
+        let closing = CancellationToken::new();
+        let prober = Prober::new(|_| {}, closing.clone(), TaskTracker::new());
+        (prober, Courier::new(|_| {}, closing))
     };
-    let (mut driver, _info) = ProcessDriver::start(settings, Epoch(1), prober, runtime.handle().clone(), {
+    let (mut driver, _info) = ProcessDriver::start(settings, Epoch(1), messengers, runtime.handle().clone(), {
         move |driven, seat| {
             if matches!(driven, Driven::Observed(_)) {
                 lock(&told).push((driven, seat));

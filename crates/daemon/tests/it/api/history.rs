@@ -9,6 +9,7 @@ fn row(agent: AgentId, sequence: u64, to: &'static str) -> Transition {
         agent,
         namespace: Namespace::default(),
         name: "web".parse().unwrap(),
+        group: None,
         incarnation: Incarnation(1),
         from: "starting".into(),
         to: to.into(),

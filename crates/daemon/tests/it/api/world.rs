@@ -209,6 +209,7 @@ pub(crate) fn event(agent: AgentId, task: u64) -> Event {
         namespace: Namespace::default(),
         agent,
         name: "web".parse().unwrap(),
+        group: None,
         revision: Revision(task),
         actor: "ada".into(),
         correlation_id: format!("c-{task}"),
@@ -443,6 +444,10 @@ impl Host for Player {
 }
 
 impl ConfigDoor for Player {
+    fn deadlines_of(&self, _: &str) -> stead_model::spec::Deadlines {
+        stead_model::spec::Deadlines::default()
+    }
+
     fn view(&self) -> ConfigView {
         ConfigView {
             fleet_file: Some("/srv/fleet.toml".into()),

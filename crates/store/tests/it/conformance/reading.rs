@@ -57,6 +57,9 @@ for_every_store! {
         assert_eq!(query(into), vec![5, 5, 3, 3, 1, 1]);
         let crashes = TransitionQuery { reason: Some(Reason::Crash), ..TransitionQuery::default() };
         assert_eq!(query(crashes), vec![6, 6, 3, 3]);
+        let of_group = TransitionQuery { group: Some("pool".parse().unwrap()), ..TransitionQuery::default() };
+        assert_eq!(query(of_group.clone()), vec![6, 6, 3, 3]);
+        assert_eq!(query(TransitionQuery { to: Some("online".into()), ..of_group }), vec![3, 3]);
         let then = TransitionQuery { from: Some(at(20)), until: Some(at(40)), ..TransitionQuery::default() };
         assert_eq!(query(then), vec![3, 3, 2, 2]);
         let here = TransitionQuery { namespace: Some(Namespace::default()), ..TransitionQuery::default() };

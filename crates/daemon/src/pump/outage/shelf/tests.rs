@@ -13,6 +13,7 @@ fn event() -> Event {
         namespace: Namespace::default(),
         agent: AgentId::new(slot(), 1),
         name: "web".parse().unwrap(),
+        group: None,
         revision: Revision(1),
         actor: "stead".into(),
         correlation_id: "c".into(),
