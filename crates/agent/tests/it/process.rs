@@ -319,4 +319,4 @@ fn an_address_that_is_taken_is_told_with_what_to_do() {
     assert!(ended.status.code() == Some(1) && said.contains(&port), "{said}");
 }
 
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);

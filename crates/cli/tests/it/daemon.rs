@@ -121,7 +121,7 @@ fn routes() -> Router {
                 "in the query: phase: `runing` is not known",
             );
         }
-        let count = if several { 20_000 } else { 1 };
+        let count = if several { 5_000 } else { 1 };
         let items: Vec<_> = (1..=count)
             .map(|number| agent(&format!("web-{number}"), "online"))
             .collect();

@@ -11,7 +11,7 @@ use stead_model::spec::ProcessSpec;
 use stead_model::{AgentId, Epoch, Incarnation, InstanceId, Namespace, ProcessIdentity, Slot, SpawnFailure};
 
 pub(crate) const KEEPER: &str = env!("CARGO_BIN_EXE_stead-keeper-alone");
-const BOUND: Duration = Duration::from_secs(30);
+const BOUND: Duration = Duration::from_secs(120);
 
 /// A state directory with a keeper. Both are gone afterwards, and all agents with them.
 pub(crate) struct Home {

@@ -116,4 +116,4 @@ pub(crate) fn lock(directory: &Path) -> StateDir {
     StateDir::lock(directory, &holder).unwrap()
 }
 
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);

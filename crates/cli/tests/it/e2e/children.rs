@@ -1,6 +1,5 @@
 //! Processes that misbehave: each of them is answered as its policy says, and with a reason.
 
-use std::time::Duration;
 
 use super::fleet::{Fleet, PATIENCE};
 use super::procs::{self, until};
@@ -192,7 +191,7 @@ fn a_command_that_is_run_gives_its_exit_code_and_leaves_nothing() {
     ]);
     assert_eq!(done.status.code(), Some(7), "{done:?}");
     assert!(String::from_utf8_lossy(&done.stdout).contains("said"), "{done:?}");
-    until("nothing is left", Duration::from_secs(10), || {
+    until("nothing is left", PATIENCE, || {
         procs::of(fleet.state()).is_empty().then_some(())
     });
 }

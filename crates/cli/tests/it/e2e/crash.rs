@@ -147,7 +147,7 @@ fn a_new_daemon_adopts_everybody_after_a_kill_of_the_old_one() {
     fleet.kill_daemon();
     std::fs::write(fleet.path("leave"), "").unwrap();
     let last = fleet.read("marks").lines().count();
-    procs::until("the agent ends while nobody is there", Duration::from_secs(10), || {
+    procs::until("the agent ends while nobody is there", PATIENCE, || {
         (procs::agents_of(fleet.state()).len() <= count + 1).then_some(())
     });
     fleet.up();

@@ -13,7 +13,7 @@ use super::http::{self, Answer};
 use super::procs::{self, until};
 
 /// How long anything may take on a machine that has much else to do.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A state directory, a fleet file, an address, and the daemon that may run there.
 pub(crate) struct Fleet {

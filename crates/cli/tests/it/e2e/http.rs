@@ -58,4 +58,4 @@ pub(crate) fn ask(at: SocketAddr, method: &str, path: &str, headers: &[(&str, &s
     })
 }
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);

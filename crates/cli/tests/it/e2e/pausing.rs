@@ -209,10 +209,10 @@ server.serve_forever()
 fn neither_probe_nor_watchdog_ends_what_stands_still() {
     let port = super::fleet::free().port();
     let probe = format!(
-        "probes.liveness = {{ http_get = {{ port = {port}, path = '/' }}, period_seconds = 0.1, timeout_seconds = 1, failure_threshold = 1, initial_delay_seconds = 1 }}"
+        "probes.liveness = {{ http_get = {{ port = {port}, path = '/' }}, period_seconds = 0.1, timeout_seconds = 3, failure_threshold = 1, initial_delay_seconds = 1 }}"
     );
     let lively = format!(
-        "[agents.lively]\ncommand = ['python3', '-c', '''{LIVELY}''']\nenv = {{ PORT = '{port}', DIR = '@' }}\nnotify = true\nwatchdog = '1s'\n{probe}\n"
+        "[agents.lively]\ncommand = ['python3', '-c', '''{LIVELY}''']\nenv = {{ PORT = '{port}', DIR = '@' }}\nnotify = true\nwatchdog = '3s'\n{probe}\n"
     );
     let mut fleet = Fleet::of(&format!("{COUNTERS}{lively}"));
     fleet.up();
@@ -222,7 +222,7 @@ fn neither_probe_nor_watchdog_ends_what_stands_still() {
     for _ in 0..2 {
         pause(&fleet, "lively", &json!({ "mode": "freeze" }));
         // Twice as long as probe or watchdog would wait.
-        tick(&fleet, 100);
+        tick(&fleet, 300);
         let frozen = fleet.agent("lively");
         assert_eq!(
             (&frozen["pid"], &frozen["phase"]),
@@ -230,7 +230,7 @@ fn neither_probe_nor_watchdog_ends_what_stands_still() {
         );
         fleet.kill_daemon();
         fleet.up();
-        tick(&fleet, 100);
+        tick(&fleet, 300);
     }
     assert_eq!(fleet.post("/api/v1/agents/lively/lifecycle/resume", "").status, 202);
     let looked = probed(&fleet);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 fn fleet(work: &Path) -> Fleet {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/fleet.toml");
