@@ -9,9 +9,13 @@
 //!               many overdue               still so after `hold`
 //!     CALM ───────────────────► HOLDING ───────────────────────► CONVICTED
 //!      ▲                           │                                 │
-//!      └───────────────────────────┴─────────────────────────────────┘
+//!      │   `ease` is over          ▼ not so many overdue             │
+//!      ├──────────────────────── EASING                              │
+//!      └─────────────────────────────────────────────────────────────┘
 //!                            not so many overdue
 //! ```
+//!
+//! Those who come back after a stall do so one after the other: while it eases, verdicts are still held.
 
 use core::time::Duration;
 
@@ -26,6 +30,7 @@ use crate::Tick;
 /// | `share` | 25 % | two of five that hang hold each other's verdicts | a stall of half a scope convicts it one by one |
 /// | `least` | 3 | small scopes are always guarded | small scopes are never guarded |
 /// | `hold` | 2 s | a stall of the observer convicts the scope | a scope that is down is found late |
+/// | `ease` | 250 ms | the last to come back are convicted | one that stays silent is found later by as much |
 /// | `confirm` | 10 % | every conviction of a large scope waits for a second opinion | a storm is believed |
 /// | `per` | 1 min | a slow storm is believed | yesterday's convictions cast doubt on today's |
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -36,6 +41,8 @@ pub struct GuardConfig {
     pub least: u32,
     /// The longest time that verdicts are held.
     pub hold: Duration,
+    /// How long verdicts are still held once not so many are overdue, within `hold`.
+    pub ease: Duration,
     /// Percent of a scope that may be convicted per `per` without confirmation.
     pub confirm: u8,
     /// The time that those are counted over.
@@ -48,6 +55,7 @@ impl Default for GuardConfig {
             share: 25,
             least: 3,
             hold: Duration::from_secs(2),
+            ease: Duration::from_millis(250),
             confirm: 10,
             per: Duration::from_secs(60),
         }
@@ -62,7 +70,8 @@ impl Default for GuardConfig {
 pub struct Census {
     /// Agents that are watched in it.
     pub members: u32,
-    /// Those of them that are overdue.
+    /// Those of them that are overdue: a beat is due ([`Lease::due`](crate::Lease::due)) and a share of an interval over.
+    /// Their own deadlines need not have passed, or those that pass first would be judged before the others are seen.
     pub overdue: u32,
 }
 
@@ -101,6 +110,11 @@ enum Stand {
     Holding {
         until: Tick,
     },
+    Easing {
+        over: Tick,
+        /// When the hold that eases would have ended.
+        until: Tick,
+    },
     Convicted,
 }
 
@@ -124,7 +138,7 @@ impl Guard {
                 self.stand = Stand::Convicted;
                 Ruling::Scope
             }
-            Stand::Holding { until } => Ruling::Hold { until },
+            Stand::Holding { until } | Stand::Easing { over: until, .. } => Ruling::Hold { until },
             Stand::Convicted => Ruling::Joins,
             Stand::Calm => {
                 if self.of_late(config, now) < allowance(config, census) {
@@ -140,10 +154,16 @@ impl Guard {
     /// the census changes, so that a scope that recovers is calm before its next fault.
     pub fn look(&mut self, config: &GuardConfig, now: Tick, census: Census) {
         self.stand = match (many(config, census), self.stand) {
-            (false, _) => Stand::Calm,
+            (false, Stand::Calm | Stand::Convicted) => Stand::Calm,
+            (false, Stand::Holding { until }) => {
+                let over = until.min(now.after(config.ease));
+                Stand::Easing { over, until }.ended(now)
+            }
+            (false, stand @ Stand::Easing { .. }) => stand.ended(now),
             (true, Stand::Calm) => Stand::Holding {
                 until: now.after(config.hold),
             },
+            (true, Stand::Easing { until, .. }) => Stand::Holding { until },
             (true, stand @ (Stand::Holding { .. } | Stand::Convicted)) => stand,
         };
     }
@@ -152,7 +172,7 @@ impl Guard {
     #[must_use]
     pub const fn holds_until(&self) -> Option<Tick> {
         match self.stand {
-            Stand::Holding { until } => Some(until),
+            Stand::Holding { until } | Stand::Easing { over: until, .. } => Some(until),
             Stand::Calm | Stand::Convicted => None,
         }
     }
@@ -167,6 +187,7 @@ impl Guard {
     pub fn shift(&mut self, stall: Duration) {
         match &mut self.stand {
             Stand::Holding { until } => *until = until.after(stall),
+            Stand::Easing { over, until } => (*over, *until) = (over.after(stall), until.after(stall)),
             Stand::Calm | Stand::Convicted => {}
         }
         self.period = self.period.after(stall);
@@ -197,6 +218,16 @@ impl Guard {
         } else {
             now
         };
+    }
+}
+
+impl Stand {
+    /// Calm, if it is over with the easing.
+    fn ended(self, now: Tick) -> Self {
+        match self {
+            Self::Easing { over, .. } if over <= now => Self::Calm,
+            Self::Calm | Self::Holding { .. } | Self::Easing { .. } | Self::Convicted => self,
+        }
     }
 }
 

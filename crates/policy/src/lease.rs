@@ -293,15 +293,15 @@ fn gap(next_in: Duration) -> u32 {
 }
 
 /// Beats that the mean goes over.
-const MEAN_OVER: u32 = 16;
+const MEAN_OVER: u32 = 64;
 /// The share of what a beat was off by which the line follows it,
 const LINE_SHARE: f32 = 1.0 / 8.0;
 /// and the most of an interval that it moves at once: clocks that run apart are far slower than that.
 const LINE_CLAMP: f32 = 1.0 / 64.0;
 /// The share of an interval before the line from which on a beat is not one of this rhythm.
 const EARLY: f32 = 0.25;
-/// A peak is held for so many beats, however rarely they come.
-pub const HOLD_BEATS: f32 = 16.0;
+/// A peak is held for so many beats, however rarely they come: stalls of one connection are that far apart.
+pub const HOLD_BEATS: f32 = 300.0;
 
 #[cfg(test)]
 mod tests;

@@ -111,6 +111,12 @@ const HOUSES: &[House] = &[
         purity: Purity::Shell,
     },
     House {
+        name: "stead-bench-detect",
+        below: &["stead-policy"],
+        tests: &[],
+        purity: Purity::Shell,
+    },
+    House {
         name: "stead-fuzz",
         below: &[
             "stead-model",

@@ -6,6 +6,7 @@ const CONFIG: GuardConfig = GuardConfig {
     share: 25,
     least: 3,
     hold: Duration::from_secs(2),
+    ease: Duration::from_millis(250),
     confirm: 10,
     per: Duration::from_secs(60),
 };
@@ -36,6 +37,7 @@ fn a_quarter_of_the_others_holds_the_verdict_and_their_return_drops_it() {
     assert_eq!(guard.rule(&CONFIG, at(1000), of(7, 24)), hold);
     assert_eq!(guard.rule(&CONFIG, at(2999), of(24, 24)), hold);
     guard.look(&CONFIG, at(2999), of(2, 24));
+    guard.look(&CONFIG, at(3000), of(2, 24));
     assert_eq!(guard.holds_until(), None);
     assert_eq!(guard.rule(&CONFIG, at(5000), of(2, 24)), Ruling::Alone);
     let again = Ruling::Hold { until: at(8000) };
@@ -44,6 +46,28 @@ fn a_quarter_of_the_others_holds_the_verdict_and_their_return_drops_it() {
         again,
         "a new hold has its own time"
     );
+}
+
+#[test]
+fn the_last_to_come_back_are_waited_for_a_moment() {
+    let mut guard = Guard::new();
+    guard.rule(&CONFIG, at(0), of(9, 24));
+    let easing = Ruling::Hold { until: at(350) };
+    assert_eq!(guard.rule(&CONFIG, at(100), of(2, 24)), easing);
+    assert_eq!(guard.rule(&CONFIG, at(349), of(1, 24)), easing);
+    assert_eq!(guard.rule(&CONFIG, at(350), of(1, 24)), Ruling::Alone);
+}
+
+#[test]
+fn a_stall_that_comes_back_while_it_eases_has_no_second_hold() {
+    let mut guard = Guard::new();
+    guard.rule(&CONFIG, at(0), of(9, 24));
+    guard.look(&CONFIG, at(1900), of(2, 24));
+    assert_eq!(
+        guard.rule(&CONFIG, at(1950), of(9, 24)),
+        Ruling::Hold { until: at(2000) }
+    );
+    assert_eq!(guard.rule(&CONFIG, at(2000), of(9, 24)), Ruling::Scope);
 }
 
 #[test]
@@ -96,20 +120,25 @@ proptest! {
         looks in proptest::collection::vec((0_u64..1500, 0_u32..24), 1..200),
     ) {
         let mut guard = Guard::new();
-        let (mut now, mut many_since, mut convicted) = (0, None, false);
+        let (mut now, mut held_since, mut convicted) = (0, None, false);
         for (wait, overdue) in looks {
             now += wait;
             let many = overdue >= 7;
-            many_since = many.then(|| many_since.unwrap_or(now));
             convicted &= many;
             match guard.rule(&CONFIG, at(now), of(overdue, 24)) {
                 Ruling::Scope => {
-                    prop_assert!(!convicted && many_since.is_some_and(|since| now - since >= 2000));
-                    convicted = true;
+                    prop_assert!(!convicted && many && held_since.is_some_and(|since| now - since >= 2000));
+                    (convicted, held_since) = (true, None);
                 }
                 Ruling::Joins => prop_assert!(convicted),
-                Ruling::Hold { until } => prop_assert!(many && until > at(now)),
-                Ruling::Alone | Ruling::Confirm => prop_assert!(!many),
+                Ruling::Hold { until } => {
+                    let since = *held_since.get_or_insert(now);
+                    prop_assert!(until > at(now) && until <= at(since + 2000));
+                }
+                Ruling::Alone | Ruling::Confirm => {
+                    prop_assert!(!many);
+                    held_since = None;
+                }
             }
         }
     }
