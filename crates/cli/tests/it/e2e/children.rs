@@ -1,6 +1,5 @@
 //! Processes that misbehave: each of them is answered as its policy says, and with a reason.
 
-
 use super::fleet::{Fleet, PATIENCE};
 use super::procs::{self, until};
 
