@@ -17,7 +17,7 @@ use crate::step::{Step, Why};
 use crate::wish::{self, Wish, wish};
 
 pub(crate) use restart::{Verdict, block, judge, mend, schedule};
-pub(crate) use word::{heard, tell_again};
+pub(crate) use word::{acknowledged, heard, tell_again};
 
 /// No walk is longer; a table that runs in a circle ends here.
 const MOST_STEPS: usize = 16;
@@ -214,6 +214,7 @@ pub(crate) fn launch(step: &mut Step, record: &mut Record, again: bool) {
             since: step.now.wall,
             ending: false,
             watchdog: None,
+            listens: word::listens(&record.spec),
         });
         let instance = InstanceId {
             agent: record.row.id,

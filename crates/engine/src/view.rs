@@ -25,7 +25,7 @@ pub(crate) fn agent(record: &Record, now: Now) -> AgentView {
         ready: row.ready,
         intent: row.intent.wanted,
         pause: row.intent.shown_pause().map(|mut pause| {
-            pause.acknowledged = row.word.as_ref().and_then(|word| word.heard);
+            pause.acknowledged = plan::acknowledged(record, pause.mode);
             pause
         }),
         incarnation: row.incarnation,

@@ -10,6 +10,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::group::{RolloutState, UpdateSpec};
+use crate::spec::{EnvValue, LifecycleSpec};
 use crate::{
     AgentId, AgentName, AgentSpec, AuditRow, ConditionView, Epoch, Event, Evidence, Exit, Health, Incarnation, Intent,
     Namespace, Position, ProcessIdentity, Revision, Sequence, Slot, Span, StoredWait, Transition, Wall,
@@ -351,6 +352,9 @@ pub struct AgentRow {
 pub struct WordRow {
     /// What.
     pub word: crate::Word,
+    /// Which run of it; the next one has not heard what this one was told.
+    #[serde(default)]
+    pub to: Incarnation,
     /// When it had done so, if it has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub heard: Option<Wall>,
@@ -475,6 +479,19 @@ pub struct InstanceRow {
     /// How long it may be silent, as it said itself; nothing: for as long as it likes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watchdog: Option<Span>,
+    /// Where it takes word of pauses, if it does: as it was started, whatever its spec says since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listens: Option<Box<Listener>>,
+}
+
+/// Where a run takes word of pauses.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Listener {
+    /// Where it listens.
+    pub endpoint: LifecycleSpec,
+    /// What is shown to it to be believed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<EnvValue>,
 }
 
 /// The end of an instance as it is stored.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use stead_model::spec::ProcessSpec;
 use stead_model::{
     Action, AgentId, Epoch, Exit, InstanceId, Inventory, LiveInstance, Notice, Observation, Order, ProcessIdentity,
-    Signal, Slot, SpawnFailure, SpawnFailureKind,
+    Signal, Slot, SpawnFailure, SpawnFailureKind, Word,
 };
 
 /// How a process behaves; the first word of its command.
@@ -84,9 +84,21 @@ struct Process {
     behaviour: Behaviour,
     ready: bool,
     frozen: bool,
+    /// What it is being told, and when it hears it.
+    told: Option<(Duration, Word)>,
     /// When and how it will end by itself.
     ends: Option<(Duration, Exit)>,
 }
+
+impl Process {
+    /// When it hears what it is being told.
+    fn hears(&self) -> Option<Duration> {
+        self.told.filter(|_| !self.frozen).map(|(at, _)| at)
+    }
+}
+
+/// How long it takes until a process has heard a word, and has done as it was told.
+const HEARS_AFTER: Duration = Duration::from_millis(300);
 
 /// A machine with a keeper. Deaths of the daemon leave it as it is; a power cut leaves nothing but what it remembers for the checks.
 #[derive(Debug, Default)]
@@ -104,6 +116,8 @@ pub struct Machine {
     /// Highest epoch seen per slot.
     epochs: BTreeMap<Slot, Epoch>,
     pids: i32,
+    /// Agents that have paused themselves: it is written down where they are, and outlives their processes.
+    paused: BTreeSet<AgentId>,
     /// The keeper is dead: what ends meanwhile ends unseen.
     pub(crate) blind: bool,
     /// What behaves badly is well from now on, and can be started.
@@ -163,9 +177,10 @@ impl Machine {
                 Ok(None)
             }
             Order::Tell { instance, word, .. } => {
-                let hears = self.live.get(&instance).is_some_and(|process| !process.frozen);
-                let result = Ok(());
-                Ok(hears.then_some(Observation::Heard { instance, word, result }))
+                if let Some(process) = self.live.get_mut(&instance) {
+                    process.told = Some((now + HEARS_AFTER, word));
+                }
+                Ok(None)
             }
             Order::Probe { .. } => Ok(None),
         }
@@ -239,6 +254,7 @@ impl Machine {
             behaviour,
             ready: false,
             frozen: false,
+            told: None,
             ends: behaviour.ends_by_itself(now),
         };
         self.live.insert(instance, process);
@@ -280,6 +296,37 @@ impl Machine {
         }
     }
 
+    /// Has every process hear what it was told by now; what stands still hears nothing.
+    fn hear(&mut self, now: Duration) -> Vec<Observation> {
+        let mut heard = Vec::new();
+        for (instance, process) in &mut self.live {
+            let due = process.hears().is_some_and(|at| at <= now);
+            let Some((_, word)) = process.told.take_if(|_| due) else {
+                continue;
+            };
+            match word {
+                Word::Pause | Word::Checkpoint => self.paused.insert(instance.agent),
+                Word::Resume => self.paused.remove(&instance.agent),
+            };
+            let (instance, result) = (*instance, Ok(()));
+            heard.push(Observation::Heard { instance, word, result });
+        }
+        heard
+    }
+
+    /// Says nothing more: whoever said it is dead.
+    pub(crate) fn hush(&mut self) {
+        for process in self.live.values_mut() {
+            process.told = None;
+        }
+    }
+
+    /// Whether an agent has paused itself and was not told to go on since.
+    #[must_use]
+    pub fn has_paused(&self, agent: AgentId) -> bool {
+        self.paused.contains(&agent)
+    }
+
     /// Ends what ends by itself by now.
     pub(crate) fn pass(&mut self, now: Duration) -> Vec<Observation> {
         let due: Vec<(Duration, InstanceId, Exit)> = self
@@ -288,16 +335,19 @@ impl Machine {
             .filter_map(|(instance, process)| process.ends.map(|(at, exit)| (at, *instance, exit)))
             .filter(|(at, _, _)| *at <= now)
             .collect();
-        due.into_iter()
+        let ended: Vec<_> = due
+            .into_iter()
             .filter_map(|(_, instance, exit)| self.end(instance, exit))
-            .collect()
+            .collect();
+        self.hear(now).into_iter().chain(ended).collect()
     }
 
     /// When the next process ends by itself.
     pub(crate) fn next(&self) -> Option<Duration> {
         self.live
             .values()
-            .filter_map(|process| process.ends.map(|(at, _)| at))
+            .flat_map(|process| [process.ends.map(|(at, _)| at), process.hears()])
+            .flatten()
             .min()
     }
 
@@ -349,6 +399,7 @@ impl Machine {
             behaviour: Behaviour::Serve,
             ready: false,
             frozen: false,
+            told: None,
             ends: None,
         };
         self.live.insert(instance, process);

@@ -203,6 +203,7 @@ impl World {
     pub fn crash(&mut self, crash: Crash) {
         self.tell(format!("crash: {crash:?}"));
         self.node = None;
+        self.machine.hush();
         self.mail().clear();
         match crash {
             Crash::Daemon => self.store.kill(),

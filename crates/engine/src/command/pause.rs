@@ -25,7 +25,7 @@ pub(crate) fn pause(
     let offered = match mode {
         PauseMode::Soft => true,
         PauseMode::Freeze => record.process().is_some(),
-        PauseMode::Checkpoint | PauseMode::Hibernate => record.process().is_some() && record.spec.lifecycle.is_some(),
+        PauseMode::Checkpoint | PauseMode::Hibernate => takes_word(record),
     };
     if !offered {
         return Err(Refusal::NotOffered {
@@ -55,6 +55,14 @@ pub(crate) fn pause(
     step.touch();
     plan(step, record);
     Ok(Outcome::Accepted)
+}
+
+/// Whether it takes word of pauses itself: as it runs, else as it would be started.
+fn takes_word(record: &Record) -> bool {
+    match &record.row.instance {
+        Some(run) => run.listens.is_some(),
+        None => record.process().is_some() && record.spec.lifecycle.is_some(),
+    }
 }
 
 /// A pause is over by itself.

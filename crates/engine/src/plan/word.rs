@@ -1,30 +1,33 @@
 //! What an agent is told itself of pauses, where its spec says how: that it shall pause, write down where it is, go on.
 //!
 //! A word is written down before it is said, and kept until the agent has gone on: the pause of an agent may outlive its process, and the
-//! next one is told to go on as soon as it is there.
+//! next one is told to go on as soon as it is there. Each run is told anew, where it listens itself, whatever the spec says by now.
 
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 
-use stead_model::journal::WordRow;
-use stead_model::{Order, PauseMode, Role, Wanted, Word};
+use stead_model::journal::{Listener, WordRow};
+use stead_model::{AgentSpec, Driver, InstanceId, Order, PauseMode, Role, Wall, Wanted, Word};
 
 use super::{end, plan, wanted};
 use crate::record::Record;
 use crate::step::Step;
 
-/// Says what is to be said, once; ends one that hibernates and has written down where it is.
+/// Says what is to be said, once to each run; ends one that hibernates and has written down where it is.
 pub(crate) fn tell(step: &mut Step, record: &mut Record) {
     if record.ending() || !runs(record) {
         return;
     }
-    let Some(word) = due(record) else { return };
+    let (Some(word), Some(instance)) = (due(record), record.instance_id()) else {
+        return;
+    };
+    let to = instance.incarnation;
     let known = record.row.word.as_ref();
-    if known.is_none_or(|known| known.word != word) {
-        record.row.word = Some(Box::new(WordRow { word, heard: None }));
+    if known.is_none_or(|known| known.word != word || known.to != to) {
+        record.row.word = Some(Box::new(WordRow { word, to, heard: None }));
         step.touch();
-        say(step, record, word);
+        say(step, record, instance, word);
     } else if hibernates(record) && known.is_some_and(|known| known.heard.is_some()) {
         end(step, record);
     }
@@ -32,10 +35,18 @@ pub(crate) fn tell(step: &mut Step, record: &mut Record) {
 
 /// Says again what may have been lost with the node that said it.
 pub(crate) fn tell_again(step: &mut Step, record: &Record) {
-    let word = record.row.word.as_ref().filter(|known| known.heard.is_none());
-    if let Some(word) = word.map(|known| known.word).filter(|_| !record.ending()) {
-        say(step, record, word);
+    let (Some(known), Some(instance)) = (&record.row.word, record.instance_id()) else {
+        return;
+    };
+    if known.heard.is_none() && known.to == instance.incarnation && !record.ending() {
+        say(step, record, instance, known.word);
     }
+}
+
+/// When it had done as it was told of a pause in this mode.
+pub(crate) fn acknowledged(record: &Record, mode: PauseMode) -> Option<Wall> {
+    let told = record.row.word.as_ref()?;
+    (word_of(mode) == Some(told.word)).then_some(told.heard)?
 }
 
 /// Takes in what the agent answered.
@@ -64,17 +75,22 @@ pub(crate) fn heard(step: &mut Step, record: &mut Record, word: Word, result: Re
 
 /// What is to be said to it as it is.
 fn due(record: &Record) -> Option<Word> {
-    record.spec.lifecycle.as_ref()?;
+    listener(record)?;
     match wanted(record) {
         // Of which kind a pause is, is noted right after that it is wanted; before, nothing is said.
-        Wanted::Paused if record.role() == Role::Suspended => match record.row.intent.pause.as_ref()?.mode {
-            PauseMode::Soft => Some(Word::Pause),
-            PauseMode::Checkpoint | PauseMode::Hibernate => Some(Word::Checkpoint),
-            // It could not answer.
-            PauseMode::Freeze => None,
-        },
+        Wanted::Paused if record.role() == Role::Suspended => word_of(record.row.intent.pause.as_ref()?.mode),
         Wanted::Running => record.row.word.is_some().then_some(Word::Resume),
         Wanted::Paused | Wanted::Maintenance | Wanted::Stopped | Wanted::Terminated | Wanted::Deleted => None,
+    }
+}
+
+/// What it is told of a pause.
+const fn word_of(mode: PauseMode) -> Option<Word> {
+    match mode {
+        PauseMode::Soft => Some(Word::Pause),
+        PauseMode::Checkpoint | PauseMode::Hibernate => Some(Word::Checkpoint),
+        // It could not answer.
+        PauseMode::Freeze => None,
     }
 }
 
@@ -89,11 +105,14 @@ fn runs(record: &Record) -> bool {
     instance.is_some_and(|instance| instance.process.is_some())
 }
 
-fn say(step: &mut Step, record: &Record, word: Word) {
-    let (Some(instance), Some(endpoint)) = (record.instance_id(), record.spec.lifecycle.clone()) else {
+fn listener(record: &Record) -> Option<&Listener> {
+    record.row.instance.as_ref()?.listens.as_deref()
+}
+
+fn say(step: &mut Step, record: &Record, instance: InstanceId, word: Word) {
+    let Some(Listener { endpoint, token }) = listener(record).cloned() else {
         return;
     };
-    let token = record.process().and_then(|process| process.env.get(TOKEN)).cloned();
     step.order(Order::Tell {
         instance,
         word,
@@ -101,6 +120,16 @@ fn say(step: &mut Step, record: &Record, word: Word) {
         endpoint,
         token,
     });
+}
+
+/// Where a run that is started as this says takes word of pauses.
+pub(super) fn listens(spec: &AgentSpec) -> Option<Box<Listener>> {
+    let endpoint = spec.lifecycle.clone()?;
+    let token = match &spec.driver {
+        Driver::None => None,
+        Driver::Process(process) => process.env.get(TOKEN).cloned(),
+    };
+    Some(Box::new(Listener { endpoint, token }))
 }
 
 /// The variable that has what the agent wants to be shown.

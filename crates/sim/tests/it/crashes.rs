@@ -7,11 +7,18 @@ use std::time::Duration;
 
 use stead_model::journal::AgentRow;
 use stead_model::spec::ProbeKind;
-use stead_model::{AgentSpec, Exit, Health, Notice, Observation, Report, Request, Signal, Wanted};
+use stead_model::{AgentSpec, Exit, Health, Notice, Observation, PauseMode, Report, Request, Signal, Wanted};
 use stead_sim::{Crash, Dice, Turn, World};
 use stead_store::{Fault, StoreError};
 
 const NAMES: [&str; 6] = ["web", "db", "bus", "job", "edge", "llm"];
+
+const MODES: [PauseMode; 4] = [
+    PauseMode::Soft,
+    PauseMode::Freeze,
+    PauseMode::Checkpoint,
+    PauseMode::Hibernate,
+];
 
 /// What each may be told to be.
 const SPECS: &[(&str, &str)] = &[
@@ -44,6 +51,11 @@ const SPECS: &[(&str, &str)] = &[
         r#"{"command":["scarce"],"restart":{"policy":"never"},"depends_on":{"web":"started"}}"#,
     ),
     ("edge", r#"{"driver":"none"}"#),
+    (
+        "edge",
+        r#"{"command":["serve"],"lifecycle":{"port":1},"restart":{"backoff":{"max":"10s"}}}"#,
+    ),
+    ("bus", r#"{"command":["slow"],"lifecycle":{"port":2}}"#),
     (
         "llm",
         r#"{"driver":"none","profile":"component","depends_on":{"job":"completed"}}"#,
@@ -93,7 +105,7 @@ impl Life {
         let (name, spec) = *self.dice.pick(SPECS);
         let spec: Box<AgentSpec> = Box::new(serde_json::from_str(spec).unwrap());
         let task = format!("t{}", self.dice.below(4));
-        let request = match self.dice.below(24) {
+        let request = match self.dice.below(26) {
             0..=6 => Request::Register {
                 spec,
                 wanted: Wanted::Running,
@@ -115,6 +127,10 @@ impl Life {
             16 => Request::Resume,
             17 => Request::Drain {
                 within: stead_model::Span(Duration::from_secs(*self.dice.pick(&[0, 5, 20]))),
+            },
+            18 | 19 => Request::Pause {
+                mode: *self.dice.pick(&MODES),
+                lasts: None,
             },
             _ => Request::Want(*self.dice.pick(Wanted::ALL)),
         };
@@ -287,6 +303,12 @@ impl Life {
                 Wanted::Deleted => false,
             };
             assert!(fine, "{}\n{}", why.summary, self.world.transcript());
+            let listens = row.instance.as_ref().is_some_and(|run| run.listens.is_some());
+            assert!(
+                !(row.intent.wanted == Wanted::Running && listens && self.world.machine.has_paused(row.id)),
+                "{name} was never told to go on\n{}",
+                self.world.transcript()
+            );
         }
         for instance in self.world.machine.live() {
             let known = rows.iter().find(|row| row.id == instance.agent);

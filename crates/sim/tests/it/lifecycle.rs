@@ -71,6 +71,7 @@ impl Bench {
             since: stead_model::Wall::default(),
             ending: false,
             watchdog: None,
+            listens: None,
         });
         let patience = (profile.role(phase) == Role::Error && alive).then_some(Duration::from_secs(30));
         let lasts = profile.deadline(phase).map(|deadline| deadline.after).or(patience);

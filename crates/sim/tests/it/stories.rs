@@ -58,6 +58,23 @@ stories! {
         at 25s expect web phase=online incarnation=3
     "#;
 
+    a_run_that_ends_before_it_heard_that_it_shall_go_on_leaves_that_to_the_next_one: r#"
+        at 0s register web {"command":["serve"],"lifecycle":{"port":8080}}
+        at 5s hibernate web
+        at 6s expect web phase=offline
+        at 7s resume web
+        at 7s exit web code=1
+        at 12s expect web phase=online incarnation=3
+    "#;
+
+    an_agent_is_told_to_go_on_where_it_listens_though_its_spec_says_so_no_more: r#"
+        at 0s register web {"command":["serve"],"lifecycle":{"port":8080}}
+        at 5s pause web
+        at 6s respec web {"command":["serve"]}
+        at 7s resume web
+        at 8s expect web phase=online incarnation=1
+    "#;
+
     a_pause_with_an_end_is_over_by_itself_however_often_the_daemon_dies: r#"
         at 0s register web {"command":["serve"]}
         at 1s pause-for web 1m
