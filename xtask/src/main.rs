@@ -39,7 +39,7 @@ fn run(args: &[String]) -> Result<()> {
         ["contract", "--examples", examples] => contract::contract(examples),
         ["fuzz"] => fuzz::fuzz("600").map(|told| say(&told)),
         ["fuzz", "--seconds", seconds] => fuzz::fuzz(seconds).map(|told| say(&told)),
-        ["proof"] => proof::run(),
+        ["proof", words @ ..] => proof::run(words),
         [] | ["help" | "--help" | "-h"] => {
             say(HELP);
             Ok(())
@@ -56,4 +56,4 @@ cargo xtask coverage   line coverage of the pure crates, at least 90 % each
 cargo xtask crash      kills daemon, keeper and agents of the release binary, 100 times each (--tries N)
 cargo xtask contract   asks a real daemon what its OpenAPI document permits, with schemathesis (--examples N)
 cargo xtask fuzz       tries the doors of Stead with made-up input, ten minutes each (--seconds N)
-cargo xtask proof      all long tests and all benchmarks, written down in bench/proof.md; takes hours";
+cargo xtask proof      all long tests and all benchmarks, written down in bench/proof.md; takes hours (WORD...: the steps with one of them)";

@@ -1,6 +1,7 @@
 //! What takes too long for every change: crash tests in their long forms, many simulated lives, all benchmarks; and the page that tells
 //! how they went.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -35,12 +36,50 @@ pub(crate) fn crash(tries: &str) -> Result<()> {
     step.take().map(drop)
 }
 
-/// Runs everything and writes down how it went, with the commands, the time and the shape of the machine.
+/// Runs everything, or the steps whose command has one of the `words`, and writes down how it went, with the commands, the time and
+/// the shape of the machine. What the page says of the other steps stays.
 ///
 /// # Errors
 ///
-/// Something failed; the page is written all the same and says so.
-pub(crate) fn run() -> Result<()> {
+/// No step has such a word, or something failed; the page is written all the same and says so.
+pub(crate) fn run(words: &[&str]) -> Result<()> {
+    let steps = steps()?;
+    let lines: Vec<String> = steps.iter().map(Step::line).collect();
+    for word in words {
+        ensure!(
+            lines.iter().any(|line| line.contains(word)),
+            "no step of a proof has `{word}` in it; they are:\n{}",
+            lines.join("\n")
+        );
+    }
+    let page = root().join(PAGE);
+    let mut sections = sections(&std::fs::read_to_string(&page).unwrap_or_default(), &lines);
+    let mut failed = Vec::new();
+    for (step, line) in steps.into_iter().zip(&lines) {
+        if !words.is_empty() && !words.iter().any(|word| line.contains(word)) {
+            continue;
+        }
+        let (shape, begun) = (shape(), Instant::now());
+        let (verdict, told) = match step.take() {
+            Ok(told) => ("passed", told),
+            Err(error) => {
+                failed.push(line.clone());
+                ("FAILED", format!("{error:#}"))
+            }
+        };
+        let lasted = begun.elapsed().as_secs_f64();
+        let told = told.trim();
+        let section = format!("{shape}\n{verdict} in {lasted:.0} s\n\n```text\n{told}\n```\n\n");
+        sections.insert(line.clone(), section);
+        std::fs::write(&page, written(&sections, &lines)?).with_context(|| format!("cannot write {PAGE}"))?;
+    }
+    say(&format!("wrote {PAGE}"));
+    ensure!(failed.is_empty(), "failed: {}", failed.join("; "));
+    Ok(())
+}
+
+/// All that a proof consists of.
+fn steps() -> Result<Vec<Step>> {
     let mut steps = vec![crashes("100")?];
     steps.push(Step {
         env: &[("STEAD_RUNS", LIVES)],
@@ -76,29 +115,31 @@ pub(crate) fn run() -> Result<()> {
         let bench = ["run", "--release", "-p", "stead-bench", "--"];
         steps.push(Step::new(&[&bench, *case].concat()));
     }
-    let mut page = format!("# The last proof\n\nWritten by `cargo xtask proof`.\n\n{}\n", shape());
-    let mut failed = Vec::new();
-    for step in steps {
-        let line = step.line();
-        let begun = Instant::now();
-        let (verdict, told) = match step.take() {
-            Ok(told) => ("passed", told),
-            Err(error) => {
-                failed.push(line.clone());
-                ("FAILED", format!("{error:#}"))
-            }
-        };
-        writeln!(
-            page,
-            "## `{line}`\n\n{verdict} in {:.0} s\n\n```text\n{}\n```\n",
-            begun.elapsed().as_secs_f64(),
-            told.trim()
-        )?;
-        std::fs::write(root().join(PAGE), &page).with_context(|| format!("cannot write {PAGE}"))?;
+    Ok(steps)
+}
+
+/// What the page says of each of these commands.
+fn sections(page: &str, lines: &[String]) -> BTreeMap<String, String> {
+    let said = page
+        .split("\n## `")
+        .skip(1)
+        .filter_map(|section| section.split_once("`\n\n"));
+    said.filter(|(line, _)| lines.iter().any(|known| known == line))
+        .map(|(line, told)| (line.to_owned(), format!("{}\n\n", told.trim_end())))
+        .collect()
+}
+
+/// The page, its steps in their order.
+fn written(sections: &BTreeMap<String, String>, lines: &[String]) -> Result<String> {
+    let mut page =
+        "# The last proof\n\nWritten by `cargo xtask proof`; each step says when and of which commit it ran.\n\n"
+            .to_owned();
+    for line in lines {
+        if let Some(section) = sections.get(line) {
+            write!(page, "## `{line}`\n\n{section}")?;
+        }
     }
-    say(&format!("wrote {PAGE}"));
-    ensure!(failed.is_empty(), "failed: {}", failed.join("; "));
-    Ok(())
+    Ok(page.trim_end().to_owned() + "\n")
 }
 
 /// One command of a proof.
@@ -231,6 +272,32 @@ mod tests {
         for wrong in ["0", "-1", "many", ""] {
             assert!(crashes(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_step_that_is_not_run_again_stays_as_it_was() {
+        let lines = ["one".to_owned(), "two --x `y`".to_owned(), "three".to_owned()];
+        let mut said = BTreeMap::new();
+        said.insert(
+            "three".to_owned(),
+            "- now\n\npassed in 1 s\n\n```text\n## a table\n```\n\n".to_owned(),
+        );
+        said.insert(
+            "one".to_owned(),
+            "- then\n\nFAILED in 2 s\n\n```text\nwhy\n```\n\n".to_owned(),
+        );
+        let page = written(&said, &lines).unwrap();
+        assert_eq!(sections(&page, &lines), said);
+        assert!(page.find("FAILED") < page.find("passed"));
+    }
+
+    #[test]
+    fn a_word_that_no_step_has_is_told_with_those_there_are() {
+        let refused = run(&["nonsense"]).unwrap_err().to_string();
+        assert!(
+            refused.contains("nonsense") && refused.contains("e2e::crash"),
+            "{refused}"
+        );
     }
 
     #[test]
