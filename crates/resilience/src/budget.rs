@@ -5,6 +5,10 @@
 
 use stead_policy::{Amplification, Extra, Gcra, Quota};
 
+mod purse;
+
+pub(crate) use purse::Purse;
+
 use crate::count::Counter;
 use crate::events::Events;
 use crate::sync::{AtomicU64, Ordering::Relaxed};
@@ -113,8 +117,8 @@ impl Budget {
         })
     }
 
-    /// Counts one call of the client's own. The policies that share the budget do it for each call that they see first;
-    /// one call through two of them counts twice.
+    /// Counts one call of the client's own. The policies that share the budget do it for each call, once however many of them
+    /// are around it: what they do for the call, and what the call itself does under the same budget, is part of it.
     #[inline]
     pub fn deposit(&self) {
         let rule = self.rule();

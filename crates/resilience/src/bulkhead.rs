@@ -260,6 +260,7 @@ impl<C: Clock, T, E> Layer<T, E> for Bulkhead<C> {
         Fut: Future<Output = Result<T, Failure<E>>>,
     {
         async move {
+            Deadline::check_now()?;
             let _seat = self.acquire().await?;
             next().await
         }

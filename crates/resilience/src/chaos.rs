@@ -38,10 +38,22 @@ impl Default for ChaosConfig {
     }
 }
 
-/// The rate is no share. Nothing was built from it.
+/// A setting makes no sense. Nothing was built from it.
 #[derive(Clone, Copy, PartialEq, Debug, thiserror::Error)]
-#[error("chaos rate {0} is not a share from 0 to 1")]
-pub struct ChaosRefused(f64);
+#[non_exhaustive]
+pub enum ChaosRefused {
+    /// The rate is no share.
+    #[error("chaos rate {0} is not a share from 0 to 1")]
+    Rate(f64),
+    /// No wait lies in the range.
+    #[error("chaos latency from {from:?} to {to:?} ends before it begins; turn it round")]
+    Latency {
+        /// Where the range begins.
+        from: Duration,
+        /// Where it ends.
+        to: Duration,
+    },
+}
 
 /// What chaos has done so far.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -89,7 +101,7 @@ impl Chaos {
     /// The rate is not a number from 0 to 1.
     pub fn new(config: ChaosConfig) -> Result<Self, ChaosRefused> {
         if !(0.0..=1.0).contains(&config.rate) {
-            return Err(ChaosRefused(config.rate));
+            return Err(ChaosRefused::Rate(config.rate));
         }
         Ok(Self(Arc::new(Shared {
             config,
@@ -125,15 +137,30 @@ impl Chaos {
     }
 
     /// Struck calls begin later, by a wait from this range, drawn evenly.
-    #[must_use]
-    pub fn latency(&self, wait: RangeInclusive<Duration>) -> ChaosLatency {
+    ///
+    /// # Errors
+    ///
+    /// The range ends before it begins.
+    pub fn latency(&self, wait: RangeInclusive<Duration>) -> Result<ChaosLatency, ChaosRefused> {
         self.latency_on(Coarse, wait)
     }
 
     /// The same on a clock of one's own.
-    pub fn latency_on<C: Clock>(&self, clock: C, wait: RangeInclusive<Duration>) -> ChaosLatency<C> {
+    ///
+    /// # Errors
+    ///
+    /// As [`Chaos::latency`].
+    pub fn latency_on<C: Clock>(
+        &self,
+        clock: C,
+        wait: RangeInclusive<Duration>,
+    ) -> Result<ChaosLatency<C>, ChaosRefused> {
+        let (from, to) = (*wait.start(), *wait.end());
+        if from > to {
+            return Err(ChaosRefused::Latency { from, to });
+        }
         let chaos = self.clone();
-        ChaosLatency { chaos, clock, wait }
+        Ok(ChaosLatency { chaos, clock, wait })
     }
 
     /// Struck calls are not made, and fail with what `error` makes.

@@ -1,7 +1,8 @@
 //! Until when an answer is of use, known to everything that works on it.
 //!
 //! A deadline travels with the task: whatever is awaited inside [`Deadline::scope`] sees it through [`Deadline::current`],
-//! and every policy of this crate heeds it. A spawned task does not inherit it: hand it over, `deadline.scope(work)`. To
+//! and no policy of this crate that waits, queues or tries again begins an attempt once it has passed (a breaker asks only how
+//! the service is: it does not look at the clock while all is well). A spawned task does not inherit it: hand it over, `deadline.scope(work)`. To
 //! another process it travels as a header (see [`Deadline::to_header`]).
 
 use core::cell::{Cell, RefCell};
@@ -14,7 +15,7 @@ mod header;
 pub use header::InvalidHeader;
 
 use crate::clock::Plain;
-use crate::{AnyClock, Clock, Coarse, Moment, Precise};
+use crate::{AnyClock, Clock, Coarse, Failure, Moment, Precise};
 
 /// The point in time after which nobody waits for the answer any more.
 ///
@@ -80,6 +81,15 @@ impl Deadline {
             None => elsewhere(),
         };
         Some(Moment::from_nanos(at).since(now))
+    }
+
+    /// Refuses an attempt of the task that runs now, once its deadline has passed.
+    #[inline]
+    pub(crate) fn check_now<E>() -> Result<(), Failure<E>> {
+        match Self::remaining_now() {
+            Some(Duration::ZERO) => Err(Failure::DeadlineExceeded),
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// How much time is left; nothing once it has passed.

@@ -17,7 +17,8 @@ use stead_policy::degrade::{Degrader, Signal};
 use tokio::sync::{Notify, watch};
 
 use crate::rounds::Rounds;
-use crate::{Breaker, Clock, Coarse, Health, HealthReport, Heard, Watch};
+use crate::setting::require;
+use crate::{Breaker, Clock, Coarse, Health, HealthReport, Heard, InvalidSetting, Watch};
 
 mod load;
 
@@ -252,7 +253,17 @@ impl<C: Clock> Degradation<C> {
 
     /// Measures the load now and then `every` so often, and starts. A measurement that fails changes nothing. Must be called on
     /// a tokio runtime, on whose thread `source` measures.
-    pub fn follow_load(&self, mut source: impl MeasureLoad, every: Duration) {
+    ///
+    /// # Errors
+    ///
+    /// `every` is nothing: it would measure and do nothing else. Nobody is followed.
+    pub fn follow_load(&self, mut source: impl MeasureLoad, every: Duration) -> Result<(), InvalidSetting> {
+        require(
+            !every.is_zero(),
+            "follow_load.every",
+            every,
+            "it must be more than nothing; a second or more is usual",
+        )?;
         self.start();
         let core = Arc::clone(&self.core);
         self.rounds.join(async move {
@@ -263,6 +274,7 @@ impl<C: Clock> Degradation<C> {
                 core.clock.sleep(every).await;
             }
         });
+        Ok(())
     }
 
     /// Stops following and ticking, and waits for it; what is off stays off. Nothing where there is nothing to stop.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use stead_policy::Extra;
 
+use crate::budget::Purse;
 use crate::classify::judge;
 use crate::count::Counter;
 use crate::events::Events;
@@ -176,13 +177,21 @@ impl<T, E, K> Fallback<T, E, K> {
     where
         K: Classify<T, E>,
     {
+        let answer = async {
+            self.deposit();
+            match primary.await {
+                Ok(value) => Ok(Answer::primary(value)),
+                // Boxed, so that calls that succeed carry none of it about.
+                Err(failure) => Box::pin(self.after(failure)).await,
+            }
+        };
+        Purse::new(self.budget.as_deref(), answer).await
+    }
+
+    #[inline]
+    fn deposit(&self) {
         if let Some(budget) = &self.budget {
-            budget.deposit();
-        }
-        match primary.await {
-            Ok(value) => Ok(Answer::primary(value)),
-            // Boxed, so that calls that succeed carry none of it about.
-            Err(failure) => Box::pin(self.after(failure)).await,
+            budget.deposit_once();
         }
     }
 
@@ -261,18 +270,19 @@ impl<T, E, K> Fallback<T, E, K> {
 const PRIMARY: &str = "primary";
 
 impl<T, E, K: Classify<T, E>> Layer<T, E> for Fallback<T, E, K> {
-    async fn run<F, Fut>(&self, next: F) -> Result<T, Failure<E>>
+    #[inline]
+    fn run<F, Fut>(&self, next: F) -> impl Future<Output = Result<T, Failure<E>>>
     where
         F: Fn() -> Fut,
         Fut: Future<Output = Result<T, Failure<E>>>,
     {
-        if let Some(budget) = &self.budget {
-            budget.deposit();
-        }
-        match next().await {
-            Ok(value) => Ok(value),
-            Err(failure) => Ok(Box::pin(self.after(failure)).await?.value),
-        }
+        Purse::new(self.budget.as_deref(), async move {
+            self.deposit();
+            match next().await {
+                Ok(value) => Ok(value),
+                Err(failure) => Ok(Box::pin(self.after(failure)).await?.value),
+            }
+        })
     }
 }
 

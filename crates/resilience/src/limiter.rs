@@ -6,7 +6,8 @@
 use core::future::poll_fn;
 use core::time::Duration;
 
-use stead_policy::{Gcra, Quota};
+use stead_policy::{Gcra, Quota, RETRY_AFTER_MOST};
+use tokio::sync::Notify;
 
 use crate::classify::judge;
 use crate::count::Counter;
@@ -90,7 +91,7 @@ impl LimiterConfig {
 /// [`Limiter::refund`] the difference; [`Limiter::priced_by`] does so by what the answer says. The debt delays whoever comes next.
 ///
 /// As a [`Layer`] it takes [`LimiterConfig::cost`] per call, and pauses for as long as a failure says
-/// ([`Verdict::Failure`] with a `retry_after`).
+/// ([`Verdict::Failure`] with a `retry_after`), a day at most.
 ///
 /// # Examples
 ///
@@ -115,6 +116,8 @@ pub struct Limiter<C = Coarse, K = AnyError> {
     reach: AtomicU64,
     /// What the latest pause made of `full` at the least.
     paused: AtomicU64,
+    /// How much of `full` is there for pauses alone. Who pauses and who ends a pause take turns by it.
+    raised: Mutex<u64>,
     /// Of the configuration: what a call costs that goes through this as a layer.
     cost: AtomicU32,
     clock: C,
@@ -125,6 +128,8 @@ pub struct Limiter<C = Coarse, K = AnyError> {
     waited: Counter,
     refused: Spread,
     pauses: Counter,
+    /// Wakes who waits for units when a pause is ended.
+    resumed: Notify,
     events: Events<LimiterEvent>,
 }
 
@@ -153,6 +158,7 @@ impl<C: Clock, K> Limiter<C, K> {
             per_unit: AtomicU64::new(rule.per_unit()),
             reach: AtomicU64::new(rule.reach()),
             paused: AtomicU64::new(0),
+            raised: Mutex::new(0),
             cost: AtomicU32::new(config.cost),
             clock,
             classifier,
@@ -161,6 +167,7 @@ impl<C: Clock, K> Limiter<C, K> {
             waited: Counter::default(),
             refused: Spread::default(),
             pauses: Counter::default(),
+            resumed: Notify::new(),
             events: Events::new(),
         })
     }
@@ -210,8 +217,16 @@ impl<C: Clock, K> Limiter<C, K> {
     /// Lets nothing through before `until`, and then one unit at a time: what `Retry-After` asks for. A pause that ends
     /// later already is not shortened. Those who wait go on waiting.
     pub fn pause_until(&self, until: Moment) {
-        self.paused.fetch_max(self.rule().pause(0, until.as_nanos()), Relaxed);
-        self.update(|rule, full| rule.pause(full, until.as_nanos()));
+        let (rule, until_nanos) = (self.rule(), until.as_nanos());
+        let mut raised = lock(&self.raised);
+        let before = self.paused.fetch_max(rule.pause(0, until_nanos), Relaxed);
+        if before <= rule.pause(0, self.now()) {
+            // That pause is over, and what it raised has come back.
+            *raised = 0;
+        }
+        let full = self.update(|rule, full| rule.pause(full, until_nanos));
+        *raised += rule.pause(full, until_nanos) - full;
+        drop(raised);
         self.pauses.add();
         self.events.tell(|| LimiterEvent::Paused {
             wait: until.since(self.clock.now()),
@@ -221,6 +236,19 @@ impl<C: Clock, K> Limiter<C, K> {
     /// Lets nothing through for `wait`.
     pub fn pause_for(&self, wait: Duration) {
         self.pause_until(self.clock.now().after(wait));
+    }
+
+    /// Ends the pause that is in force, if one is: units come one at a time from now on, as after any pause. What was used
+    /// and charged stays. Those who wait go on in their order.
+    pub fn end_pause(&self) {
+        let ended = self.rule().pause(0, self.now());
+        let mut raised = lock(&self.raised);
+        if self.paused.swap(0, Relaxed) > ended {
+            let raised = core::mem::take(&mut *raised);
+            self.update(|_, full| full.saturating_sub(raised).max(full.min(ended)));
+            self.resumed.notify_one();
+            self.events.tell(|| LimiterEvent::Resumed);
+        }
     }
 
     /// Changes the settings in place. Units used, debts and pauses stay.
@@ -281,13 +309,15 @@ impl<C: Clock, K> Limiter<C, K> {
         }
     }
 
-    fn update(&self, to: impl Fn(Gcra, u64) -> u64) {
+    /// Changes `full`, and says what it was.
+    fn update(&self, to: impl Fn(Gcra, u64) -> u64) -> u64 {
         let rule = self.rule();
         // Acquire and release: who sees what a pause made of it also sees until when that lasts.
         let mut full = self.full.load(Acquire);
         while let Err(other) = self.full.compare_exchange_weak(full, to(rule, full), AcqRel, Acquire) {
             full = other;
         }
+        full
     }
 
     async fn queue(&self, cost: u32) -> Result<(), RateExceeded> {
@@ -322,7 +352,10 @@ impl<C: Clock, K> Limiter<C, K> {
             if back > until {
                 return Err(self.refuse(wait));
             }
-            self.clock.sleep_until(back).await;
+            tokio::select! {
+                () = self.clock.sleep_until(back) => {}
+                () = self.resumed.notified() => {}
+            }
         }
     }
 
@@ -374,6 +407,7 @@ impl<C: Clock, K> Limiter<C, K> {
         K: Classify<T, E>,
     {
         async move {
+            Deadline::check_now()?;
             self.acquire(cost).await?;
             let result = match next().await {
                 // Moved by itself, a value costs less than within its result.
@@ -385,7 +419,7 @@ impl<C: Clock, K> Limiter<C, K> {
                 retry_after: Some(wait),
             } = verdict
             {
-                self.pause_for(wait);
+                self.pause_for(wait.min(RETRY_AFTER_MOST));
             }
             result
         }
@@ -440,6 +474,8 @@ pub enum LimiterEvent {
         /// For how long.
         wait: Duration,
     },
+    /// A pause was ended by hand.
+    Resumed,
 }
 
 #[cfg(test)]

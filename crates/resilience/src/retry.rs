@@ -14,6 +14,7 @@ mod told;
 
 pub use told::{GaveUp, RetryEvent, RetrySnapshot};
 
+use crate::budget::Purse;
 use crate::classify::judge;
 use crate::events::Events;
 use crate::setting::require;
@@ -39,7 +40,7 @@ use told::Counters;
 pub struct RetryConfig {
     /// Tries, the first call included: at least 1.
     pub max_attempts: u32,
-    /// How long to wait before each further try. With jitter the wait is still at most [`Backoff::max`].
+    /// How long to wait before each further try; its times are more than nothing. With jitter the wait is still at most [`Backoff::max`].
     pub backoff: Backoff,
     /// No try begins later than this after the first began.
     pub max_elapsed: Option<Duration>,
@@ -86,6 +87,17 @@ impl RetryConfig {
             self.max_attempts,
             "it counts the first call, so it must be at least 1",
         )?;
+        for (wait, setting) in [
+            (self.backoff.initial, "retry.backoff.initial"),
+            (self.backoff.max, "retry.backoff.max"),
+        ] {
+            require(
+                !wait.is_zero(),
+                setting,
+                wait,
+                "it must be more than nothing; for a second try at once set retry.backoff.first to at-once",
+            )?;
+        }
         require(
             self.max_elapsed.is_none_or(|most| !most.is_zero()),
             "retry.max_elapsed",
@@ -315,13 +327,13 @@ impl<C: Clock, K: Classify<T, E>, T, E> Layer<T, E> for Retry<C, K> {
         F: Fn() -> Fut,
         Fut: Future<Output = Result<T, Failure<E>>>,
     {
-        async move {
+        Purse::new(self.budget.as_deref(), async move {
             if !self.may_begin() {
                 self.tell(RetryEvent::NotBegun);
                 return Err(Failure::DeadlineExceeded);
             }
             if let Some(budget) = &self.budget {
-                budget.deposit();
+                budget.deposit_once();
             }
             let begun = self.begun();
             let result = match next().await {
@@ -335,7 +347,7 @@ impl<C: Clock, K: Classify<T, E>, T, E> Layer<T, E> for Retry<C, K> {
                 // Boxed, so that calls that succeed carry none of it about.
                 Verdict::Failure { retry_after } => Box::pin(self.again(begun, retry_after, result, next)).await,
             }
-        }
+        })
     }
 }
 

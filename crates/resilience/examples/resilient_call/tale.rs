@@ -113,6 +113,7 @@ fn limiter(event: LimiterEvent) -> String {
     match event {
         LimiterEvent::Refused { retry_after } => format!("refused, the next unit comes in {retry_after:.0?}"),
         LimiterEvent::Paused { wait } => format!("the server asks for a pause of {wait:.0?}"),
+        LimiterEvent::Resumed => "the pause was ended".to_owned(),
     }
 }
 

@@ -5,3 +5,6 @@ mod looms;
 
 #[cfg(not(loom))]
 mod uses;
+
+#[cfg(not(loom))]
+mod shared;

@@ -6,8 +6,9 @@ use stead_policy::{Adaptive, Aimd, Gradient, LimitRange, OutOfRange, Sample, Veg
 
 use super::{Bulkhead, BulkheadConfig, BulkheadEvent, BulkheadSnapshot};
 use crate::classify::judge;
+use crate::setting::require;
 use crate::sync::{Mutex, lock};
-use crate::{AnyError, Classify, Clock, Failure, InvalidSetting, Layer, Listener, Order, Precise, Verdict};
+use crate::{AnyError, Classify, Clock, Deadline, Failure, InvalidSetting, Layer, Listener, Order, Precise, Verdict};
 
 /// How a limit is learned.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -83,7 +84,15 @@ impl Default for AdaptiveConfig {
 impl AdaptiveConfig {
     fn rule(&self) -> Result<Adaptive, InvalidSetting> {
         let rule = match self.rule {
-            LimitRule::Aimd { backoff, slow } => Aimd::new(self.range, backoff, slow).map(Adaptive::Aimd),
+            LimitRule::Aimd { backoff, slow } => {
+                require(
+                    !slow.is_zero(),
+                    "adaptive.rule.slow",
+                    slow,
+                    "it must be more than nothing, else every answer counts as too much",
+                )?;
+                Aimd::new(self.range, backoff, slow).map(Adaptive::Aimd)
+            }
             LimitRule::Vegas { smoothing } => Vegas::new(self.range, smoothing).map(Adaptive::Vegas),
             LimitRule::Gradient { tolerance, smoothing } => {
                 Gradient::new(self.range, tolerance, smoothing).map(Adaptive::Gradient)
@@ -190,6 +199,7 @@ impl<C: Clock, K: Classify<T, E>, T, E> Layer<T, E> for AdaptiveBulkhead<C, K> {
         F: Fn() -> Fut,
         Fut: Future<Output = Result<T, Failure<E>>>,
     {
+        Deadline::check_now()?;
         let seat = self.bulkhead.acquire().await?;
         let in_flight = self.bulkhead.seats.taken();
         let begun = self.clock.now();

@@ -292,3 +292,14 @@ async fn under_a_crowd_no_more_than_the_limit_sit_and_nobody_is_forgotten() {
     );
     assert!(most.load(SeqCst) <= 3);
 }
+
+#[tokio::test]
+async fn a_call_whose_deadline_has_passed_takes_no_seat() {
+    let clock = Virtual::new();
+    let fixed = Bulkhead::with_clock(BulkheadConfig::default(), clock.clone()).unwrap();
+    let learned = AdaptiveBulkhead::with(AdaptiveConfig::default(), clock.clone(), crate::AnyError).unwrap();
+    let late = || Deadline::after(&clock, Duration::ZERO);
+    let work = || async { panic!("was begun") as Result<(), ()> };
+    assert_eq!(late().scope(fixed.call(work)).await, Err(Failure::DeadlineExceeded));
+    assert_eq!(late().scope(learned.call(work)).await, Err(Failure::DeadlineExceeded));
+}

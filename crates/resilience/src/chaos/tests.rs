@@ -60,7 +60,7 @@ async fn struck_calls_are_not_made_and_end_as_told() {
 async fn latency_comes_before_the_call_which_then_is_made() {
     let (chaos, clock) = (chaos(1.0, 1), Virtual::new());
     chaos.enable();
-    let layer = chaos.latency_on(clock.clone(), SECOND..=3 * SECOND);
+    let layer = chaos.latency_on(clock.clone(), SECOND..=3 * SECOND).unwrap();
     let begun = clock.now();
     let task = tokio::spawn({
         let clock = clock.clone();
@@ -79,7 +79,7 @@ fn waits_fill_their_range_whatever_the_rate() {
     for rate in [0.05, 1.0] {
         let chaos = chaos(rate, 3);
         chaos.enable();
-        let layer = chaos.latency(SECOND..=3 * SECOND);
+        let layer = chaos.latency(SECOND..=3 * SECOND).unwrap();
         let waits: Vec<_> = (0..4000)
             .filter_map(|_| chaos.strikes())
             .map(|n| layer.wait_of(n))
@@ -88,8 +88,15 @@ fn waits_fill_their_range_whatever_the_rate() {
         assert!(waits.iter().any(|wait| *wait < SECOND + SECOND / 5), "rate {rate}");
         assert!(waits.iter().any(|wait| *wait > 3 * SECOND - SECOND / 5), "rate {rate}");
     }
-    // A range the wrong way round is its start.
-    assert_eq!(chaos(1.0, 1).latency(RANGE).wait_of(7), 3 * SECOND);
+}
+
+#[test]
+fn a_range_the_wrong_way_round_is_refused() {
+    let refused = chaos(1.0, 1).latency(RANGE).unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "chaos latency from 3s to 1s ends before it begins; turn it round"
+    );
 }
 
 /// From three seconds to one.

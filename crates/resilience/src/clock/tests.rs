@@ -7,6 +7,13 @@ use super::{Clock, Coarse, Moment, Precise, Ticker, TokioClock, Virtual};
 const SECOND: Duration = Duration::from_secs(1);
 
 #[test]
+fn a_ticker_that_would_never_rest_is_refused() {
+    let refused = Ticker::every(Duration::ZERO).unwrap_err();
+    assert_eq!(refused.kind(), std::io::ErrorKind::InvalidInput);
+    assert!(refused.to_string().starts_with("ticker.period = 0ns"), "{refused}");
+}
+
+#[test]
 fn arithmetic_on_moments_saturates() {
     let last = Moment::from_nanos(u64::MAX);
     assert_eq!(last.after(Duration::MAX), last);

@@ -7,6 +7,7 @@ use std::sync::{Arc, Weak};
 
 use super::system::sleep_by;
 use super::{AnyClock, Clock, Moment, Precise};
+use crate::setting::require;
 
 /// A clock that a thread of its own winds once per period. The thread ends with the last handle.
 ///
@@ -28,8 +29,15 @@ impl Ticker {
     ///
     /// # Errors
     ///
-    /// The system gave no thread.
+    /// The system gave no thread; or `period` is nothing (`InvalidInput`), as a thread would then do nothing else.
     pub fn every(period: Duration) -> io::Result<Self> {
+        require(
+            !period.is_zero(),
+            "ticker.period",
+            period,
+            "it must be more than nothing; a millisecond is usual",
+        )
+        .map_err(|why| io::Error::new(io::ErrorKind::InvalidInput, why))?;
         let time = Arc::new(AtomicU64::new(Precise.now().as_nanos()));
         let watched = Arc::downgrade(&time);
         std::thread::Builder::new()

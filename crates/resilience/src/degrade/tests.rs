@@ -221,6 +221,13 @@ async fn the_circuit_before_a_component_is_followed_until_its_breaker_is_gone() 
 }
 
 #[tokio::test]
+async fn load_that_is_measured_without_a_pause_is_refused() {
+    let (degradation, _clock) = degradation();
+    let refused = degradation.follow_load(|| Ok(BUSY), Duration::ZERO).unwrap_err();
+    assert_eq!(refused.setting, "follow_load.every");
+}
+
+#[tokio::test]
 async fn load_is_followed_until_stopped_and_a_failed_measurement_changes_nothing() {
     let (degradation, clock) = degradation();
     let mut loads = VecDeque::from([
@@ -230,7 +237,7 @@ async fn load_is_followed_until_stopped_and_a_failed_measurement_changes_nothing
         Ok(Load::default()),
     ]);
     let source = move || loads.pop_front().unwrap_or_else(|| Ok(Load::default()));
-    degradation.follow_load(source, 10 * SECOND);
+    degradation.follow_load(source, 10 * SECOND).unwrap();
     for level in [Level::Minor, Level::Minor, Level::Minor, Level::Minor] {
         clock.run_for(9 * SECOND).await;
         assert_eq!(degradation.level(), level);

@@ -85,6 +85,15 @@ fn settings_that_make_no_sense_are_refused_by_name() {
         delay: HedgeDelay::Percentile { percent, least, most },
         ..AFTER
     };
+    let at_once = HedgeDelay::After(Duration::ZERO);
+    assert_eq!(
+        refused(HedgeConfig {
+            delay: at_once,
+            ..AFTER
+        }),
+        "hedge.delay"
+    );
+    assert_eq!(refused(percentile(95.0, Duration::ZERO, Duration::ZERO)), "hedge.delay");
     assert_eq!(refused(percentile(100.0, SECOND, SECOND)), "hedge.delay.percent");
     assert_eq!(refused(percentile(f64::NAN, SECOND, SECOND)), "hedge.delay.percent");
     assert_eq!(refused(percentile(95.0, 2 * SECOND, SECOND)), "hedge.delay.least");
@@ -135,6 +144,14 @@ async fn a_call_that_fails_before_it_is_slow_is_simply_a_failure() {
         race(hedge, &clock, &[(0, Err("no"))]).await,
         (Err(Failure::Inner("no")), 0, 1)
     );
+}
+
+#[tokio::test]
+async fn a_call_whose_deadline_has_passed_is_not_begun() {
+    let (hedge, clock) = hedge(AFTER);
+    let late = Deadline::after(&clock, Duration::ZERO);
+    let call = hedge.call(|| async { panic!("was begun") as Result<(), ()> });
+    assert_eq!(late.scope(call).await, Err(Failure::DeadlineExceeded));
 }
 
 #[tokio::test]

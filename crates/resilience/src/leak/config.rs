@@ -73,6 +73,9 @@ impl LeakConfig {
         if let Some((field, _)) = limits.into_iter().find(|(_, limit)| *limit == 0) {
             return Err(LeakConfigRefused::Limit(field));
         }
+        if self.held_for.is_some_and(|most| most.is_zero()) {
+            return Err(LeakConfigRefused::HeldFor);
+        }
         if !(12..=1000).contains(&self.window) {
             return Err(LeakConfigRefused::Window(self.window));
         }
@@ -93,6 +96,9 @@ pub enum LeakConfigRefused {
     /// Everything would be over this limit.
     #[error("{0} is zero, so every process would be over it; give it the most that is normal")]
     Limit(&'static str),
+    /// Every guard would be held for longer.
+    #[error("held_for is zero, so every guard would be found; give it the longest that is normal, or leave it out")]
+    HeldFor,
     /// Too few samples tell no growth from noise; too many cost their square.
     #[error("window of {0} samples is not one of 12 to 1000")]
     Window(usize),

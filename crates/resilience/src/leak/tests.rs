@@ -352,6 +352,13 @@ fn what_makes_no_sense_is_refused_and_says_why() {
         ),
         (LeakConfig { threads: 0, ..base() }, "threads is zero"),
         (LeakConfig { tracked: 0, ..base() }, "tracked is zero"),
+        (
+            LeakConfig {
+                held_for: Some(Duration::ZERO),
+                ..base()
+            },
+            "held_for is zero",
+        ),
         (LeakConfig { window: 11, ..base() }, "window of 11 samples"),
         (LeakConfig { window: 1001, ..base() }, "window of 1001 samples"),
     ];

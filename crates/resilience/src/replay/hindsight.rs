@@ -30,7 +30,7 @@ impl Outage {
 /// | `apart` | 60 s | quiet hours cut an outage in two | two outages become one |
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Hindsight {
-    /// The fewest failures of an outage.
+    /// The fewest failures of an outage; 0 is as 1, as without a failure there is none.
     pub failures: u32,
     /// So many successes in a row do not end it.
     pub pardon: u32,

@@ -8,7 +8,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::trace::{Call, Ended, header, line, lost, write_line};
 use crate::classify::judge;
-use crate::{AnyError, Classify, Clock, Coarse, Failure, Layer, Moment, Verdict};
+use crate::setting::require;
+use crate::{AnyError, Classify, Clock, Coarse, Failure, InvalidSetting, Layer, Moment, Verdict};
 
 /// A layer that keeps in memory what calls came to, until somebody writes it down as a trace.
 ///
@@ -22,7 +23,7 @@ use crate::{AnyError, Classify, Clock, Coarse, Failure, Layer, Moment, Verdict};
 /// use stead_resilience::{Failure, Layer};
 ///
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-/// let recorder = Recorder::new("search", 10_000);
+/// let recorder = Recorder::new("search", 10_000)?;
 /// recorder.run(|| async { Err::<(), _>(Failure::Inner("down")) }).await.unwrap_err();
 ///
 /// let mut file = Vec::new();
@@ -68,23 +69,36 @@ pub struct RecorderSnapshot {
 
 impl Recorder {
     /// A recorder of calls to `service` on the coarse clock, to which every error is a failure.
-    #[must_use]
-    pub fn new(service: impl Into<String>, capacity: usize) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// `capacity` is nothing: every call would be lost.
+    pub fn new(service: impl Into<String>, capacity: usize) -> Result<Self, InvalidSetting> {
         Self::with(service, capacity, Coarse, AnyError)
     }
 }
 
 impl<C: Clock, K> Recorder<C, K> {
     /// A recorder with a clock and a classifier of one's own.
-    pub fn with(service: impl Into<String>, capacity: usize, clock: C, classify: K) -> Self {
-        Self {
+    ///
+    /// # Errors
+    ///
+    /// As [`Recorder::new`].
+    pub fn with(service: impl Into<String>, capacity: usize, clock: C, classify: K) -> Result<Self, InvalidSetting> {
+        require(
+            capacity > 0,
+            "recorder.capacity",
+            capacity,
+            "it must be at least 1, else every call is lost",
+        )?;
+        Ok(Self {
             service: service.into(),
             origin: clock.now(),
             clock,
             classify,
             capacity,
             kept: Mutex::default(),
-        }
+        })
     }
 
     /// Writes what is kept, and keeps it no more. The first time the trace's first line comes before it, so that all writings one

@@ -58,6 +58,16 @@ fn settings_that_make_no_sense_are_refused_by_name() {
         refused(plain(0)).to_string(),
         "retry.max_attempts = 0 does not work: it counts the first call, so it must be at least 1"
     );
+    let waits = |initial, max| RetryConfig {
+        backoff: Backoff {
+            initial,
+            max,
+            ..plain(3).backoff
+        },
+        ..plain(3)
+    };
+    assert_eq!(refused(waits(Duration::ZERO, SECOND)).setting, "retry.backoff.initial");
+    assert_eq!(refused(waits(SECOND, Duration::ZERO)).setting, "retry.backoff.max");
     let max_elapsed = Some(Duration::ZERO);
     assert_eq!(
         refused(RetryConfig {

@@ -42,13 +42,14 @@ fn settings_that_make_no_sense_are_refused_by_name() {
         ..CONFIG
     };
     assert_eq!(AdaptiveBulkhead::new(backwards).unwrap_err().setting, "adaptive.range");
-    let rule = LimitRule::Vegas { smoothing: 2.0 };
-    assert_eq!(
+    let refused = |rule| {
         AdaptiveBulkhead::new(AdaptiveConfig { rule, ..CONFIG })
             .unwrap_err()
-            .setting,
-        "adaptive.rule"
-    );
+            .setting
+    };
+    assert_eq!(refused(LimitRule::Vegas { smoothing: 2.0 }), "adaptive.rule");
+    let (backoff, slow) = (0.9, Duration::ZERO);
+    assert_eq!(refused(LimitRule::Aimd { backoff, slow }), "adaptive.rule.slow");
 }
 
 #[tokio::test]

@@ -131,6 +131,70 @@ async fn a_failure_that_says_when_to_come_back_pauses_everybody() {
 }
 
 #[tokio::test]
+async fn what_a_service_asks_for_is_heeded_for_a_day_at_most() {
+    let clock = Virtual::new();
+    let says = |_: &Result<(), ()>| Verdict::Failure {
+        retry_after: Some(Duration::MAX),
+    };
+    let limiter = Limiter::with(config(5), clock.clone(), says).unwrap();
+    assert_eq!(limiter.call(|| async { Err(()) }).await, Err(Failure::Inner(())));
+    assert_eq!(limiter.try_acquire(1).unwrap_err().retry_after, RETRY_AFTER_MOST);
+}
+
+#[test]
+fn a_pause_that_is_ended_leaves_what_was_used_and_charged() {
+    let (limiter, clock) = limiter(config(10));
+    clock.advance(100 * SECOND);
+    limiter.pause_for(60 * SECOND);
+    limiter.pause_for(90 * SECOND);
+    let mut events = limiter.events();
+    limiter.end_pause();
+    assert_eq!(events.try_next(), Some(Heard::Event(LimiterEvent::Resumed)));
+    assert_eq!(limiter.snapshot().free, 1, "one at a time, as after any pause");
+    limiter.end_pause();
+    assert_eq!(events.try_next(), None, "there is none to end");
+    // A debt that is longer than the pause, and one that is made within it.
+    clock.advance(60 * SECOND);
+    limiter.charge(60);
+    limiter.pause_for(SECOND);
+    limiter.end_pause();
+    assert_eq!(limiter.snapshot().debt, 50);
+    clock.advance(60 * SECOND);
+    limiter.pause_for(60 * SECOND);
+    limiter.charge(5);
+    limiter.end_pause();
+    assert_eq!((limiter.snapshot().free, limiter.snapshot().debt), (1, 0));
+    limiter.refund(10);
+    assert_eq!(limiter.snapshot().free, 10, "no pause holds back what is given back");
+}
+
+#[tokio::test]
+async fn who_waits_in_a_pause_goes_on_when_it_is_ended() {
+    let (limiter, clock) = limiter(config(1));
+    limiter.pause_for(20 * SECOND);
+    let waiter = tokio::spawn({
+        let (limiter, clock) = (Arc::clone(&limiter), clock.clone());
+        async move {
+            limiter.acquire(1).await.unwrap();
+            clock.now()
+        }
+    });
+    clock.run_for(SECOND).await;
+    limiter.end_pause();
+    clock.run_for(SECOND).await;
+    assert!(waiter.await.unwrap().as_nanos() <= 2_000_000_000);
+}
+
+#[tokio::test]
+async fn a_call_whose_deadline_has_passed_takes_no_units() {
+    let (limiter, clock) = limiter(config(5));
+    let late = Deadline::after(&clock, Duration::ZERO);
+    let call = limiter.call(|| async { panic!("was begun") as Result<(), ()> });
+    assert_eq!(late.scope(call).await, Err(Failure::DeadlineExceeded));
+    assert_eq!(limiter.snapshot().free, 5);
+}
+
+#[tokio::test]
 async fn waiters_are_served_in_order_each_when_its_units_are_there() {
     let (limiter, clock) = limiter(config(1));
     limiter.try_acquire(1).unwrap();

@@ -32,7 +32,7 @@ fn written<C: Clock, K>(recorder: &Recorder<C, K>) -> Trace {
 
 #[tokio::test]
 async fn calls_are_recorded_as_what_they_mean() {
-    let recorder = Recorder::with("it", 100, Virtual::new(), classify);
+    let recorder = Recorder::with("it", 100, Virtual::new(), classify).unwrap();
     let timeout = Failure::Timeout { limit: SECOND };
     let exhausted = Failure::Exhausted {
         attempts: 3,
@@ -69,7 +69,7 @@ async fn calls_are_recorded_as_what_they_mean() {
 #[tokio::test]
 async fn calls_are_timed_and_one_that_nobody_waits_for_is_abandoned() {
     let clock = Virtual::new();
-    let recorder = Arc::new(Recorder::with("it", 100, clock.clone(), AnyError));
+    let recorder = Arc::new(Recorder::with("it", 100, clock.clone(), AnyError).unwrap());
     clock.advance(5 * SECOND);
     let call = |nap: Duration| {
         let (recorder, clock) = (Arc::clone(&recorder), clock.clone());
@@ -99,7 +99,7 @@ async fn calls_are_timed_and_one_that_nobody_waits_for_is_abandoned() {
 
 #[tokio::test]
 async fn a_call_that_panics_is_abandoned() {
-    let recorder = Arc::new(Recorder::new("it", 100));
+    let recorder = Arc::new(Recorder::new("it", 100).unwrap());
     let task = tokio::spawn({
         let recorder = Arc::clone(&recorder);
         async move { recorder.run(|| async { panic!("of all things") as Answer }).await }
@@ -110,7 +110,7 @@ async fn a_call_that_panics_is_abandoned() {
 
 #[tokio::test]
 async fn beyond_its_capacity_calls_are_counted_as_lost() {
-    let recorder = Recorder::new("it", 3);
+    let recorder = Recorder::new("it", 3).unwrap();
     for n in 1..=5 {
         assert_eq!(recorder.run(|| async move { Answer::Ok(n) }).await, Ok(n));
     }
@@ -147,7 +147,7 @@ async fn what_could_not_be_written_stays_for_the_next_time() {
         }
     }
     for writes in 0..10 {
-        let recorder = Recorder::new("it", 2);
+        let recorder = Recorder::new("it", 2).unwrap();
         for n in 1..=3 {
             recorder.run(|| async move { Answer::Ok(n) }).await.unwrap();
         }
@@ -174,11 +174,16 @@ async fn what_could_not_be_written_stays_for_the_next_time() {
 
 #[tokio::test]
 async fn a_call_that_never_ends_is_not_recorded_before_it_does() {
-    let recorder = Recorder::new("it", 2);
+    let recorder = Recorder::new("it", 2).unwrap();
     let mut call = Box::pin(recorder.run(pending::<Answer>));
     let mut context = core::task::Context::from_waker(core::task::Waker::noop());
     assert!(call.as_mut().poll(&mut context).is_pending());
     assert_eq!(recorder.snapshot().recorded, 0);
     drop(call);
     assert_eq!(recorder.snapshot().recorded, 1);
+}
+
+#[test]
+fn a_recorder_without_room_is_refused() {
+    assert_eq!(Recorder::new("it", 0).unwrap_err().setting, "recorder.capacity");
 }
