@@ -96,9 +96,10 @@ pub use leak::{
 };
 pub use limiter::{Limiter, LimiterConfig, LimiterEvent, LimiterSnapshot, Priced, RateExceeded};
 pub use pipeline::{
-    Answers, Around, Bare, BulkheadPolicy, CacheKey, Gravity, HedgePolicy, LimiterPolicy, NamedPipeline, Nobody,
-    Pipeline, PipelineConfig, PipelineFinding, PipelineRefused, Placed, Places, PolicyConfig, PolicyKind, RetryPolicy,
-    Shared, StandIn, StandInPolicy, StandIns, TimeoutPolicy, Traits, lint,
+    Answers, Around, Bare, BulkheadPolicy, CacheKey, Gravity, GrowthPolicy, HandedIn, HedgePolicy, JitterPolicy,
+    LimiterPolicy, NamedGrowth, NamedJitter, NamedPipeline, Nobody, Parts, Pipeline, PipelineConfig, PipelineFinding,
+    PipelineRefused, Placed, Places, PolicyConfig, PolicyKind, RetryPolicy, Shared, StandIn, StandInPolicy, StandIns,
+    TimeoutPolicy, Traits, lint,
 };
 pub use preset::{Preset, UnknownPreset};
 pub use registry::{Listed, Registry, RegistryConfig};

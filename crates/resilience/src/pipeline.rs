@@ -9,15 +9,17 @@ mod again;
 mod config;
 mod lint;
 mod named;
+mod parts;
 mod place;
 mod stand_in;
 
-pub use again::{HedgePolicy, RetryPolicy};
+pub use again::{GrowthPolicy, HedgePolicy, JitterPolicy, NamedGrowth, NamedJitter, RetryPolicy};
 pub use config::{
     BulkheadPolicy, LimiterPolicy, PipelineConfig, PipelineRefused, PolicyConfig, StandInPolicy, TimeoutPolicy,
 };
 pub use lint::{Finding as PipelineFinding, Gravity, PolicyKind, Traits, lint};
 pub use named::NamedPipeline;
+pub use parts::{HandedIn, Parts};
 pub use place::{Placed, Places};
 pub use stand_in::{Answers, CacheKey, Nobody, StandIn, StandIns};
 

@@ -6,6 +6,8 @@
 use core::task::{Context, Poll, Waker};
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::sync::{
     AtomicU32, AtomicU64, Mutex, MutexGuard,
     Ordering::{Acquire, Relaxed, Release},
@@ -24,7 +26,8 @@ const TOTAL: u32 = 21;
 const TAKE: Word = (1 << TOTAL) | 1;
 
 /// Who of the line is next.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Order {
     /// Who has waited longest: fair.
     #[default]

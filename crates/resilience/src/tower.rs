@@ -174,8 +174,8 @@ where
 ///
 /// One with fallbacks or caches ([`NamedPipeline::build_with`]) is for services of their type of response and error. Caches by
 /// `String` keys need [`PipelineLayer::keyed`]; without it all requests are one.
-pub struct PipelineLayer<C: Clock = Coarse, S = Nobody, Q = OneKey> {
-    pipeline: Arc<NamedPipeline<C, S>>,
+pub struct PipelineLayer<C: Clock = Coarse, S = Nobody, K = AnyError, Q = OneKey> {
+    pipeline: Arc<NamedPipeline<C, S, K>>,
     key: Arc<Q>,
 }
 
@@ -201,10 +201,10 @@ impl<Request, F: Fn(&Request) -> String> RequestKey<Request> for F {
     }
 }
 
-impl<C: Clock, S> PipelineLayer<C, S> {
+impl<C: Clock, S, K> PipelineLayer<C, S, K> {
     /// A layer of this pipeline.
     #[must_use]
-    pub fn new(pipeline: Arc<NamedPipeline<C, S>>) -> Self {
+    pub fn new(pipeline: Arc<NamedPipeline<C, S, K>>) -> Self {
         Self {
             pipeline,
             key: Arc::new(OneKey),
@@ -213,7 +213,7 @@ impl<C: Clock, S> PipelineLayer<C, S> {
 
     /// The same layer, with caches that keep an answer for each `key` of a request.
     #[must_use]
-    pub fn keyed<Q>(self, key: Q) -> PipelineLayer<C, S, Q> {
+    pub fn keyed<Q>(self, key: Q) -> PipelineLayer<C, S, K, Q> {
         PipelineLayer {
             pipeline: self.pipeline,
             key: Arc::new(key),
@@ -221,7 +221,7 @@ impl<C: Clock, S> PipelineLayer<C, S> {
     }
 }
 
-impl<C: Clock, S, Q> Clone for PipelineLayer<C, S, Q> {
+impl<C: Clock, S, K, Q> Clone for PipelineLayer<C, S, K, Q> {
     fn clone(&self) -> Self {
         Self {
             pipeline: Arc::clone(&self.pipeline),
@@ -230,16 +230,16 @@ impl<C: Clock, S, Q> Clone for PipelineLayer<C, S, Q> {
     }
 }
 
-impl<C: Clock, S, Q> fmt::Debug for PipelineLayer<C, S, Q> {
+impl<C: Clock, S, K, Q> fmt::Debug for PipelineLayer<C, S, K, Q> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PipelineLayer")
-            .field("config", self.pipeline.config())
+            .field("config", &self.pipeline.config())
             .finish_non_exhaustive()
     }
 }
 
-impl<I, C: Clock, S, Q> Layer<I> for PipelineLayer<C, S, Q> {
-    type Service = Piped<I, C, S, Q>;
+impl<I, C: Clock, S, K, Q> Layer<I> for PipelineLayer<C, S, K, Q> {
+    type Service = Piped<I, C, S, K, Q>;
 
     fn layer(&self, service: I) -> Self::Service {
         Piped {
@@ -251,12 +251,12 @@ impl<I, C: Clock, S, Q> Layer<I> for PipelineLayer<C, S, Q> {
 
 /// A service behind a pipeline.
 #[derive(Debug)]
-pub struct Piped<I, C: Clock = Coarse, S = Nobody, Q = OneKey> {
+pub struct Piped<I, C: Clock = Coarse, S = Nobody, K = AnyError, Q = OneKey> {
     service: I,
-    layer: PipelineLayer<C, S, Q>,
+    layer: PipelineLayer<C, S, K, Q>,
 }
 
-impl<I: Clone, C: Clock, S, Q> Clone for Piped<I, C, S, Q> {
+impl<I: Clone, C: Clock, S, K, Q> Clone for Piped<I, C, S, K, Q> {
     fn clone(&self) -> Self {
         Self {
             service: self.service.clone(),
@@ -265,7 +265,7 @@ impl<I: Clone, C: Clock, S, Q> Clone for Piped<I, C, S, Q> {
     }
 }
 
-impl<I, C, S, Q, Request> Service<Request> for Piped<I, C, S, Q>
+impl<I, C, S, K, Q, Request> Service<Request> for Piped<I, C, S, K, Q>
 where
     I: Service<Request> + Clone + Send + 'static,
     I::Future: Send,
@@ -273,6 +273,7 @@ where
     I::Error: Send,
     C: Clock,
     S: Answers<I::Response, I::Error> + 'static,
+    K: Classify<I::Response, I::Error> + Send + Sync + 'static,
     Q: RequestKey<Request>,
     Request: Clone + Send + 'static,
 {

@@ -157,6 +157,22 @@ where
     }
 }
 
+impl<C: Clock> Breaker<C> {
+    /// Runs `next` under it as a layer, judged by `classifier`.
+    pub(crate) fn run_judged<T, E, K, F, Fut>(
+        &self,
+        classifier: &K,
+        next: F,
+    ) -> impl Future<Output = Result<T, Failure<E>>>
+    where
+        K: Classify<T, E>,
+        F: Fn() -> Fut,
+        Fut: Future<Output = Result<T, Failure<E>>>,
+    {
+        guarded(self, classifier, next)
+    }
+}
+
 /// A try inside of a breaker: admitted, made, judged.
 #[inline]
 fn guarded<C, K, T, E, F, Fut>(

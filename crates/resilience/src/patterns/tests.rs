@@ -144,7 +144,12 @@ fn the_defaults_that_pages_tell_are_those_of_the_code() {
         &learned as &dyn Debug,
     );
     defaults_but::<HedgeConfig>("hedging.md", "HedgeConfig", &[delay]);
-    defaults::<RetryPolicy>("pipeline.md", "RetryPolicy");
+    let retry = RetryPolicy::default();
+    let (growth, jitter) = (
+        ("growth", "2", &retry.growth as &dyn Debug),
+        ("jitter", "0.1", &retry.jitter as &dyn Debug),
+    );
+    defaults_but::<RetryPolicy>("pipeline.md", "RetryPolicy", &[growth, jitter]);
     defaults::<HedgePolicy>("pipeline.md", "HedgePolicy");
     defaults::<BulkheadPolicy>("pipeline.md", "BulkheadPolicy");
     defaults::<Quota>("rate-limiter.md", "Quota");

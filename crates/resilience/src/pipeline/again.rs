@@ -8,7 +8,7 @@ use stead_policy::{Backoff, Factor, First, Growth, Jitter, OutOfRange, Spread, s
 use crate::setting::require;
 use crate::{HedgeConfig, HedgeDelay, InvalidSetting, Preset, RetryConfig};
 
-/// A retry in configuration: exponential waits with proportional jitter.
+/// A retry in configuration.
 ///
 /// It may name a [`Preset`] (`preset = "api"`): then what is left out is as the preset has it, else as the default has it.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
@@ -22,11 +22,68 @@ pub struct RetryPolicy {
     /// The longest wait before jitter.
     #[serde(with = "span")]
     pub max: Duration,
-    /// The share by which waits are spread, from 0 to 1.
-    pub jitter: f64,
+    /// How waits grow.
+    pub growth: GrowthPolicy,
+    /// Whether the second try waits, too.
+    pub first: First,
+    /// How waits are spread.
+    pub jitter: JitterPolicy,
     /// No try begins later than this after the first.
     #[serde(with = "span::optional")]
     pub max_elapsed: Option<Duration>,
+    /// The longest wait that a service may ask for.
+    #[serde(with = "span")]
+    pub max_retry_after: Duration,
+    /// No try begins where the deadline leaves less.
+    #[serde(with = "span")]
+    pub attempt_needs: Duration,
+}
+
+/// How waits grow: `"fixed"`, `"linear"`, or by a factor from 1 to 100 each time.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(untagged, expecting = "growth is \"fixed\", \"linear\", or a factor from 1 to 100")]
+pub enum GrowthPolicy {
+    /// By this factor.
+    Factor(Factor),
+    /// In one of these ways.
+    Named(NamedGrowth),
+}
+
+/// Ways to grow without a factor.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NamedGrowth {
+    /// All waits are the first one.
+    Fixed,
+    /// By the first one each time.
+    Linear,
+}
+
+/// How waits are spread: `"none"`, `"full"`, `"equal"`, `"decorrelated"`, or by a share from 0 to 1 up and down.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "jitter is \"none\", \"full\", \"equal\", \"decorrelated\", or a share from 0 to 1"
+)]
+pub enum JitterPolicy {
+    /// By this share.
+    Share(f64),
+    /// In one of these ways.
+    Named(NamedJitter),
+}
+
+/// Ways to spread without a share; see [`Jitter`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NamedJitter {
+    /// [`Jitter::None`].
+    None,
+    /// [`Jitter::Full`].
+    Full,
+    /// [`Jitter::Equal`].
+    Equal,
+    /// [`Jitter::Decorrelated`].
+    Decorrelated,
 }
 
 /// A retry as it stands in a file.
@@ -39,9 +96,15 @@ struct Written {
     base: Option<Duration>,
     #[serde(default, with = "span::optional")]
     max: Option<Duration>,
-    jitter: Option<f64>,
+    growth: Option<GrowthPolicy>,
+    first: Option<First>,
+    jitter: Option<JitterPolicy>,
     #[serde(default, with = "span::optional")]
     max_elapsed: Option<Duration>,
+    #[serde(default, with = "span::optional")]
+    max_retry_after: Option<Duration>,
+    #[serde(default, with = "span::optional")]
+    attempt_needs: Option<Duration>,
 }
 
 impl Default for RetryPolicy {
@@ -50,8 +113,12 @@ impl Default for RetryPolicy {
             max_attempts: 3,
             base: Duration::from_secs(1),
             max: Duration::from_secs(60),
-            jitter: 0.1,
+            growth: GrowthPolicy::Factor(Factor::DOUBLE),
+            first: First::Waits,
+            jitter: JitterPolicy::Share(0.1),
             max_elapsed: None,
+            max_retry_after: Duration::from_secs(60),
+            attempt_needs: Duration::ZERO,
         }
     }
 }
@@ -59,17 +126,20 @@ impl Default for RetryPolicy {
 impl From<Preset> for RetryPolicy {
     fn from(preset: Preset) -> Self {
         let Backoff {
-            initial, max, jitter, ..
+            first,
+            initial,
+            growth,
+            max,
+            jitter,
         } = preset.backoff();
         Self {
             max_attempts: preset.attempts(),
             base: initial,
             max,
-            jitter: match jitter {
-                Jitter::Proportional(share) => share.get(),
-                Jitter::None | Jitter::Full | Jitter::Equal | Jitter::Decorrelated => 0.0,
-            },
-            max_elapsed: None,
+            growth: growth.into(),
+            first,
+            jitter: jitter.into(),
+            ..Self::default()
         }
     }
 }
@@ -81,8 +151,12 @@ impl From<Written> for RetryPolicy {
             max_attempts: written.max_attempts.unwrap_or(rest.max_attempts),
             base: written.base.unwrap_or(rest.base),
             max: written.max.unwrap_or(rest.max),
+            growth: written.growth.unwrap_or(rest.growth),
+            first: written.first.unwrap_or(rest.first),
             jitter: written.jitter.unwrap_or(rest.jitter),
             max_elapsed: written.max_elapsed,
+            max_retry_after: written.max_retry_after.unwrap_or(rest.max_retry_after),
+            attempt_needs: written.attempt_needs.unwrap_or(rest.attempt_needs),
         }
     }
 }
@@ -92,14 +166,61 @@ impl RetryPolicy {
         Ok(RetryConfig {
             max_attempts: self.max_attempts,
             backoff: Backoff {
-                first: First::Waits,
+                first: self.first,
                 initial: self.base,
-                growth: Growth::Exponential(Factor::DOUBLE),
+                growth: self.growth.into(),
                 max: self.max,
-                jitter: Jitter::Proportional(Spread::try_from(self.jitter)?),
+                jitter: self.jitter.try_into()?,
             },
             max_elapsed: self.max_elapsed,
-            ..RetryConfig::default()
+            max_retry_after: self.max_retry_after,
+            attempt_needs: self.attempt_needs,
+        })
+    }
+}
+
+impl From<Growth> for GrowthPolicy {
+    fn from(growth: Growth) -> Self {
+        match growth {
+            Growth::Fixed => Self::Named(NamedGrowth::Fixed),
+            Growth::Linear => Self::Named(NamedGrowth::Linear),
+            Growth::Exponential(factor) => Self::Factor(factor),
+        }
+    }
+}
+
+impl From<GrowthPolicy> for Growth {
+    fn from(growth: GrowthPolicy) -> Self {
+        match growth {
+            GrowthPolicy::Named(NamedGrowth::Fixed) => Self::Fixed,
+            GrowthPolicy::Named(NamedGrowth::Linear) => Self::Linear,
+            GrowthPolicy::Factor(factor) => Self::Exponential(factor),
+        }
+    }
+}
+
+impl From<Jitter> for JitterPolicy {
+    fn from(jitter: Jitter) -> Self {
+        match jitter {
+            Jitter::None => Self::Named(NamedJitter::None),
+            Jitter::Proportional(share) => Self::Share(share.get()),
+            Jitter::Full => Self::Named(NamedJitter::Full),
+            Jitter::Equal => Self::Named(NamedJitter::Equal),
+            Jitter::Decorrelated => Self::Named(NamedJitter::Decorrelated),
+        }
+    }
+}
+
+impl TryFrom<JitterPolicy> for Jitter {
+    type Error = OutOfRange;
+
+    fn try_from(jitter: JitterPolicy) -> Result<Self, OutOfRange> {
+        Ok(match jitter {
+            JitterPolicy::Share(share) => Self::Proportional(Spread::try_from(share)?),
+            JitterPolicy::Named(NamedJitter::None) => Self::None,
+            JitterPolicy::Named(NamedJitter::Full) => Self::Full,
+            JitterPolicy::Named(NamedJitter::Equal) => Self::Equal,
+            JitterPolicy::Named(NamedJitter::Decorrelated) => Self::Decorrelated,
         })
     }
 }

@@ -7,21 +7,17 @@ use stead_policy::{BreakerRefused, BreakerSettings, OutOfRange, Quota, span};
 
 use super::again::{HedgePolicy, RetryPolicy};
 use super::lint::{Finding, Gravity, PolicyKind, Traits, lint};
-use crate::{BulkheadConfig, InvalidSetting, LimiterConfig, TimeoutConfig};
+use crate::{BulkheadConfig, InvalidSetting, LimiterConfig, Order, TimeoutConfig};
 
 /// A pipeline in configuration: its policies, the outermost first.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PipelineConfig {
-    /// Whether the operation may be done twice. Default: it may not.
-    #[serde(default = "once_only")]
-    pub operation: Traits,
+    /// Whether the operation may be done twice. Unless given it may not, but where a hedge says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation: Option<Traits>,
     /// The policies, the outermost first.
     pub policies: Vec<PolicyConfig>,
-}
-
-const fn once_only() -> Traits {
-    Traits::OnceOnly
 }
 
 /// One policy in configuration. What is left out has the policy's own default.
@@ -67,14 +63,17 @@ pub struct StandInPolicy {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LimiterPolicy {
-    /// Calls per period in the long run.
+    /// Units per period in the long run: calls, where each costs one.
     pub calls: u32,
     /// The period.
     #[serde(with = "span")]
     pub period: Duration,
-    /// Calls at once after a rest; as many as `calls` unless given.
+    /// Units at once after a rest; as many as `calls` unless given.
     #[serde(default)]
     pub burst: Option<u32>,
+    /// Units that a call costs.
+    #[serde(default = "limiter_cost")]
+    pub cost: u32,
     /// Callers that wait at once.
     #[serde(default = "limiter_queue")]
     pub max_queue: u32,
@@ -94,6 +93,8 @@ pub struct BulkheadPolicy {
     /// How long a caller waits at most.
     #[serde(with = "span")]
     pub max_wait_duration: Duration,
+    /// Who of those that wait is next: `fifo` or `lifo`.
+    pub order: Order,
 }
 
 impl Default for BulkheadPolicy {
@@ -103,8 +104,13 @@ impl Default for BulkheadPolicy {
             max_concurrent_calls: config.max_concurrent_calls,
             max_queue: config.max_queue,
             max_wait_duration: config.max_wait_duration,
+            order: config.order,
         }
     }
+}
+
+fn limiter_cost() -> u32 {
+    LimiterConfig::default().cost
 }
 
 fn limiter_queue() -> u32 {
@@ -171,13 +177,16 @@ impl PipelineConfig {
         lint(&order, self.traits())
     }
 
-    /// Where a hedge says that the operation may be done twice, it is said for all of them.
+    /// What is said of the operation; where nothing is, a hedge that says that it may be done twice says it for all.
     fn traits(&self) -> Traits {
+        if let Some(operation) = self.operation {
+            return operation;
+        }
         let hedged = |policy: &PolicyConfig| matches!(policy, PolicyConfig::Hedge(hedge) if hedge.idempotent);
         if self.policies.iter().any(hedged) {
             Traits::Idempotent
         } else {
-            self.operation
+            Traits::OnceOnly
         }
     }
 
@@ -236,9 +245,9 @@ impl LimiterPolicy {
                 period: self.period,
                 burst: self.burst.unwrap_or(self.calls),
             },
+            cost: self.cost,
             max_queue: self.max_queue,
             max_wait_duration: self.max_wait_duration,
-            ..LimiterConfig::default()
         }
     }
 }
@@ -249,7 +258,7 @@ impl BulkheadPolicy {
             max_concurrent_calls: self.max_concurrent_calls,
             max_queue: self.max_queue,
             max_wait_duration: self.max_wait_duration,
-            ..BulkheadConfig::default()
+            order: self.order,
         }
     }
 }

@@ -146,7 +146,7 @@ impl<T, E> StandIns<T, E> {
         self
     }
 
-    pub(super) fn find(&self, kind: PolicyKind, name: &str) -> Option<StandIn<T, E>> {
+    pub(super) fn named(&self, kind: PolicyKind, name: &str) -> Option<StandIn<T, E>> {
         self.known.get(name).filter(|found| found.kind == kind).cloned()
     }
 
@@ -179,6 +179,14 @@ impl<T, E> Clone for StandIn<T, E> {
 impl<T, E> fmt::Debug for StandIn<T, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("StandIn").field(&self.kind).finish()
+    }
+}
+
+impl<T, E> Clone for StandIns<T, E> {
+    fn clone(&self) -> Self {
+        Self {
+            known: self.known.clone(),
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use stead_policy::BreakerConfig;
 use super::*;
 use crate::{Breaker, CircuitState, Retry, RetryConfig, Timeout, TimeoutConfig, Virtual};
 
+mod handed_in;
 mod written;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -81,11 +82,11 @@ async fn a_reload_keeps_the_state_of_policies_that_stay() {
             r#"{{"policies": [{{"kind": "breaker", "failure_threshold": {threshold}}}]}}"#
         ))
     };
-    let mut pipeline = NamedPipeline::build(with(5), &clock).unwrap();
+    let pipeline = NamedPipeline::build(with(5), &clock).unwrap();
     for _ in 0..2 {
         assert!(pipeline.call(|| async { Err::<(), _>(()) }).await.is_err());
     }
-    pipeline.reload(with(3), &clock).unwrap();
+    pipeline.reload(with(3)).unwrap();
     assert!(pipeline.call(|| async { Err::<(), _>(()) }).await.is_err());
     assert_eq!(pipeline.breakers().next().unwrap().state(), CircuitState::Open);
 }

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use stead_policy::{BreakerConfig, CircuitState};
 
 use super::*;
-use crate::{Fallback, PipelineConfig, StaleCache, StaleConfig, StandIns, Verdict, Virtual};
+use crate::{Fallback, Parts, PipelineConfig, StaleCache, StaleConfig, StandIns, Verdict, Virtual};
 
 /// A service that panics when it is called without having been polled ready, as tower allows it to.
 struct Strict {
@@ -167,7 +167,7 @@ async fn a_pipeline_with_stand_ins_answers_for_a_broken_service_by_the_key_of_a_
         .fallback("sorry", Arc::new(sorry));
     let text = r#"{"policies": [{"kind": "fallback", "name": "sorry"}, {"kind": "cache", "name": "last"}]}"#;
     let config: PipelineConfig = serde_json::from_str(text).unwrap();
-    let pipeline = Arc::new(NamedPipeline::build_with(config, &clock, &stand_ins).unwrap());
+    let pipeline = Arc::new(NamedPipeline::build_with(config, &clock, Parts::new().with_stand_ins(stand_ins)).unwrap());
     let broken = Arc::new(Mutex::new(false));
     let layer = PipelineLayer::new(Arc::clone(&pipeline)).keyed(|request: &u32| request.to_string());
     let mut service = layer.layer(Breaks(Arc::clone(&broken)));

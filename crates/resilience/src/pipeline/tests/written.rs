@@ -81,7 +81,8 @@ fn a_name_that_nobody_handed_in_is_refused_and_the_error_says_which_there_are() 
         r#"policy 0 of the pipeline: no fallback is called "cannde"; the program hands in none"#
     );
     let stand_ins = StandIns::<u32, &str>::new().fallback("canned", Arc::new(Fallback::new().or_value("zero", |_| 0)));
-    let build = |text| NamedPipeline::build_with(config(text), &Virtual::new(), &stand_ins);
+    let parts = Parts::new().with_stand_ins(stand_ins);
+    let build = |text| NamedPipeline::build_with(config(text), &Virtual::new(), parts.clone());
     assert_eq!(
         build(text).unwrap_err().to_string(),
         r#"policy 0 of the pipeline: no fallback is called "cannde"; the program hands in canned"#
@@ -105,7 +106,8 @@ async fn what_is_handed_in_by_name_stands_in_and_keeps_its_state_over_a_reload()
                 {{"kind": "breaker", "failure_threshold": {threshold}}}]}}"#
         ))
     };
-    let mut pipeline = NamedPipeline::build_with(with(5), &clock, &stand_ins).unwrap();
+    let parts = Parts::new().with_stand_ins(stand_ins);
+    let pipeline = NamedPipeline::build_with(with(5), &clock, parts).unwrap();
     assert_eq!(pipeline.findings(), []);
     assert_eq!(
         pipeline.call(|| async { Err("down") }).await,
@@ -113,7 +115,7 @@ async fn what_is_handed_in_by_name_stands_in_and_keeps_its_state_over_a_reload()
         "nothing is kept yet"
     );
     assert_eq!(pipeline.call(|| async { Ok(7) }).await, Ok(7));
-    pipeline.reload_with(with(1), &clock, &stand_ins).unwrap();
+    pipeline.reload(with(1)).unwrap();
     assert_eq!(
         pipeline.call(|| async { Err("down") }).await,
         Ok(7),
@@ -124,11 +126,7 @@ async fn what_is_handed_in_by_name_stands_in_and_keeps_its_state_over_a_reload()
     assert_eq!((cache.snapshot().served, zero.snapshot().needed), (2, 1));
     assert!(
         pipeline
-            .reload_with(
-                config(r#"{"policies": [{"kind": "cache", "name": "none"}]}"#),
-                &clock,
-                &stand_ins
-            )
+            .reload(config(r#"{"policies": [{"kind": "cache", "name": "none"}]}"#))
             .is_err()
     );
     assert_eq!(
@@ -143,7 +141,8 @@ async fn a_cache_by_keys_keeps_the_last_good_answer_of_each() {
     let cache = StaleCache::<String, u32, _>::with(StaleConfig::default(), Virtual::new(), crate::AnyError).unwrap();
     let stand_ins = StandIns::<u32, &str>::new().cache("last", Arc::new(cache));
     let text = r#"{"policies": [{"kind": "cache", "name": "last"}]}"#;
-    let pipeline = NamedPipeline::build_with(config(text), &Virtual::new(), &stand_ins).unwrap();
+    let parts = Parts::new().with_stand_ins(stand_ins);
+    let pipeline = NamedPipeline::build_with(config(text), &Virtual::new(), parts).unwrap();
     for (key, answer) in [("one", 1), ("two", 2)] {
         assert_eq!(pipeline.call_for(key, || async move { Ok(answer) }).await, Ok(answer));
     }
