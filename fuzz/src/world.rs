@@ -15,8 +15,8 @@ use stead_daemon::{
 use stead_engine::{Engine, Input, Released, Reply};
 use stead_model::journal::{Durability, Receipt};
 use stead_model::{
-    AgentRef, BootClock, Exit, InstanceId, Inventory, Moment, Namespace, Now, Observation, Order, Problem, ProblemCode,
-    ProcessIdentity, Signal, Slot, SpawnFailure, SpawnFailureKind, Wall,
+    AgentRef, Beat, BeatAnswer, BeatOf, BeatOutcome, BootClock, Exit, InstanceId, Inventory, Moment, Namespace, Now,
+    Observation, Order, Problem, ProblemCode, ProcessIdentity, Signal, Slot, SpawnFailure, SpawnFailureKind, Wall,
 };
 use stead_store::{Completion, Lease, MemoryStore, Owner, Store};
 use tokio::sync::{mpsc, watch};
@@ -115,15 +115,13 @@ impl Body {
                 self.own(home(&namespace, &group));
                 let _left = back.send(self.engine.rollout(&namespace, &group).map_err(Problem::from));
             }
-            Ask::Report(namespace, agent, report, back) => {
-                self.own(home(&namespace, &agent));
-                let known = self.engine.spec(&namespace, &agent).map_err(Problem::from);
-                let taken = known.map(|(agent, _, _)| {
-                    let seen = Input::Observed(Observation::Reported { agent, report });
-                    drop(self.ask(agent.slot(), seen));
-                });
-                let _left = back.send(taken);
+            Ask::Beat(beat, back) => {
+                let answers = self.beats(now, &[*beat]);
+                let heard = answers.first().filter(|answer| answer.outcome != BeatOutcome::Unknown);
+                let unknown = || Problem::new(ProblemCode::UnknownAgent, "it is of nobody");
+                let _left = back.send(heard.copied().ok_or_else(unknown));
             }
+            Ask::Beats(beats, _, back) => drop(back.send(Ok(self.beats(now, &beats)))),
             Ask::Explain(namespace, agent, back) => {
                 self.own(home(&namespace, &agent));
                 let _left = back.send(self.engine.explain(now, &namespace, &agent).map_err(Problem::from));
@@ -151,6 +149,22 @@ impl Body {
                 let _left = back.send(self.engine.spec(&namespace, &agent).map_err(Problem::from));
             }
         }
+    }
+
+    /// Takes in signs of life, and all that follows from them.
+    fn beats(&mut self, now: Now, beats: &[Beat]) -> Vec<BeatAnswer> {
+        let slot_of = |beat: &Beat| match &beat.of {
+            BeatOf::Named(named) => Some(home(&named.0, &named.1)),
+            BeatOf::Id(id) => Some(id.slot()),
+            BeatOf::Handle(_) => None,
+        };
+        beats.iter().filter_map(slot_of).for_each(|slot| self.own(slot));
+        let mut answers = Vec::new();
+        self.engine.beats(now, beats, &mut answers);
+        for slot in beats.iter().filter_map(slot_of) {
+            self.ask(slot, Input::Tick);
+        }
+        answers
     }
 
     /// Does one thing and all that follows from it, then lets a second pass; gives the answer to the first.

@@ -8,6 +8,7 @@ mod agents;
 mod audit;
 mod auth;
 mod batch;
+mod beats;
 mod config;
 mod daemon;
 mod docs;
@@ -93,9 +94,11 @@ fn table() -> Table {
         agents::mount(&mut table, kind);
         lifecycle::mount(&mut table, kind);
         batch::mount(&mut table, kind);
+        beats::mount_of(&mut table, kind);
         history::mount_of(&mut table, kind);
         logs::mount(&mut table, kind);
     }
+    beats::mount(&mut table);
     groups::mount(&mut table);
     history::mount(&mut table);
     audit::mount(&mut table);

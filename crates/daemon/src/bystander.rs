@@ -215,7 +215,8 @@ impl Bystander {
                 answer(back, status.map_err(|_unread| self.refusal()));
             }
             Ask::Configure(_, back) | Ask::CouldConfigure(_, _, back) => answer(back, Err(self.refusal())),
-            Ask::Report(_, _, _, back) => answer(back, Err(self.refusal())),
+            Ask::Beat(_, back) => answer(back, Err(self.refusal())),
+            Ask::Beats(_, _, back) => answer(back, Err(self.refusal())),
             Ask::Explain(namespace, agent, back) => {
                 let shown = self.views.get(&namespace, &agent);
                 let explained = self.engine.explain(now, &namespace, &agent);

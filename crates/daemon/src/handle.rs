@@ -9,8 +9,8 @@ use stead_engine::KnownGroup;
 use stead_model::group::{GroupAnswer, GroupCommand, GroupRequest, RolloutStatus};
 use stead_model::profile::policy::TransitionPolicy;
 use stead_model::{
-    AgentId, AgentRef, AgentSpec, Answer, Command, Driver, Explanation, IdempotencyKey, LifecycleView, Namespace,
-    Problem, ProblemCode, Profile, Refusal, Report, Request,
+    AgentId, AgentRef, AgentSpec, Answer, Beat, BeatAnswer, Command, Driver, Explanation, IdempotencyKey,
+    LifecycleView, Namespace, Problem, ProblemCode, Profile, Refusal, Request,
 };
 use stead_store::{Retention, Store};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -40,8 +40,10 @@ pub enum Ask {
     GroupSpec(Namespace, AgentRef, oneshot::Sender<Result<KnownGroup, Problem>>),
     /// How updates of a group stand.
     Rollout(Namespace, AgentRef, oneshot::Sender<Result<RolloutStatus, Problem>>),
-    /// A report of an agent about itself; answered once it was taken.
-    Report(Namespace, AgentRef, Report, oneshot::Sender<Result<(), Problem>>),
+    /// A sign of life; answered once it was taken, and what it changed is decided.
+    Beat(Box<Beat>, oneshot::Sender<Result<BeatAnswer, Problem>>),
+    /// Many signs of life, and how many beside them could not be understood; answered once they were taken.
+    Beats(Vec<Beat>, usize, oneshot::Sender<Result<Vec<BeatAnswer>, Problem>>),
     /// Why an agent is as it is.
     Explain(Namespace, AgentRef, oneshot::Sender<Result<Explanation, Problem>>),
     /// Where an agent may go from its state.
@@ -172,12 +174,20 @@ impl Handle {
         self.ask(|back| Ask::GroupSpec(namespace, group, back)).await
     }
 
-    /// Hands in what an agent says of itself.
+    /// Hands in a sign of life of an agent, with what it says of itself.
     ///
     /// # Errors
-    /// `unknown-agent`, or `busy` when the queue is full.
-    pub async fn report(&self, namespace: Namespace, agent: AgentRef, report: Report) -> Result<(), Problem> {
-        self.ask(|back| Ask::Report(namespace, agent, report, back)).await
+    /// `unknown-agent` or `agent-gone`; `busy` when the queue is full.
+    pub async fn beat(&self, beat: Beat) -> Result<BeatAnswer, Problem> {
+        self.ask(|back| Ask::Beat(Box::new(beat), back)).await
+    }
+
+    /// Hands in many signs of life, and counts those that could not be understood. Each is answered by itself, in order.
+    ///
+    /// # Errors
+    /// `busy` when the queue is full: nothing of it was taken.
+    pub async fn beats(&self, beats: Vec<Beat>, malformed: usize) -> Result<Vec<BeatAnswer>, Problem> {
+        self.ask(|back| Ask::Beats(beats, malformed, back)).await
     }
 
     /// Explains why an agent is as it is and what happens next.

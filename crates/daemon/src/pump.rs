@@ -3,6 +3,7 @@
 //! One task on a thread of its own owns the engine. It never waits for the store or a process: batches wait here, in order, for their
 //! receipts, while it steps on.
 
+mod beats;
 pub(crate) mod gate;
 mod outage;
 mod thaw;
@@ -16,8 +17,8 @@ use std::time::Duration;
 use stead_engine::{Batch, Engine, Input, Message, NotOwned, Released, Reply, StateInUse};
 use stead_model::journal::{Append, Receipt};
 use stead_model::{
-    AgentRef, Answer, Command, Condition, Event, Happening, Inventory, Namespace, Observation, Order, Problem,
-    ProblemCode, Report, Slot, Transition, Wall,
+    Answer, Command, Condition, Event, Happening, Inventory, Moment, Observation, Order, Problem, ProblemCode, Slot,
+    Transition, Wall,
 };
 use stead_store::{Completion, Store, StoreError};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -56,6 +57,13 @@ pub(crate) enum Incoming {
 /// How many appends may be under way before requests are refused as busy. Observations go on.
 const MOST_UNDER_WAY: usize = 8192;
 
+/// What woke the pump.
+enum Turn {
+    Incoming(Option<Incoming>),
+    Ask(Option<Ask>),
+    Tick,
+}
+
 /// How often a store that is away is tried.
 const TRY_STORE: Duration = Duration::from_secs(1);
 
@@ -83,6 +91,8 @@ pub(crate) struct Pump {
     unlogged: Vec<Transition>,
     /// What the surveys decided and is not published yet.
     adopting: usize,
+    /// When the engine was last seen to.
+    seen: Moment,
     /// What is submitted at the start makes the store complete.
     settle_first: bool,
 }
@@ -146,6 +156,7 @@ impl Pump {
             messages: VecDeque::new(),
             unlogged: Vec::new(),
             adopting: 0,
+            seen: clock.now().moment,
             settle_first: false,
         }
     }
@@ -177,22 +188,23 @@ impl Pump {
         loop {
             self.deliver_messages();
             let wake = self.wake_in();
-            tokio::select! {
-                incoming = self.incoming.recv() => match incoming {
-                    Some(Incoming::Stop { dismiss }) => {
-                        if dismiss {
-                            self.driver.dismiss();
-                        }
-                        break;
+            let turn = tokio::select! {
+                incoming = self.incoming.recv() => Turn::Incoming(incoming),
+                ask = self.asks.recv() => Turn::Ask(ask),
+                () = tokio::time::sleep(wake.unwrap_or(Duration::MAX)), if wake.is_some() => Turn::Tick,
+            };
+            self.notice_absence();
+            match turn {
+                Turn::Incoming(Some(Incoming::Stop { dismiss })) => {
+                    if dismiss {
+                        self.driver.dismiss();
                     }
-                    None => break,
-                    Some(incoming) => self.on_incoming(incoming),
-                },
-                ask = self.asks.recv() => match ask {
-                    Some(ask) => self.on_ask(ask),
-                    None => break,
-                },
-                () = tokio::time::sleep(wake.unwrap_or(Duration::MAX)), if wake.is_some() => self.tick(),
+                    break;
+                }
+                Turn::Incoming(None) | Turn::Ask(None) => break,
+                Turn::Incoming(Some(incoming)) => self.on_incoming(incoming),
+                Turn::Ask(Some(ask)) => self.on_ask(ask),
+                Turn::Tick => self.tick(),
             }
         }
         self.log();
@@ -232,11 +244,6 @@ impl Pump {
             }
         }
         self.views.publish_all(shown);
-    }
-
-    fn wake_in(&self) -> Option<Duration> {
-        let due = self.engine.next_deadline()?;
-        Some(due.since(self.clock.now().moment))
     }
 
     fn on_incoming(&mut self, incoming: Incoming) {
@@ -327,7 +334,8 @@ impl Pump {
             Ask::Rollout(namespace, group, back) => {
                 answer(back, self.engine.rollout(&namespace, &group).map_err(Problem::from));
             }
-            Ask::Report(namespace, agent, report, back) => answer(back, self.report(&namespace, &agent, report)),
+            Ask::Beat(beat, back) => answer(back, self.beat(*beat)),
+            Ask::Beats(beats, malformed, back) => answer(back, Ok(self.beats(&beats, malformed))),
             Ask::Explain(namespace, agent, back) => answer(
                 back,
                 self.engine.explain(now, &namespace, &agent).map_err(Problem::from),
@@ -355,12 +363,6 @@ impl Pump {
         self.step(Input::Command(Box::new(command)), Waiter::Asker(back));
     }
 
-    fn report(&mut self, namespace: &Namespace, agent: &AgentRef, report: Report) -> Result<(), Problem> {
-        let (agent, _, _) = self.engine.spec(namespace, agent).map_err(Problem::from)?;
-        self.step(Input::Observed(Observation::Reported { agent, report }), Waiter::Nobody);
-        Ok(())
-    }
-
     fn refuses_changes(&self) -> Option<Problem> {
         if let Some(outage) = &self.outage {
             return Some(outage.refusal());
@@ -371,14 +373,6 @@ impl Pump {
                 format!("{MOST_UNDER_WAY} changes are being written; try again in a moment"),
             )
         })
-    }
-
-    /// Handles every wait that is over.
-    fn tick(&mut self) {
-        let now = self.clock.now();
-        while self.engine.next_deadline().is_some_and(|due| due <= now.moment) {
-            self.step(Input::Tick, Waiter::Nobody);
-        }
     }
 
     fn deliver_messages(&mut self) {

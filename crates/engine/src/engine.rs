@@ -1,5 +1,7 @@
 //! The door: every decision of a node comes out of [`Engine::step`].
 
+mod beats;
+
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::string::String;
@@ -16,6 +18,7 @@ use stead_model::{
 
 use crate::answers::Answers;
 use crate::batch::{Batch, Reply};
+use crate::beats::Beats;
 use crate::depend::{Body, Message};
 use crate::explain;
 use crate::group::{Claim, KnownGroup};
@@ -46,6 +49,7 @@ pub struct Engine {
     alarms: BTreeSet<(Moment, AgentId)>,
     answers: Answers,
     specs: Specs,
+    beats: Beats,
 }
 
 /// What the door takes.
@@ -85,6 +89,7 @@ impl Engine {
             alarms: BTreeSet::new(),
             answers: Answers::default(),
             specs: Specs::default(),
+            beats: Beats::new(u64::try_from(boot.at_start.as_nanos()).unwrap_or(boot.boot)),
         }
     }
 
@@ -181,7 +186,8 @@ impl Engine {
     /// The earliest moment at which a [`Input::Tick`] has something to do.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Moment> {
-        self.alarms.first().map(|(due, _)| *due)
+        let alarm = self.alarms.first().map(|(due, _)| *due);
+        alarm.into_iter().chain(self.beats.next()).min()
     }
 
     /// Explains why an agent is as it is and what happens next. Its history is left for the caller to add.
@@ -272,6 +278,14 @@ impl Engine {
             self.answers.keep(row, now.wall);
         }
         self.alarms.extend(alarms);
+        // What the table of beats knows outlives what was thawed anew.
+        let listed = self.beats.of_slot(cell.slot);
+        for id in &listed {
+            if let Some(record) = cell.agents.get(*id) {
+                self.beats.follow(now.moment, &record);
+            }
+        }
+        self.beats.keep(now.moment, listed, |id| cell.agents.contains(id));
         self.slots[place] = Some(cell);
         Batch {
             slot: receipt.slot(),
@@ -423,6 +437,7 @@ impl Engine {
             alarms: &mut self.alarms,
             answers: &mut self.answers,
             specs: &mut self.specs,
+            beats: &mut self.beats,
         })
     }
 
@@ -485,6 +500,9 @@ impl Engine {
     }
 
     fn on_observation(&mut self, now: Now, observation: Observation) -> Result<Batch, NotOwned> {
+        if let Observation::Reported { agent, report } = observation {
+            return self.on_report(now, agent, report);
+        }
         let id = observe::subject(&observation);
         let mut open = self.open(now, id.slot())?;
         match open.cell.agents.take(id) {
@@ -511,6 +529,7 @@ impl Engine {
                 open.work(&mut record, |step, record| {
                     observe::take_inventory(step, record, inventory);
                 });
+                open.beats.begin_anew(&record);
                 open.put_back(record);
             }
         }
@@ -593,6 +612,9 @@ impl Engine {
     }
 
     fn on_tick(&mut self, now: Now) -> Result<Batch, NotOwned> {
+        if let Some((id, word)) = self.beats.stirred(now.moment) {
+            return self.on_word(now, id, word);
+        }
         let alarm = self.alarms.first().copied().filter(|(due, _)| *due <= now.moment);
         let slot = alarm
             .map(|(_, id)| id.slot())

@@ -10,6 +10,7 @@ extern crate alloc;
 mod agents;
 mod answers;
 mod batch;
+mod beats;
 mod command;
 mod depend;
 mod engine;

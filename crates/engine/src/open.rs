@@ -13,6 +13,7 @@ use stead_model::{AuditKind, AuditRow};
 
 use crate::answers::Answers;
 use crate::batch::{Batch, Reply};
+use crate::beats::Beats;
 use crate::command;
 use crate::group::Group;
 use crate::record::Record;
@@ -32,6 +33,7 @@ pub(crate) struct Open<'e> {
     pub(crate) alarms: &'e mut BTreeSet<(Moment, AgentId)>,
     pub(crate) answers: &'e mut Answers,
     pub(crate) specs: &'e mut Specs,
+    pub(crate) beats: &'e mut Beats,
 }
 
 impl Open<'_> {
@@ -49,6 +51,7 @@ impl Open<'_> {
             self.alarms.remove(&(due, id));
         }
         self.step.finish(record, &self.cell.watchers, self.specs);
+        self.beats.follow(self.step.now.moment, record);
         if let Some(member) = &record.row.member {
             self.step.stirred.insert(member.group);
         }

@@ -196,6 +196,7 @@ pub(crate) fn launch(step: &mut Step, record: &mut Record, again: bool) {
     record.probes = [0; 3];
     record.row.boot = step.boot.boot;
     step.claim(record, None, "it is being started");
+    step.vital(record, None, "it is being started");
     Step::forget_evidence(record, &["exit"]);
     if again {
         record.row.restarts = record.row.restarts.saturating_add(1);
@@ -215,6 +216,7 @@ pub(crate) fn launch(step: &mut Step, record: &mut Record, again: bool) {
             ending: false,
             watchdog: None,
             listens: word::listens(&record.spec),
+            beats: false,
         });
         let instance = InstanceId {
             agent: record.row.id,

@@ -7,9 +7,10 @@ use alloc::sync::Arc;
 use core::time::Duration;
 
 use stead_model::journal::{AgentRow, Block, BlockKind, RecoveryRow};
-use stead_model::spec::{BackoffSpec, ProbeKind, Probes, ProcessSpec, RestartSpec};
+use stead_model::spec::{BackoffSpec, ProbeKind, Probes, ProcessSpec, ReadinessSource, RestartSpec};
 use stead_model::{
-    AgentName, AgentSpec, BootClock, Driver, Health, Incarnation, InstanceId, Moment, Now, PhaseId, Profile, Role, Span,
+    AgentName, AgentSpec, BootClock, Condition, Driver, Health, Incarnation, InstanceId, Moment, Now, PhaseId, Profile,
+    Role, Span, Wanted,
 };
 use stead_policy::{
     Backoff, Factor, First, FrozenStreak, Growth, Intensity, IntensityLimit, Jitter, Spread, StableReset, Streak,
@@ -17,7 +18,7 @@ use stead_policy::{
 
 use crate::depend::Standing;
 use crate::permit::Asked;
-use crate::plan::KILL_AGAIN;
+use crate::plan::{self, KILL_AGAIN};
 use crate::profiles::Profiles;
 use crate::shown::Shown;
 
@@ -47,6 +48,8 @@ pub(crate) struct Record {
     pub(crate) asked: Asked,
     /// Since when it is ready, as far as this node saw.
     pub(crate) ready_since: Option<Moment>,
+    /// It is one that nothing runs, up, and its last sign of life is fresh.
+    pub(crate) heard: bool,
     /// What the watchers were told last.
     pub(crate) told: Option<Standing>,
     /// How it rested before this step, or, once the step has settled, how it will rest: nothing if it stays as it is.
@@ -108,6 +111,7 @@ impl Record {
             unpublished: false,
             asked: Asked::default(),
             ready_since: None,
+            heard: false,
             told: None,
             image: None,
         }
@@ -220,7 +224,7 @@ impl Record {
     /// Whether it is one that nothing runs and whose last report is fresh, or whose probes find it up.
     pub(crate) fn reports(&self) -> bool {
         let seen = self.is_watched() && self.role().is_up();
-        self.process().is_none() && (seen || self.timer(Timer::Silence).is_some())
+        self.process().is_none() && (seen || self.heard)
     }
 
     /// Whether it is one that nothing runs and that is looked at from outside; its own reports then only worsen what is seen.
@@ -230,9 +234,49 @@ impl Record {
 
     /// How well it does: as seen from outside, or worse if it says so itself.
     pub(crate) fn health(&self) -> Health {
-        match self.row.claim {
-            Some(claim) if self.role().serves() && self.row.health < claim => claim,
-            Some(_) | None => self.row.health,
+        let (role, seen) = (self.role(), self.row.health);
+        let claim = self.row.claim.filter(|_| role.serves());
+        let vital = self.row.vital.filter(|_| role.is_up());
+        claim.into_iter().chain(vital).fold(seen, Ord::max)
+    }
+
+    /// Whether its silence is judged. A process need not beat, unless it is told to or this run of it has begun to.
+    pub(crate) fn expects_beats(&self) -> bool {
+        match self.process() {
+            None => self.role().is_up() && !self.is_watched(),
+            Some(_) => self.beats() && self.role().serves() && !self.ending() && !self.row.frozen,
+        }
+    }
+
+    fn beats(&self) -> bool {
+        let begun = self.row.instance.as_ref().is_some_and(|instance| instance.beats);
+        begun || self.spec.health.expected == Some(true)
+    }
+
+    /// Whether a bare sign of life changes it.
+    pub(crate) fn awaits_beat(&self) -> bool {
+        let (role, row) = (self.role(), &self.row);
+        let unverified = || {
+            row.conditions
+                .iter()
+                .any(|held| held.condition == Condition::Unverified)
+        };
+        match self.process() {
+            None if self.is_watched() => false,
+            None => {
+                let comes = plan::awaits_report(role) && plan::wanted(self) == Wanted::Running;
+                let rises = !row.ready && !row.draining || row.health != Health::Healthy;
+                comes
+                    || matches!(role, Role::Updating | Role::Scaling)
+                    || role.is_up() && !self.heard
+                    || role.serves() && rises
+            }
+            Some(_) => {
+                role.serves()
+                    && !self.ending()
+                    && self.spec.readiness() == ReadinessSource::Spawn
+                    && (matches!(row.health, Health::Unknown | Health::Recovering) || unverified())
+            }
         }
     }
 

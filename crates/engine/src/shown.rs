@@ -291,6 +291,7 @@ fn write(record: &Record, to: &mut Vec<u8>) {
         unpublished,
         asked,
         ready_since,
+        heard,
         told: _,
         image: _,
     } = record;
@@ -308,6 +309,7 @@ fn write(record: &Record, to: &mut Vec<u8>) {
         intent,
         health,
         claim,
+        vital,
         health_since,
         ready,
         conditions,
@@ -353,6 +355,7 @@ fn write(record: &Record, to: &mut Vec<u8>) {
     intent.pack(to);
     health.pack(to);
     claim.pack(to);
+    vital.pack(to);
     health_since.pack(to);
     ready.pack(to);
     conditions.pack(to);
@@ -368,13 +371,18 @@ fn write(record: &Record, to: &mut Vec<u8>) {
     put_own_cause(correlation_id, &intent.correlation_id, to);
     draining.pack(to);
     timers.iter().for_each(|timer| timer.pack(to));
-    let streak = streak.freeze(ORIGIN);
-    streak.attempts.pack(to);
-    streak.steady_in.pack(to);
+    put_streak(streak, to);
     probes.iter().for_each(|probe| probe.pack(to));
     unpublished.pack(to);
     asked.0.pack(to);
     ready_since.pack(to);
+    heard.pack(to);
+}
+
+fn put_streak(streak: &Streak, to: &mut Vec<u8>) {
+    let streak = streak.freeze(ORIGIN);
+    streak.attempts.pack(to);
+    streak.steady_in.pack(to);
 }
 
 /// Writes a cause unless it is the one of the intent.
@@ -462,6 +470,7 @@ impl Packed {
             intent: from.read()?,
             health: from.read()?,
             claim: from.read()?,
+            vital: from.read()?,
             health_since: from.read()?,
             ready: from.read()?,
             conditions: from.read()?,
@@ -513,6 +522,7 @@ impl Packed {
         record.unpublished = from.read()?;
         record.asked = Asked(from.read()?);
         record.ready_since = from.read()?;
+        record.heard = from.read()?;
         record.told = Some(Standing::of(&record));
         Some(record)
     }

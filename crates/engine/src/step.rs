@@ -313,6 +313,7 @@ impl Step {
         self.set_deadline(record);
         if !record.role().is_up() {
             record.set_timer(Timer::Silence, None);
+            record.heard = false;
         }
         if !record.role().serves() {
             record.row.draining = false;
@@ -347,6 +348,16 @@ impl Step {
         let from = record.health();
         if record.row.claim != claim {
             record.row.claim = claim;
+            self.touch();
+        }
+        self.tell_health(record, from, detail);
+    }
+
+    /// Notes how bad its beats are found to be; nothing takes that back.
+    pub(crate) fn vital(&mut self, record: &mut Record, vital: Option<Health>, detail: &str) {
+        let from = record.health();
+        if record.row.vital != vital {
+            record.row.vital = vital;
             self.touch();
         }
         self.tell_health(record, from, detail);

@@ -276,6 +276,9 @@ pub struct AgentRow {
     /// How it says that it does, while that is bad: it may worsen what is seen, never better it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claim: Option<Health>,
+    /// How bad its beats are found to be, by their absence or by what they say; what is seen otherwise may be worse.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vital: Option<Health>,
     /// Since when it does as it does.
     pub health_since: Wall,
     /// Whether it takes work.
@@ -482,6 +485,9 @@ pub struct InstanceRow {
     /// Where it takes word of pauses, if it does: as it was started, whatever its spec says since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub listens: Option<Box<Listener>>,
+    /// It has beaten, so that it is expected to go on.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub beats: bool,
 }
 
 /// Where a run takes word of pauses.

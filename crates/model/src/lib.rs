@@ -7,6 +7,7 @@ extern crate alloc;
 
 mod action;
 mod audit;
+mod beat;
 mod command;
 mod event;
 pub mod group;
@@ -26,6 +27,10 @@ mod view;
 
 pub use action::{Action, Inventory, LiveInstance, Notice, Observation, Order, Report, Word};
 pub use audit::{AuditKind, AuditRow};
+pub use beat::{
+    Activity, ActivityKind, Beat, BeatAnswer, BeatCounts, BeatHandle, BeatMore, BeatOf, BeatOutcome, InvalidMetric,
+    Metric, Vitals,
+};
 pub use command::{AgentRef, Answer, Command, IdempotencyKey, Outcome, Refusal, Request};
 pub use event::{Event, Happening, MAX_METADATA, Transition};
 pub use id::{

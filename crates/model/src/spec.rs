@@ -1,5 +1,6 @@
 //! What is wanted of one agent: the table `[agents.NAME]` of a fleet file and the body of `POST /agents`.
 
+mod health;
 mod probe;
 mod process;
 mod restart;
@@ -13,6 +14,7 @@ use alloc::vec::Vec;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use health::{HealthSettings, HealthSpec, ThresholdsSpec};
 pub use probe::{ExecAction, GrpcAction, HttpGetAction, Probe, ProbeAction, ProbeKind, Probes, TcpSocketAction};
 pub use process::{EnvValue, Limits, LogSpec, ProcessSpec, StopSpec};
 pub use restart::{BackoffSpec, IntensitySpec, RestartPolicy, RestartSpec};
@@ -37,6 +39,8 @@ pub struct AgentSpec {
     pub depends_on: BTreeMap<AgentName, Condition>,
     /// How it is looked at from outside.
     pub probes: Probes,
+    /// What is expected of its signs of life.
+    pub health: HealthSpec,
     /// How long it may stay in the states that must end.
     pub deadlines: Deadlines,
     /// Where it takes word of pauses itself, if it does. Only of a process.
@@ -55,6 +59,7 @@ impl AgentSpec {
             restart: RestartSpec::default(),
             depends_on: BTreeMap::new(),
             probes: Probes::default(),
+            health: HealthSpec::default(),
             deadlines: Deadlines::default(),
             lifecycle: None,
         }
@@ -80,6 +85,7 @@ impl AgentSpec {
             restart,
             depends_on,
             probes,
+            health,
             deadlines,
             lifecycle,
         } = self;
@@ -89,6 +95,7 @@ impl AgentSpec {
             && *restart == other.restart
             && *depends_on == other.depends_on
             && *probes == other.probes
+            && *health == other.health
             && *deadlines == other.deadlines
             && *lifecycle == other.lifecycle
     }
@@ -263,6 +270,9 @@ pub struct SpecForm {
     /// How it is looked at from outside.
     #[serde(default, skip_serializing_if = "is_default")]
     pub probes: Probes,
+    /// What is expected of its signs of life.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub health: HealthSpec,
     /// How long it may stay in the states that must end.
     #[serde(default, skip_serializing_if = "is_default")]
     pub deadlines: Deadlines,
@@ -297,6 +307,25 @@ pub enum InvalidSpec {
     /// A number that would mean never or always.
     #[error("`{0}` must be at least 1")]
     Zero(&'static str),
+    /// A number that cannot be counted to.
+    #[error("`{0}` must be at most 100")]
+    TooMany(&'static str),
+    /// Beats that would cost more than they tell.
+    #[error("`health.interval` of {0:?} is shorter than 100ms, the shortest that is taken")]
+    ShortInterval(Span),
+    /// Beats that would tell nothing.
+    #[error("`health.interval` is at most 7 days, `health.timeout` at most 21")]
+    LongInterval,
+    /// One late beat would be a failure.
+    #[error(
+        "`health.interval` of {interval} must be less than `health.timeout` of {timeout}: one late beat is no failure"
+    )]
+    IntervalNotBelowTimeout {
+        /// How often it beats.
+        interval: Span,
+        /// How long it may be silent.
+        timeout: Span,
+    },
     /// A probe must say exactly one thing to do.
     #[error("a probe needs exactly one of http_get, tcp_socket, exec, grpc")]
     ProbeAction,
@@ -339,6 +368,7 @@ impl TryFrom<SpecForm> for AgentSpec {
 
     fn try_from(form: SpecForm) -> Result<Self, InvalidSpec> {
         form.restart.check()?;
+        form.health.check(&form.kind)?;
         form.check_texts()?;
         if form.lifecycle.as_ref().is_some_and(|endpoint| endpoint.port == 0) {
             return Err(InvalidSpec::Zero("lifecycle.port"));
@@ -392,6 +422,7 @@ impl TryFrom<SpecForm> for AgentSpec {
             restart: form.restart,
             depends_on: form.depends_on,
             probes: form.probes,
+            health: form.health,
             deadlines: form.deadlines,
             lifecycle: form.lifecycle,
         })
@@ -423,6 +454,7 @@ impl From<AgentSpec> for SpecForm {
             restart: spec.restart,
             depends_on: spec.depends_on,
             probes: spec.probes,
+            health: spec.health,
             deadlines: spec.deadlines,
             lifecycle: spec.lifecycle,
         }

@@ -249,6 +249,7 @@ fn row(id: AgentId, position: u64) -> AgentRow {
         },
         health: Health::Failed,
         claim: None,
+        vital: None,
         health_since: at,
         ready: false,
         conditions: Vec::new(),

@@ -4,18 +4,15 @@ use axum::http::Method;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use stead_model::spec::SpecForm;
-use stead_model::{
-    AgentRef, AgentSpec, Answer, Health, Incarnation, LifecycleView, PauseMode, ProblemCode, Report, Request, Span,
-    Wanted,
-};
+use stead_model::{AgentRef, AgentSpec, Answer, LifecycleView, PauseMode, ProblemCode, Request, Span, Wanted};
 
 use super::Api;
 use super::agents::{InNamespace, Kind, checked};
-use super::extract::{Change, Json, JsonOr, Place, Post, Read, Text, part, suggest};
+use super::extract::{Change, Json, JsonOr, Place, Read, Text, part, suggest};
 use super::openapi::Sketch;
 use super::operation::{About, Table};
 use super::problem::Failure;
-use super::reply::{Accepted, Done, Shown, Taken};
+use super::reply::{Accepted, Done, Shown};
 
 pub(super) fn mount(table: &mut Table, kind: Kind) {
     use ProblemCode::{
@@ -63,10 +60,6 @@ pub(super) fn mount(table: &mut Table, kind: Kind) {
     )
     .may(changes);
     table.add(Method::POST, kind.path("/{agent}/errors"), error, report_error);
-    let beat = about("beatAgent", "Hands in what it says of itself")
-        .more("One observation among others: it can worsen its health, never clear a fault that was seen from outside.")
-        .may(reads);
-    table.add(Method::POST, kind.path("/{agent}/heartbeats"), beat, heartbeat);
     let task = about("changeAgentTask", "Gives it a task, or says that one is done").may(changes);
     table.add(Method::POST, kind.path("/{agent}/tasks/{step}"), task, change_task);
 }
@@ -286,21 +279,6 @@ struct SeenError {
     detail: Text<4096>,
 }
 
-/// What an agent says of itself.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct Beat {
-    /// The run that it believes to be (`STEAD_INCARNATION`); older ones are ignored.
-    #[serde(default)]
-    incarnation: Option<Incarnation>,
-    /// How it says that it does.
-    #[serde(default)]
-    health: Option<Health>,
-    /// What it says beside.
-    #[serde(default)]
-    detail: Option<Text<4096>>,
-}
-
 /// A task.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -354,22 +332,6 @@ async fn report_error(
         .send(&api, namespace, change.path, None, Request::ReportError { detail })
         .await
         .map(Accepted)
-}
-
-async fn heartbeat(api: Api, post: Post<AgentRef, InNamespace, JsonOr<Beat>>) -> Result<Taken, Failure> {
-    let JsonOr(Beat {
-        incarnation,
-        health,
-        detail,
-    }) = post.body;
-    let report = Report {
-        incarnation,
-        health,
-        detail: detail.map(|Text(detail)| detail),
-    };
-    let namespace = api.namespace(post.query.namespace, &post.path);
-    api.state.handle.report(namespace, post.path, report).await?;
-    Ok(Taken)
 }
 
 async fn change_task(

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use stead_model::profile::policy::{MOST_POLICIES, PolicySpec, TransitionPolicy};
 use stead_model::profile::spec::ProfileSpec;
 use stead_model::profile::{agent, agent_original, component};
-use stead_model::spec::Deadlines;
+use stead_model::spec::{Deadlines, HealthSpec};
 use stead_model::{AgentName, Profile};
 
 use crate::handle::Lifecycles;
@@ -55,6 +55,8 @@ impl Shape {
 pub(super) struct TypeForm {
     /// How long they may stay in the states that must end, unless they say otherwise.
     pub(super) deadlines: Deadlines,
+    /// What is expected of their signs of life, unless they say otherwise.
+    pub(super) health: HealthSpec,
 }
 
 /// The most profiles of one file.

@@ -1,8 +1,8 @@
 use std::sync::Mutex;
 
 use stead_model::{
-    Action, AgentId, AgentSpec, Exit, InstanceId, Order, Origin, Outcome, ProcessIdentity, Request, Signal, Wanted,
-    spec::ProcessSpec,
+    Action, AgentId, AgentRef, AgentSpec, Exit, InstanceId, Namespace, Order, Origin, Outcome, ProcessIdentity,
+    Request, Signal, Wanted, spec::ProcessSpec,
 };
 use stead_store::{Fault, Lease, MemoryStore, Owner, StoreError, TransitionQuery};
 

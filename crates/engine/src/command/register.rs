@@ -74,6 +74,7 @@ pub(crate) fn register(
         },
         health: Health::Unknown,
         claim: None,
+        vital: None,
         health_since: step.now.wall,
         ready: false,
         conditions: Vec::new(),

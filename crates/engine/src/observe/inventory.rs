@@ -52,7 +52,7 @@ pub(crate) fn take_inventory(step: &mut Step, record: &mut Record, inventory: &I
         // The node's own absence is not the agent's silence.
         record.put_off(Timer::Deadline, step.now.moment.after(SILENCE));
         if record.role().is_up() && !record.is_watched() {
-            record.set_timer(Timer::Silence, Some(step.now.moment.after(SILENCE)));
+            record.heard = true;
         }
     }
     plan(step, record);

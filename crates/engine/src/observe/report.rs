@@ -3,14 +3,14 @@
 use alloc::string::String;
 use core::time::Duration;
 
-use stead_model::{Driver, Health, Reason, Report, Role, Wanted};
+use stead_model::{Health, Reason, Report, Role, Wanted};
 
 use super::serves;
 use crate::plan;
 use crate::record::{Record, Timer};
 use crate::step::{Step, Why};
 
-/// How long an agent that nothing runs may be silent.
+/// How long an agent that nothing runs is waited for once the node is back.
 pub(crate) const SILENCE: Duration = Duration::from_secs(15);
 
 /// How long an agent may stay in error while it lives, before it is ended.
@@ -18,12 +18,6 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Takes in an agent's report about itself.
 pub(crate) fn reported(step: &mut Step, record: &mut Record, report: Report) {
-    if report
-        .incarnation
-        .is_some_and(|incarnation| incarnation != record.row.incarnation)
-    {
-        return;
-    }
     let claim = report.health.unwrap_or(Health::Unknown);
     // A bare sign of life says nothing new: what it said last stands.
     let last = record.row.evidence.iter().find(|known| known.kind == "report");
@@ -48,13 +42,10 @@ pub(crate) fn reported(step: &mut Step, record: &mut Record, report: Report) {
         Health::Healthy => step.claim(record, None, &said),
         Health::Unknown | Health::Recovering => {}
     }
-    if record.spec.driver == Driver::None && !record.is_watched() {
-        heard(step, record);
-    }
 }
 
 /// A sign of life of an agent that nothing runs.
-fn heard(step: &mut Step, record: &mut Record) {
+pub(crate) fn heard(step: &mut Step, record: &mut Record) {
     let comes = plan::awaits_report(record.role()) && plan::wanted(record) == Wanted::Running;
     if comes && matches!(record.role(), Role::Failed | Role::TimedOut) {
         plan::come_back(step, record);
@@ -63,9 +54,7 @@ fn heard(step: &mut Step, record: &mut Record) {
     if comes || changes || record.role().is_up() {
         serves(step, record, Reason::ReadinessComplete, "it reports");
     }
-    if record.role().is_up() {
-        record.set_timer(Timer::Silence, Some(step.now.moment.after(SILENCE)));
-    }
+    record.heard |= record.role().is_up();
 }
 
 /// Somebody saw an error of it: it is in error until there is evidence that it serves, or until it is ended.

@@ -84,24 +84,11 @@ fn settled(step: &mut Step, record: &mut Record) {
 
 /// It has been silent for too long.
 fn silent(step: &mut Step, record: &mut Record) {
-    let idle = matches!(record.role(), Role::Maintenance | Role::Suspended);
     match record.spec.driver {
         Driver::Process(_) if record.role().serves() => {
             record.row.correlation_id.clone_from(&step.origin.correlation_id);
             let detail = "its watchdog was not fed in time";
             ill(step, record, Reason::HeartbeatTimeout, detail);
-        }
-        Driver::None if record.role().serves() || idle => {
-            record.row.correlation_id.clone_from(&step.origin.correlation_id);
-            let detail = "it has not reported for 15 s";
-            let why = Why::new(Reason::HeartbeatTimeout, detail);
-            if idle {
-                plan::go_down(step, record, &why);
-            } else {
-                step.hop(record, Role::Error, why);
-            }
-            step.health(record, Health::Failed, detail);
-            plan(step, record);
         }
         Driver::Process(_) | Driver::None => {}
     }

@@ -7,8 +7,7 @@ use stead_model::spec::Probes;
 use stead_model::{Incarnation, InstanceId, Order, Role, Wanted};
 
 use super::wanted;
-use crate::observe::SILENCE;
-use crate::record::{Record, Timer};
+use crate::record::Record;
 use crate::step::Step;
 
 /// Has one that nothing runs probed as its spec says, from the moment it is wanted up until it is not.
@@ -41,8 +40,7 @@ pub(crate) fn look(step: &mut Step, record: &mut Record) {
     }
     record.watched = due;
     // One source tells whether it is there: its probes where it has some, else its reports.
-    let silence = (!record.is_watched() && record.role().is_up()).then(|| step.now.moment.after(SILENCE));
-    record.set_timer(Timer::Silence, silence);
+    record.heard = !record.is_watched() && record.role().is_up();
 }
 
 fn order(record: &Record, run: Incarnation, probes: Probes) -> Order {

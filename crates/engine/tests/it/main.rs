@@ -1,6 +1,7 @@
 //! Properties of the engine over lives and tables that chance made up.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
 
+mod beats;
 mod explains;
 mod generated;
 mod outside;

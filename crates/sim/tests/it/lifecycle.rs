@@ -72,6 +72,7 @@ impl Bench {
             ending: false,
             watchdog: None,
             listens: None,
+            beats: false,
         });
         let patience = (profile.role(phase) == Role::Error && alive).then_some(Duration::from_secs(30));
         let lasts = profile.deadline(phase).map(|deadline| deadline.after).or(patience);
@@ -89,6 +90,7 @@ impl Bench {
             intent,
             health: Health::Unknown,
             claim: None,
+            vital: None,
             health_since: stead_model::Wall::default(),
             ready: false,
             conditions: vec![],

@@ -446,7 +446,7 @@ stories! {
     "#;
 
     one_that_nothing_runs_comes_by_its_reports_and_goes_by_its_silence: r#"
-        at 0s register edge {"driver":"none"}
+        at 0s register edge {"driver":"none","type":"api","health":{"adaptive_timeout":false}}
         at 1s expect edge phase=starting
         at 2s report edge healthy
         at 2s expect edge phase=online health=healthy
@@ -455,12 +455,14 @@ stories! {
         at 11s report edge degraded
         at 12s report edge healthy
         at 12s expect edge health=healthy
-        at 28s expect edge phase=error health=failed
-        at 29s why edge
-        at 30s report edge healthy
-        at 30s expect edge phase=online
-        at 31s pause edge
-        at 40s report edge healthy
+        at 36s expect edge phase=error health=failed
+        at 37s why edge
+        at 38s report edge healthy
+        at 38s expect edge health=recovering
+        at 39s report edge healthy
+        at 39s expect edge phase=online
+        at 40s pause edge
+        at 41s report edge healthy
         at 45s resume edge
         at 45s expect edge phase=online
         at 46s pause edge

@@ -126,6 +126,7 @@ pub(crate) fn row(id: AgentId, name: &str) -> AgentRow {
         },
         health: Health::Unknown,
         claim: None,
+        vital: None,
         health_since: at(1),
         ready: false,
         conditions: Vec::new(),

@@ -300,10 +300,17 @@ async fn an_agent_speaks_of_itself_and_of_its_tasks() {
             r#"{"incarnation":2,"health":"degraded","detail":"slow"}"#,
         )
         .await;
-    assert_eq!((beat.status.as_u16(), beat.text.as_str()), (202, "{}"));
-    let report = world.seen.lock().unwrap().reports[0].1.clone();
     assert_eq!(
-        (report.incarnation, report.detail.as_deref()),
+        (beat.status.as_u16(), &beat.json()["outcome"]),
+        (202, &"accepted".into())
+    );
+    assert_eq!(
+        (&beat.json()["handle"], &beat.json()["next_in"]),
+        (&1.into(), &"5s".into())
+    );
+    let heard = world.seen.lock().unwrap().beats[0].clone();
+    assert_eq!(
+        (heard.incarnation, heard.more.unwrap().detail.as_deref()),
         (Some(stead_model::Incarnation(2)), Some("slow"))
     );
     assert_eq!(

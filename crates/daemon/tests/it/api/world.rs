@@ -15,9 +15,9 @@ use stead_daemon::{
 };
 use stead_model::journal::{Append, Durability};
 use stead_model::{
-    AgentId, AgentRef, AgentSpec, AgentView, Answer, Command, Event, Explanation, Happening, Health, Incarnation,
-    Intent, LifecycleView, Namespace, Origin, Outcome, Problem, ProblemCode, Refusal, Request as Asked, Revision, Slot,
-    Transition, Wall, Wanted,
+    AgentId, AgentRef, AgentSpec, AgentView, Answer, BeatAnswer, BeatHandle, BeatOutcome, Command, Event, Explanation,
+    Happening, Health, Incarnation, Intent, LifecycleView, Namespace, Origin, Outcome, Problem, ProblemCode, Refusal,
+    Request as Asked, Revision, Slot, Transition, Wall, Wanted,
 };
 use stead_store::{Lease, MemoryStore, Owner, Store};
 use tokio::sync::{mpsc, watch};
@@ -42,7 +42,7 @@ pub(crate) struct World {
 #[derive(Default)]
 pub(crate) struct Seen {
     pub(crate) commands: Vec<Command>,
-    pub(crate) reports: Vec<(AgentRef, stead_model::Report)>,
+    pub(crate) beats: Vec<stead_model::Beat>,
     pub(crate) orders: Vec<ShutdownOrder>,
     pub(crate) applied: Vec<(String, ApplyMode, Origin)>,
     pub(crate) lines: Vec<LogLine>,
@@ -278,10 +278,27 @@ async fn pump(mut asked: mpsc::Receiver<Ask>, views: Arc<Views>, seen: Arc<Mutex
             }
             Ask::Configure(_, back) | Ask::CouldConfigure(_, _, back) => drop(back.send(Ok(()))),
             Ask::Halted(back) => drop(back.send(Ok(vec![]))),
-            Ask::Report(namespace, agent, report, back) => {
-                let found = find(&namespace, &agent).map(drop).map_err(Problem::from);
-                seen.lock().unwrap().reports.push((agent, report));
-                let _left = back.send(found);
+            Ask::Beat(beat, back) => {
+                let stead_model::BeatOf::Named(named) = &beat.of else {
+                    panic!("single beats are of somebody with a name");
+                };
+                let found = find(&named.0, &named.1).map_err(Problem::from);
+                let heard = found.map(|view| heard(&view));
+                seen.lock().unwrap().beats.push(*beat);
+                let _left = back.send(heard);
+            }
+            Ask::Beats(beats, _, back) => {
+                let answers = beats.iter().map(|beat| match &beat.of {
+                    stead_model::BeatOf::Named(named) => {
+                        find(&named.0, &named.1).map_or(BeatAnswer::refused(BeatOutcome::Unknown), |view| heard(&view))
+                    }
+                    stead_model::BeatOf::Id(_) | stead_model::BeatOf::Handle(_) => {
+                        BeatAnswer::refused(BeatOutcome::Unknown)
+                    }
+                });
+                let answers = answers.collect();
+                seen.lock().unwrap().beats.extend(beats);
+                let _left = back.send(Ok(answers));
             }
             Ask::Explain(namespace, agent, back) => {
                 let _left = back.send(
@@ -562,4 +579,14 @@ pub(crate) fn line(number: u64, stream: LogStream) -> LogLine {
 
 pub(crate) fn token() -> Token {
     Token::new("0123456789abcdef").unwrap()
+}
+
+/// The answer to a beat of somebody who is there.
+fn heard(view: &AgentView) -> BeatAnswer {
+    BeatAnswer {
+        outcome: BeatOutcome::Accepted,
+        handle: Some(BeatHandle(1)),
+        incarnation: view.incarnation,
+        next_in: stead_model::Span::secs(5),
+    }
 }
