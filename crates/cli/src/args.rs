@@ -8,7 +8,8 @@ use stead_model::{AgentRef, InvalidId, Namespace};
 pub(crate) use crate::cmd::{Keeper, Run, Serve, Up};
 pub(crate) use verbs::{
     Act, Apply, Audit, Completions, Config, Consent, Doctor, Down, Drain, Events, Get, Goal, History, Logs, Orphans,
-    Pause, Ps, Report, Retry, Rollout, RolloutStatus, Scale, StreamName, Top, Undo, Update, Validate, Wait,
+    Pause, Ps, Register, Report, Retry, Rollout, RolloutStatus, Scale, StreamName, Task, Top, Undo, Update, Validate,
+    Wait,
 };
 
 /// Keeps agents steady: runs them, watches them, heals them, and says why they are as they are.
@@ -138,6 +139,8 @@ pub(crate) enum Command {
     History(History),
     /// Show who changed what, when and why, newest first
     Audit(Audit),
+    /// Make one agent known to the daemon
+    Register(Register),
     /// Have agents work
     Start(Act),
     /// Have agents down; they may be started again
@@ -145,6 +148,7 @@ pub(crate) enum Command {
     /// Have agents down once their tasks are done, taking no new ones
     Drain(Drain),
     /// Have agents up without taking work, or standing still
+    #[command(visible_alias = "suspend")]
     Pause(Pause),
     /// Have paused agents work again
     Resume(Act),
@@ -182,6 +186,9 @@ pub(crate) enum Command {
     Config(Config),
     /// Say whether a fleet file could be put in force
     Validate(Validate),
+    /// Give an agent a task, and say that it is done
+    #[command(subcommand)]
+    Task(Task),
     /// Say how an agent does, on its behalf
     Report(Report),
     /// Check the daemon and this machine, and say what to do

@@ -12,10 +12,12 @@ pub(crate) mod group;
 mod list;
 mod meant;
 mod orphans;
+mod register;
 mod report;
 mod show;
 mod spec_file;
 mod subject;
+mod task;
 mod wait;
 
 use std::process::ExitCode;
@@ -70,6 +72,7 @@ async fn ask(app: &mut App<'_>, command: Command) -> Result<ExitCode, Failure> {
         Command::Update(update) => act::update(app, &update).await?,
         Command::Scale(scale) => act::scale(app, &scale).await?,
         Command::Rollout(rollout) => group::rollout(app, rollout).await?,
+        Command::Register(register) => register::register(app, register).await?,
         Command::Start(act) => act::lifecycle(app, Verb::Start, &act).await?,
         Command::Stop(act) => act::lifecycle(app, Verb::Stop, &act).await?,
         Command::Pause(pause) => act::pause(app, &pause).await?,
@@ -86,6 +89,7 @@ async fn ask(app: &mut App<'_>, command: Command) -> Result<ExitCode, Failure> {
         Command::Wait(wait) => wait::wait(app, &wait).await?,
         Command::Apply(apply) => fleet::apply(app, &apply).await?,
         Command::Config(verb) => config::config(app, &verb).await?,
+        Command::Task(task) => task::task(app, &task).await?,
         Command::Report(report) => report::report(app, &report).await?,
         // Served above, or before: none of them asks a daemon.
         Command::Up(_)

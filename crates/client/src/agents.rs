@@ -122,7 +122,7 @@ impl Client {
     /// Reads the history of one agent, newest first: `GET {agent}/transitions`.
     ///
     /// # Errors
-    /// As [`Client::agent`]; `cursor-gone` for a cursor into what is no longer kept.
+    /// As [`Client::agent`].
     pub async fn history(&self, target: &Target, filter: &TransitionFilter) -> Result<Page<Transition>, ClientError> {
         let mut query = filter.query();
         query.extend(target.query());
@@ -132,7 +132,7 @@ impl Client {
     /// Reads the history of all agents of a namespace, newest first: `GET /transitions`.
     ///
     /// # Errors
-    /// `cursor-gone` for a cursor into what is no longer kept, and those of every request.
+    /// `unknown-group` for one that neither is nor has left history, and those of every request.
     pub async fn transitions(
         &self,
         namespace: Option<&Namespace>,

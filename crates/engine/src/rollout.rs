@@ -244,7 +244,14 @@ fn failure(group: &Group, seen: &[Seen], now: Moment) -> Option<String> {
             .and_then(|seen| group.name_of(seen.ordinal))
             .map(|name| format!("{name} failed with it"))
             .or(late),
-        _ => late,
+        Some(
+            RolloutState::RollingBack
+            | RolloutState::Completed
+            | RolloutState::RolledBack
+            | RolloutState::Failed
+            | RolloutState::Superseded,
+        )
+        | None => late,
     }
 }
 

@@ -69,6 +69,9 @@ impl GroupSpec {
         if update.progress_deadline.0 <= update.min_ready.0 {
             return Err(InvalidGroup::NoTime);
         }
+        if template.lifecycle.is_some() {
+            return Err(InvalidGroup::OnePort);
+        }
         Ok(Self {
             replicas,
             update,
@@ -91,6 +94,11 @@ pub enum InvalidGroup {
     /// No replica could ever pass in time.
     #[error("`update.progress_deadline` must be longer than `update.min_ready`, or no replica could pass in time")]
     NoTime,
+    /// Whichever replica has the port would answer for all of them.
+    #[error(
+        "`lifecycle` names one port, which only one of the replicas could have; leave it out, or have agents of their own"
+    )]
+    OnePort,
 }
 
 /// How a new spec reaches the replicas, one after the other.

@@ -228,7 +228,7 @@ async fn drain(shared: &Arc<Shared>, until: Instant) {
     );
 }
 
-/// Takes no more work, and waits for what is in flight.
+/// Takes no more work, and waits for what is in flight. A soft pause can become a checkpoint.
 pub(super) async fn pause(shared: &Arc<Shared>, ask: Pause) -> Result<Change, Refused> {
     if let PauseMode::Freeze | PauseMode::Hibernate = ask.mode {
         let said = format!(
@@ -242,21 +242,31 @@ pub(super) async fn pause(shared: &Arc<Shared>, ask: Pause) -> Result<Change, Re
         since: clock::wall(),
         note: ask.note,
     };
-    {
+    let before = {
         let mut book = shared.book();
-        book.advance("pause", RuntimeState::Paused, clock::now())?;
-        book.pause = Some(view.clone());
+        let is_soft = book.pause.as_ref().is_some_and(|pause| pause.mode == PauseMode::Soft);
+        let sharper = book.state() == RuntimeState::Paused && is_soft && view.mode == PauseMode::Checkpoint;
+        if !sharper {
+            book.advance("pause", RuntimeState::Paused, clock::now())?;
+        }
+        let before = book.pause.replace(view.clone()).filter(|_| sharper);
         shared.tell(&book);
         info!(mode = %view.mode, in_flight = book.in_flight(), "RuntimePaused");
-    }
+        before
+    };
     let this = Arc::clone(shared);
-    run(async move { settle(&this, view, ask.wait).await }).await
+    run(async move { settle(&this, (view, before), ask.wait).await }).await
 }
 
-async fn settle(shared: &Arc<Shared>, view: PauseView, wait: Duration) -> Result<Change, Refused> {
+/// `before` is the pause that this one takes the place of.
+async fn settle(
+    shared: &Arc<Shared>,
+    (view, before): (PauseView, Option<PauseView>),
+    wait: Duration,
+) -> Result<Change, Refused> {
     let until = clock::now() + wait;
     let mode = view.mode;
-    write_down(shared, &view).await?;
+    write_down(shared, &view, before).await?;
     let before = shared.book().live();
     if mode == PauseMode::Checkpoint && shared.book().state() == RuntimeState::Paused {
         shared.wind.send_replace(WindDown::Checkpoint);
@@ -282,7 +292,7 @@ async fn settle(shared: &Arc<Shared>, view: PauseView, wait: Duration) -> Result
     })
 }
 
-async fn write_down(shared: &Arc<Shared>, view: &PauseView) -> Result<(), Refused> {
+async fn write_down(shared: &Arc<Shared>, view: &PauseView, before: Option<PauseView>) -> Result<(), Refused> {
     let bytes = serde_json::to_vec(view).map_err(|error| Refused::Internal(error.to_string()))?;
     let _gate = shared.gate.lock().await;
     if shared.book().pause.as_ref() != Some(view) {
@@ -294,7 +304,9 @@ async fn write_down(shared: &Arc<Shared>, view: &PauseView) -> Result<(), Refuse
     // It would end with the process, unsaid: rather not at all.
     let mut book = shared.book();
     if book.state() == RuntimeState::Paused {
-        book.pause = None;
+        book.pause = before;
+    }
+    if book.state() == RuntimeState::Paused && book.pause.is_none() {
         book.advance("resume", RuntimeState::Running, clock::now())?;
         shared.tell(&book);
     }

@@ -158,7 +158,8 @@ fn control() -> Vec<Operation> {
             "/api/v1/lifecycle/pause",
             "pause",
             "Pauses the runtime",
-            "Takes no work from now on, and waits for what is in flight. Holds until it is resumed, also in the next process.",
+            "Takes no work from now on, and waits for what is in flight. Holds until it is resumed, also in the next process. \
+             A soft pause can become a checkpoint.",
             schema::<PauseBody>,
             &[
                 (

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::time::Duration;
 
 use stead_agent::{
-    Call, EntryPoint, ExecutionStatus, InvalidRuntime, Memory, Pause, Refused, Runtime, RuntimeConfig, RuntimeState,
-    StreamId, Submission, WindDown, WorkResult,
+    Call, EntryPoint, ExecutionStatus, InvalidRuntime, Memory, Pause, PauseMode, Refused, Runtime, RuntimeConfig,
+    RuntimeState, StreamId, Submission, WindDown, WorkResult,
 };
 
 use crate::world::{Faulty, LONG, SECOND, Stuck, ask, begin, builder, count, started, stream};
@@ -119,7 +119,7 @@ async fn verbs_from_a_wrong_state_say_what_is_possible() {
         Err(Refused::WrongState { .. })
     ));
     let freeze = Pause {
-        mode: stead_model::PauseMode::Freeze,
+        mode: PauseMode::Freeze,
         ..Pause::soft(SECOND)
     };
     runtime.resume().await.unwrap();
@@ -229,6 +229,34 @@ async fn a_checkpoint_pause_has_work_written_down_and_a_resume_goes_on_from_ther
     let ended = runtime.wait(work.id, LONG).await.unwrap();
     assert_eq!((ended.result.as_ref().unwrap().get(), ended.attempt), ("42", 2));
     runtime.wait(rude.id, LONG).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_soft_pause_with_work_in_flight_can_become_a_checkpoint_and_nothing_else() {
+    let store = Faulty::default();
+    let refuses = Arc::clone(&store.refuses);
+    let entries = builder()
+        .store(store)
+        .entry_point(EntryPoint::new("politely", politely));
+    let runtime = started(entries).await;
+    let work = begin(&runtime, "politely", 0).await;
+    assert_eq!(runtime.pause(Pause::soft(SECOND)).await.unwrap().in_flight, 1);
+    refuses.store(true, SeqCst);
+    let unwritten = runtime.pause(Pause::checkpoint(SECOND)).await;
+    assert!(matches!(unwritten, Err(Refused::Store(_))), "{unwritten:?}");
+    assert_eq!(
+        runtime.paused().unwrap().mode,
+        PauseMode::Soft,
+        "what was written down before holds"
+    );
+    refuses.store(false, SeqCst);
+    let paused = runtime.pause(Pause::checkpoint(SECOND)).await.unwrap();
+    assert_eq!((paused.checkpoint.unwrap().acknowledged, paused.in_flight), (1, 0));
+    for again in [Pause::checkpoint(SECOND), Pause::soft(SECOND)] {
+        assert!(matches!(runtime.pause(again).await, Err(Refused::WrongState { .. })));
+    }
+    runtime.resume().await.unwrap();
+    assert_eq!(runtime.wait(work.id, LONG).await.unwrap().attempt, 2);
 }
 
 #[tokio::test(start_paused = true)]

@@ -49,9 +49,46 @@ pub(crate) struct Ps {
     /// The groups themselves, instead of agents
     #[arg(long, conflicts_with_all = ["phase", "health", "class", "intent", "profile", "group"])]
     pub(crate) groups: bool,
-    /// Only those with this lifecycle profile: agent, component
-    #[arg(long, value_parser = ["agent", "component"], hide_possible_values = true)]
+    /// Only those with this lifecycle profile: agent, component, or one of the fleet file
+    #[arg(long)]
     pub(crate) profile: Option<String>,
+}
+
+/// `stead register`.
+#[derive(Args, Debug)]
+pub(crate) struct Register {
+    /// Its name, free in its namespace
+    pub(crate) name: AgentName,
+    /// What it is told to be, as JSON: its spec, or what `stead get NAME --spec` prints of another; - reads standard input [default: nothing runs it, it only reports]
+    #[arg(short, long)]
+    pub(crate) file: Option<PathBuf>,
+    /// Make it known as a component
+    #[arg(long)]
+    pub(crate) component: bool,
+    /// Start it at once
+    #[arg(long)]
+    pub(crate) start: bool,
+    /// Why, for the history
+    #[arg(long)]
+    pub(crate) reason: Option<String>,
+}
+
+/// `stead task`.
+#[derive(Subcommand, Debug)]
+pub(crate) enum Task {
+    /// Give it a task; twice the same is once
+    Assign(OneTask),
+    /// Say that a task is done; twice the same is once
+    Complete(OneTask),
+}
+
+/// One task of one agent.
+#[derive(Args, Debug)]
+pub(crate) struct OneTask {
+    /// Name or id of the agent
+    pub(crate) agent: AgentRef,
+    /// The task, by whatever name the asker has for it
+    pub(crate) task: String,
 }
 
 /// The verbs that change agents.

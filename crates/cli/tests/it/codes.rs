@@ -50,12 +50,14 @@ fn every_problem_of_the_daemon_ends_with_the_exit_code_of_the_guide() {
 
 #[test]
 fn a_command_line_that_cannot_be_understood_ends_with_2() {
-    let lines: [&[&str]; 14] = [
+    let lines: [&[&str]; 16] = [
         &["ps", "--health", "helthy"],
         &["ps", "--health", "fine"],
         &["ps", "--class", "good"],
         &["ps", "--intent", "up"],
-        &["ps", "--profile", "robot"],
+        &["register"],
+        &["register", "not a name"],
+        &["task", "assign", "web-1"],
         &["events", "--since", "1h", "--after", "c-1"],
         &[],
         &["fly"],
@@ -74,12 +76,15 @@ fn a_command_line_that_cannot_be_understood_ends_with_2() {
 #[test]
 fn where_no_daemon_answers_every_verb_ends_with_3_and_says_how_to_start_one() {
     let url = nowhere();
-    let lines: [&[&str]; 12] = [
+    let lines: [&[&str]; 15] = [
         &["ps"],
         &["get", "web-1"],
         &["describe", "web-1"],
         &["why", "web-1"],
         &["history", "web-1"],
+        &["register", "web-2"],
+        &["task", "assign", "web-1", "t1"],
+        &["suspend", "web-1"],
         &["stop", "web-1"],
         &["delete", "web-1"],
         &["logs", "-f", "web-1"],

@@ -18,5 +18,6 @@ mod pausing;
 mod procs;
 mod skip;
 mod starts;
+mod tasks;
 mod tries;
 mod upgrade;

@@ -64,7 +64,7 @@ impl Client {
     /// Opens a stream of events: `GET /events`.
     ///
     /// # Errors
-    /// `cursor-gone` when `filter.after` is no longer kept, and those of every request.
+    /// `unknown-agent`, `unknown-group`, and those of every request.
     pub async fn events(&self, filter: EventFilter) -> Result<EventStream, ClientError> {
         let cursor = filter.after.clone();
         let response = open(self, &filter, cursor.as_deref()).await?;
@@ -84,7 +84,7 @@ impl EventStream {
     /// Waits for the next item. Cancel safe. It never ends by itself; after an error it is of no more use.
     ///
     /// # Errors
-    /// The daemon refuses to go on: `cursor-gone` when so much happened while the connection was broken that it is no longer kept.
+    /// The daemon refuses to go on.
     pub async fn next(&mut self) -> Result<EventItem, ClientError> {
         loop {
             while let Some(line) = self.lines.next() {

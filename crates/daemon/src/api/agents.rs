@@ -291,10 +291,8 @@ async fn create_one(
         intent,
         reason,
     }) = change.body;
-    let spec = match spec {
-        Some(form) => checked(&api, kind, form)?,
-        None => AgentSpec::reporting(kind.profile()),
-    };
+    let form = spec.unwrap_or_else(|| AgentSpec::reporting(kind.profile()).into());
+    let spec = checked(&api, kind, form)?;
     let request = Request::Register {
         spec: Box::new(spec),
         wanted: intent.into(),

@@ -31,7 +31,11 @@ pub(super) fn mount(table: &mut Table) {
              with the last one misses nothing. Where events behind it are no longer kept, the first one is of type `gap`, without \
              agent, and the oldest kept follow. A comment every 15 s shows that the stream lives.",
         )
-        .may(&[ProblemCode::UnknownAgent, ProblemCode::StoreUnavailable])
+        .may(&[
+            ProblemCode::UnknownAgent,
+            ProblemCode::UnknownGroup,
+            ProblemCode::StoreUnavailable,
+        ])
         .headers(&[("Last-Event-ID", "The cursor to go on behind; goes before `after`.")]);
     table.add(Method::GET, format!("{BASE}/events"), about, open);
 }
@@ -39,7 +43,7 @@ pub(super) fn mount(table: &mut Table) {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct EventsQuery {
-    /// Those of this namespace. Default: of all; where an agent is named, `default`.
+    /// Those of this namespace. Default: of all; where an agent or a group is named, `default`.
     namespace: Option<Namespace>,
     /// Those of this agent: its name or id.
     #[schemars(with = "Option<String>")]
@@ -65,6 +69,7 @@ async fn open(api: Api, read: Read<(), EventsQuery>) -> Result<Events, Failure> 
         Some(agent) => Some(api.id(asked.namespace.clone(), agent).await?),
         None => None,
     };
+    let namespace = api.namespace_of_history(asked.namespace, asked.group.as_ref()).await?;
     let since = asked.since.map(|since| since.resolve(api.state.ports.host.now()));
     let cursor = match last_seen(&read.headers, asked.after)? {
         Some(cursor) => Some(cursor),
@@ -74,7 +79,7 @@ async fn open(api: Api, read: Read<(), EventsQuery>) -> Result<Events, Failure> 
     let feed = Feed {
         committed: api.state.handle.committed(),
         filter: EventFilter {
-            namespace: asked.namespace,
+            namespace,
             agent,
             types,
         },

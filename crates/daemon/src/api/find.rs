@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use stead_engine::Glance;
-use stead_model::{AgentId, AgentRef, AgentView, Class, Namespace, Problem, Profile, Refusal};
-use stead_store::Store;
+use stead_model::{AgentId, AgentName, AgentRef, AgentView, Class, Namespace, Problem, Profile, Refusal};
+use stead_store::{Store, TransitionQuery};
 
 use super::extract::suggest;
 use super::problem::Failure;
@@ -43,6 +43,31 @@ impl Shared {
                 .map(|row| row.id),
         };
         removed.ok_or_else(|| refused(Refusal::Unknown(agent.to_string())))
+    }
+
+    /// The namespace whose history is meant: the one given; where a group is named, else the default. The group is known, or its history is.
+    pub(super) async fn namespace_of_history(
+        &self,
+        given: Option<Namespace>,
+        group: Option<&AgentName>,
+    ) -> Result<Option<Namespace>, Failure> {
+        let Some(group) = group else { return Ok(given) };
+        let namespace = given.unwrap_or_default();
+        let named = AgentRef::Name(group.clone());
+        if self.state.handle.views().group(&namespace, &named).is_some() {
+            return Ok(Some(namespace));
+        }
+        let of_replicas = TransitionQuery {
+            namespace: Some(namespace.clone()),
+            group: Some(group.clone()),
+            limit: 1,
+            ..TransitionQuery::default()
+        };
+        let kept = self.read(move |store| store.transitions(&of_replicas)).await?;
+        if kept.items.is_empty() {
+            return Err(refused(Refusal::UnknownGroup(named.to_string())));
+        }
+        Ok(Some(namespace))
     }
 
     /// Reads from the store, where waiting hurts nobody.

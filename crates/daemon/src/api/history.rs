@@ -17,7 +17,7 @@ use super::{Api, BASE};
 
 /// What is told of one agent.
 pub(super) fn mount_of(table: &mut Table, kind: Kind) {
-    use ProblemCode::{AgentGone, Busy, CursorGone, ShuttingDown, StoreUnavailable, UnknownAgent};
+    use ProblemCode::{AgentGone, Busy, ShuttingDown, StoreUnavailable, UnknownAgent, UnknownGroup};
     let about = |id: &str, summary| About::new(kind.id(id), "history", summary);
     let why = about(
         "explainAgent",
@@ -28,19 +28,19 @@ pub(super) fn mount_of(table: &mut Table, kind: Kind) {
     table.add(Method::GET, kind.path("/{agent}/why"), why, explain);
     let rows = about("listAgentTransitions", "Lists its transitions, newest first")
         .more("By name also of one that was deleted, if no other one has its name now.")
-        .may(&[UnknownAgent, CursorGone, StoreUnavailable]);
+        .may(&[UnknownAgent, UnknownGroup, StoreUnavailable]);
     table.add(Method::GET, kind.path("/{agent}/transitions"), rows, transitions_of);
 }
 
 /// What is told over all.
 pub(super) fn mount(table: &mut Table) {
-    use ProblemCode::{CursorGone, StoreUnavailable, UnknownAgent};
+    use ProblemCode::{StoreUnavailable, UnknownAgent, UnknownGroup};
     let rows = About::new(
         "listTransitions",
         "history",
         "Lists transitions of all agents and components, newest first",
     )
-    .may(&[UnknownAgent, CursorGone, StoreUnavailable]);
+    .may(&[UnknownAgent, UnknownGroup, StoreUnavailable]);
     table.add(Method::GET, format!("{BASE}/transitions"), rows, transitions);
     let summary = About::new(
         "summarize",
@@ -53,7 +53,7 @@ pub(super) fn mount(table: &mut Table) {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RowsQuery {
-    /// Those of this namespace. Default: of all; where an agent is named, `default`.
+    /// Those of this namespace. Default: of all; where an agent or a group is named, `default`.
     namespace: Option<Namespace>,
     /// Those of this agent: its name or id. Its history alone, where the path names one.
     #[schemars(with = "Option<String>")]
@@ -128,8 +128,9 @@ async fn page(api: &Api, asked: RowsQuery) -> Result<Shown<List<Transition>>, Fa
         Some(agent) => Some(api.id(asked.namespace.clone(), agent).await?),
         None => None,
     };
+    let namespace = api.namespace_of_history(asked.namespace, asked.group.as_ref()).await?;
     let query = TransitionQuery {
-        namespace: asked.namespace,
+        namespace,
         agent,
         group: asked.group,
         to: asked.state,

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::Value as Json;
 use stead_model::AgentSpec;
 use stead_model::group::{GroupSpec, InvalidGroup, UpdateSpec};
-use stead_model::spec::SpecForm;
+use stead_model::spec::{LifecycleSpec, SpecForm};
 
 use super::agents::Kind;
 use super::de;
@@ -84,22 +84,32 @@ pub(super) fn take(entry: &mut Entry, kind: Kind, findings: &mut Findings) -> Op
         None => (Some(UpdateSpec::default()), at.clone()),
     };
     let whole = replicas.zip(update).map(|(count, update)| Replicas { count, update });
-    let checked = whole.and_then(|whole| {
-        match GroupSpec::new(whole.count, whole.update.clone(), AgentSpec::reporting("agent")) {
+    let lifecycle_at = entry.node.get("lifecycle").map(|lifecycle| lifecycle.key_at.clone());
+    // Of the template, only what the rules of groups are about; the rest is read with the spec.
+    let template = AgentSpec {
+        lifecycle: lifecycle_at.is_some().then_some(LifecycleSpec { port: 0, host: None }),
+        ..AgentSpec::reporting("agent")
+    };
+    let checked = whole.and_then(
+        |whole| match GroupSpec::new(whole.count, whole.update.clone(), template) {
             Ok(_fits) => Some(whole),
             Err(invalid) => {
                 let (at, help) = match invalid {
                     InvalidGroup::TooMany(_) => (at, "choose fewer"),
                     InvalidGroup::NoWay => (update_at, "raise one of them"),
                     InvalidGroup::NoTime => (update_at, "raise `progress_deadline`, or lower `min_ready`"),
+                    InvalidGroup::OnePort => (
+                        lifecycle_at.unwrap_or(at),
+                        "leave it out, or have agents of their own, each with its port",
+                    ),
                 };
                 let said = invalid.to_string();
                 let (message, _help) = said.split_once(';').unwrap_or((&said, ""));
                 findings.add(Finding::new(at, message).help(help));
                 None
             }
-        }
-    });
+        },
+    );
     entry.node.damaged |= checked.is_none();
     checked
 }

@@ -321,3 +321,22 @@ async fn what_comes_over_the_api_takes_the_deadlines_of_its_type_where_it_says_n
     let spec = world.get("/agents/other/spec").await.json();
     assert!(spec["spec"]["deadlines"].is_null(), "{spec:#}");
 }
+
+#[tokio::test]
+async fn what_comes_over_the_api_without_a_spec_takes_the_deadlines_of_workers() {
+    let world = World::new();
+    let toml = "[types.worker.deadlines]\nstarting = '10m'\n[agents.one]\ncommand = ['serve']\n";
+    apply(&world, toml).await;
+    for at in ["/agents", "/components"] {
+        let name = at.trim_matches(['/', 's']);
+        let made = world.json("POST", at, &format!(r#"{{"name":"{name}"}}"#)).await;
+        assert_eq!(made.status, 201, "{}", made.text);
+        let spec = world.get(&format!("{at}/{name}/spec")).await.json();
+        assert_eq!(
+            spec["spec"]["deadlines"],
+            serde_json::json!({ "starting": "10m" }),
+            "{spec:#}"
+        );
+        assert_eq!(spec["spec"]["profile"], name, "{spec:#}");
+    }
+}

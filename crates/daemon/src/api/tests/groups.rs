@@ -378,6 +378,50 @@ async fn the_history_of_a_group_is_that_of_all_its_replicas_also_of_those_that_i
         rows.iter().all(|row| row["group"] == "web" && row["name"] != "web-9"),
         "{rows:#?}"
     );
-    let none = world.get("/transitions?group=web&namespace=blue").await.json();
-    assert!(none["items"].as_array().unwrap().is_empty());
+    let blue = world.get("/transitions?group=web&namespace=blue").await;
+    assert_eq!(blue.problem(), (404, "unknown-group".into()), "{}", blue.text);
+}
+
+#[tokio::test]
+async fn replicas_have_no_port_in_common_to_be_told_of_pauses_at() {
+    let world = World::new();
+    let body = r#"{"name":"web","replicas":2,"template":{"command":["serve"],"lifecycle":{"port":8080}}}"#;
+    let refused = world.json("POST", "/groups", body).await;
+    assert_eq!(refused.problem(), (422, "invalid-spec".into()), "{}", refused.text);
+    assert!(
+        refused.text.contains("which only one of the replicas could have"),
+        "{}",
+        refused.text
+    );
+    world.json("POST", "/groups", &new_group("web", 1, "serve")).await;
+    let patch = r#"{"template":{"lifecycle":{"port":8080}}}"#;
+    let refused = world.json("PATCH", "/groups/web", patch).await;
+    assert_eq!(refused.problem(), (422, "invalid-spec".into()), "{}", refused.text);
+}
+
+#[tokio::test]
+async fn the_history_of_a_group_is_of_one_namespace_and_outlives_the_group() {
+    let world = World::new();
+    world.group("web", 1, "serve").await;
+    let blue = world
+        .json("POST", "/groups?namespace=blue", &new_group("web", 1, "serve"))
+        .await;
+    assert_eq!(blue.status, 201, "{}", blue.text);
+    let all = "/transitions?limit=1000";
+    let rows = world.get(&format!("{all}&group=web")).await.json();
+    let rows = rows["items"].as_array().unwrap();
+    assert!(
+        !rows.is_empty() && rows.iter().all(|row| row["namespace"] == "default"),
+        "{rows:#?}"
+    );
+    for path in ["/transitions?group=typo", "/events?group=typo"] {
+        let unknown = world.get(path).await;
+        assert_eq!(unknown.problem(), (404, "unknown-group".into()), "{}", unknown.text);
+    }
+    world.json("DELETE", "/groups/web", "").await;
+    world
+        .until("/groups/web", |group| group["code"] == "unknown-group")
+        .await;
+    let rows = world.get(&format!("{all}&group=web&state=deleted")).await.json();
+    assert_eq!(rows["items"].as_array().unwrap().len(), 1, "{rows:#}");
 }

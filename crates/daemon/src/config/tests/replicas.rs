@@ -39,6 +39,7 @@ fn what_a_group_cannot_be_is_told_with_its_place_and_what_to_do() {
             "4:1",
             "raise `progress_deadline`",
         ),
+        ("replicas = 2\nlifecycle.port = 8080", "4:1", "each with its port"),
     ] {
         let found = parse(&format!("[agents.web]\ncommand = ['x']\n{text}\n")).unwrap_err();
         let told = (
