@@ -37,8 +37,11 @@ fn fixed(clock: Ticker) -> Case {
         },
         ..LimiterConfig::default()
     };
+    let limit = TimeoutConfig {
+        limit: Some(Duration::from_secs(60)),
+    };
     let policies = (
-        Timeout::with_clock(TimeoutConfig { limit: None }, clock.clone()),
+        Timeout::with_clock(limit, clock.clone()),
         Retry::with(RetryConfig::default(), clock.clone(), AnyError),
         Breaker::with_clock(breaker, clock.clone()),
         Limiter::with(limiter, clock.clone(), AnyError),

@@ -7,7 +7,7 @@ use stead_policy::{Amplification, Extra, Gcra, Quota};
 
 mod purse;
 
-pub(crate) use purse::Purse;
+pub(crate) use purse::paid;
 
 use crate::count::Counter;
 use crate::events::Events;

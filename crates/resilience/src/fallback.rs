@@ -1,14 +1,14 @@
 //! Fallback: where the operation gives no answer, somebody else does, and the answer says who and why.
 
 use core::fmt;
-use core::future::Future;
-use core::pin::Pin;
+use core::future::{Future, poll_fn};
+use core::pin::{Pin, pin};
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use stead_policy::Extra;
 
-use crate::budget::Purse;
+use crate::budget::paid;
 use crate::classify::judge;
 use crate::count::Counter;
 use crate::events::Events;
@@ -177,15 +177,13 @@ impl<T, E, K> Fallback<T, E, K> {
     where
         K: Classify<T, E>,
     {
-        let answer = async {
-            self.deposit();
-            match primary.await {
-                Ok(value) => Ok(Answer::primary(value)),
-                // Boxed, so that calls that succeed carry none of it about.
-                Err(failure) => Box::pin(self.after(failure)).await,
-            }
-        };
-        Purse::new(self.budget.as_deref(), answer).await
+        self.deposit();
+        let budget = self.budget.as_deref();
+        let mut primary = pin!(primary);
+        match poll_fn(|context| paid(budget, || primary.as_mut().poll(context))).await {
+            Ok(value) => Ok(Answer::primary(value)),
+            Err(failure) => self.after(failure).await,
+        }
     }
 
     #[inline]
@@ -196,7 +194,16 @@ impl<T, E, K> Fallback<T, E, K> {
     }
 
     /// What becomes of a call that failed.
+    /// What follows a failure, within the call that has paid. Boxed, so that calls that succeed carry none of it about.
     async fn after(&self, failure: Failure<E>) -> Result<Answer<T, E>, Failure<E>>
+    where
+        K: Classify<T, E>,
+    {
+        let mut after = Box::pin(self.judge_after(failure));
+        poll_fn(|context| paid(self.budget.as_deref(), || after.as_mut().poll(context))).await
+    }
+
+    async fn judge_after(&self, failure: Failure<E>) -> Result<Answer<T, E>, Failure<E>>
     where
         K: Classify<T, E>,
     {
@@ -276,13 +283,15 @@ impl<T, E, K: Classify<T, E>> Layer<T, E> for Fallback<T, E, K> {
         F: Fn() -> Fut,
         Fut: Future<Output = Result<T, Failure<E>>>,
     {
-        Purse::new(self.budget.as_deref(), async move {
+        async move {
             self.deposit();
-            match next().await {
+            let budget = self.budget.as_deref();
+            let mut first = pin!(next());
+            match poll_fn(|context| paid(budget, || first.as_mut().poll(context))).await {
                 Ok(value) => Ok(value),
-                Err(failure) => Ok(Box::pin(self.after(failure)).await?.value),
+                Err(failure) => Ok(self.after(failure).await?.value),
             }
-        })
+        }
     }
 }
 

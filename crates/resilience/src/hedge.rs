@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 
 use stead_policy::{Extra, Latencies};
 
-use crate::budget::Purse;
+use crate::budget::paid;
 use crate::classify::judge;
 use crate::count::Counter;
 use crate::events::Events;
@@ -295,67 +295,65 @@ const KNOWN: u32 = 20;
 const LEARNED_EVERY: u32 = 10;
 
 impl<C: Clock, K: Classify<T, E>, T, E> Layer<T, E> for Hedge<C, K> {
-    #[inline]
-    fn run<F, Fut>(&self, next: F) -> impl Future<Output = Result<T, Failure<E>>>
+    async fn run<F, Fut>(&self, next: F) -> Result<T, Failure<E>>
     where
         F: Fn() -> Fut,
         Fut: Future<Output = Result<T, Failure<E>>>,
     {
-        Purse::new(self.budget.as_deref(), async move {
-            Deadline::check_now()?;
-            if let Some(budget) = &self.budget {
-                budget.deposit_once();
-            }
-            let begun = self.learns.load(Relaxed).then(|| self.clock.now());
-            let mut first = pin!(next());
-            // What is ready at once needs no race.
-            let polled = poll_fn(|context| Poll::Ready(first.as_mut().poll(context))).await;
-            match polled {
-                Poll::Ready(Ok(value)) => {
-                    self.learn_since(begun);
-                    return Ok(value);
-                }
-                Poll::Ready(Err(failure)) => return Err(failure),
-                Poll::Pending => {}
-            }
-            let mut race = Race {
-                hedge: self,
-                next: &next,
-                first: Some(first.as_mut()),
-                others: Vec::new(),
-                failed: None,
-                made: 0,
-                most: self.max_hedges.load(Relaxed),
-            };
-            let mut timer = pin!(None);
-            let mut since = begun;
-            let result = poll_fn(|context| {
-                loop {
-                    if let Poll::Ready(result) = race.poll(context) {
-                        return Poll::Ready(result);
-                    }
-                    if race.made == race.most {
-                        return Poll::Pending;
-                    }
-                    if timer.is_none() {
-                        let since = since.take().unwrap_or_else(|| self.clock.now());
-                        timer.set(Some(self.clock.sleep_until(since.after(self.delay()))));
-                    }
-                    if let Some(sleep) = timer.as_mut().as_pin_mut()
-                        && sleep.poll(context).is_pending()
-                    {
-                        return Poll::Pending;
-                    }
-                    timer.set(None);
-                    race.hedge();
-                }
-            })
-            .await;
-            if result.is_ok() {
+        let budget = self.budget.as_deref();
+        Deadline::check_now()?;
+        if let Some(budget) = budget {
+            budget.deposit_once();
+        }
+        let begun = self.learns.load(Relaxed).then(|| self.clock.now());
+        let mut first = pin!(next());
+        // What is ready at once needs no race.
+        let polled = poll_fn(|context| Poll::Ready(paid(budget, || first.as_mut().poll(context)))).await;
+        match polled {
+            Poll::Ready(Ok(value)) => {
                 self.learn_since(begun);
+                return Ok(value);
             }
-            result
+            Poll::Ready(Err(failure)) => return Err(failure),
+            Poll::Pending => {}
+        }
+        let mut race = Race {
+            hedge: self,
+            next: &next,
+            first: Some(first.as_mut()),
+            others: Vec::new(),
+            failed: None,
+            made: 0,
+            most: self.max_hedges.load(Relaxed),
+        };
+        let mut timer = pin!(None);
+        let mut since = begun;
+        let result = poll_fn(|context| {
+            loop {
+                if let Poll::Ready(result) = paid(budget, || race.poll(context)) {
+                    return Poll::Ready(result);
+                }
+                if race.made == race.most {
+                    return Poll::Pending;
+                }
+                if timer.is_none() {
+                    let since = since.take().unwrap_or_else(|| self.clock.now());
+                    timer.set(Some(self.clock.sleep_until(since.after(self.delay()))));
+                }
+                if let Some(sleep) = timer.as_mut().as_pin_mut()
+                    && sleep.poll(context).is_pending()
+                {
+                    return Poll::Pending;
+                }
+                timer.set(None);
+                race.hedge();
+            }
         })
+        .await;
+        if result.is_ok() {
+            self.learn_since(begun);
+        }
+        result
     }
 }
 

@@ -297,10 +297,7 @@ impl<C: Clock, K> Limiter<C, K> {
         let rule = self.rule();
         let mut full = self.full.load(Relaxed);
         loop {
-            let next = rule.take(full, now, cost).map_err(|wait| match wait {
-                u64::MAX => Duration::MAX,
-                wait => Duration::from_nanos(wait),
-            })?;
+            let next = rule.take(full, now, cost).map_err(span)?;
             // Relaxed: the word is all there is, nothing is published with it.
             match self.full.compare_exchange_weak(full, next, Relaxed, Relaxed) {
                 Ok(_) => return Ok(()),
@@ -362,7 +359,7 @@ impl<C: Clock, K> Limiter<C, K> {
     /// Refuses a call because others wait already.
     fn behind_the_line(&self, cost: u32) -> RateExceeded {
         let wait = self.rule().take(self.full.load(Relaxed), self.now(), cost).err();
-        self.refuse(Duration::from_nanos(wait.unwrap_or(self.per_unit.load(Relaxed))))
+        self.refuse(span(wait.unwrap_or(self.per_unit.load(Relaxed))))
     }
 
     #[cold]
@@ -423,6 +420,14 @@ impl<C: Clock, K> Limiter<C, K> {
             }
             result
         }
+    }
+}
+
+/// A wait in nanoseconds of the rule, which says its most for never.
+const fn span(wait: u64) -> Duration {
+    match wait {
+        u64::MAX => Duration::MAX,
+        wait => Duration::from_nanos(wait),
     }
 }
 

@@ -1,6 +1,8 @@
 //! Retry: what failed is tried again, later, not for ever, and not by everybody at once.
 
 use core::fmt;
+use core::future::poll_fn;
+use core::pin::pin;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use core::time::Duration;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -14,7 +16,7 @@ mod told;
 
 pub use told::{GaveUp, RetryEvent, RetrySnapshot};
 
-use crate::budget::Purse;
+use crate::budget::paid;
 use crate::classify::judge;
 use crate::events::Events;
 use crate::setting::require;
@@ -327,7 +329,7 @@ impl<C: Clock, K: Classify<T, E>, T, E> Layer<T, E> for Retry<C, K> {
         F: Fn() -> Fut,
         Fut: Future<Output = Result<T, Failure<E>>>,
     {
-        Purse::new(self.budget.as_deref(), async move {
+        async move {
             if !self.may_begin() {
                 self.tell(RetryEvent::NotBegun);
                 return Err(Failure::DeadlineExceeded);
@@ -336,7 +338,10 @@ impl<C: Clock, K: Classify<T, E>, T, E> Layer<T, E> for Retry<C, K> {
                 budget.deposit_once();
             }
             let begun = self.begun();
-            let result = match next().await {
+            let budget = self.budget.as_deref();
+            let mut first = pin!(next());
+            let first = poll_fn(|context| paid(budget, || first.as_mut().poll(context)));
+            let result = match first.await {
                 // Moved by itself, a value costs less than within its result.
                 Ok(value) if self.classifier.trusts_values() => return Ok(value),
                 result => result,
@@ -345,9 +350,12 @@ impl<C: Clock, K: Classify<T, E>, T, E> Layer<T, E> for Retry<C, K> {
             match verdict {
                 Verdict::Success | Verdict::Ignored | Verdict::Terminal => result,
                 // Boxed, so that calls that succeed carry none of it about.
-                Verdict::Failure { retry_after } => Box::pin(self.again(begun, retry_after, result, next)).await,
+                Verdict::Failure { retry_after } => {
+                    let mut again = Box::pin(self.again(begun, retry_after, result, &next));
+                    poll_fn(|context| paid(budget, || again.as_mut().poll(context))).await
+                }
             }
-        })
+        }
     }
 }
 

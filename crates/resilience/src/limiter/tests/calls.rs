@@ -209,6 +209,11 @@ async fn waiters_are_served_in_order_each_when_its_units_are_there() {
     clock.run_for(SECOND / 20).await;
     assert_eq!(limiter.snapshot().waiting, 5);
     assert!(limiter.try_acquire(1).is_err(), "nobody overtakes who waits");
+    assert_eq!(
+        limiter.try_acquire(2).unwrap_err().retry_after,
+        Duration::MAX,
+        "more than a burst never comes, whoever waits"
+    );
     clock.run_for(SECOND).await;
     for name in 0..5 {
         assert_eq!(served.try_recv(), Ok((name, 100 * (name + 1))));
