@@ -8,8 +8,8 @@ use stead_model::{AgentRef, InvalidId, Namespace};
 pub(crate) use crate::cmd::{Keeper, Run, Serve, Up};
 pub(crate) use verbs::{
     Act, Apply, Audit, Completions, Config, Consent, Doctor, Down, Drain, Events, Get, Goal, History, Logs, Orphans,
-    Pause, Ps, Register, Report, Retry, Rollout, RolloutStatus, Scale, StreamName, Task, Top, Undo, Update, Validate,
-    Wait,
+    Pause, Ps, Recoveries, Register, Report, Retry, Rollout, RolloutStatus, Scale, StreamName, Task, Top, Undo, Update,
+    Validate, Wait,
 };
 
 /// Keeps agents steady: runs them, watches them, heals them, and says why they are as they are.
@@ -137,6 +137,8 @@ pub(crate) enum Command {
     Why(One),
     /// Show the transitions of an agent, newest first
     History(History),
+    /// Show what was done to bring agents back, and whether it helped, newest first
+    Recoveries(Recoveries),
     /// Show who changed what, when and why, newest first
     Audit(Audit),
     /// Make one agent known to the daemon

@@ -12,6 +12,7 @@ pub(crate) mod group;
 mod list;
 mod meant;
 mod orphans;
+mod recoveries;
 mod register;
 mod report;
 mod show;
@@ -67,6 +68,7 @@ async fn ask(app: &mut App<'_>, command: Command) -> Result<ExitCode, Failure> {
         Command::Describe(one) => show::describe(app, &one).await?,
         Command::Why(one) => show::why(app, &one).await?,
         Command::History(history) => show::history(app, history).await?,
+        Command::Recoveries(asked) => recoveries::recoveries(app, asked).await?,
         Command::Audit(asked) => audit::audit(app, asked).await?,
         Command::Drain(drain) => act::drain(app, &drain).await?,
         Command::Update(update) => act::update(app, &update).await?,

@@ -15,6 +15,7 @@ mod orphans;
 mod paint;
 mod pause;
 mod progress;
+mod recoveries;
 mod table;
 mod why;
 
@@ -42,6 +43,7 @@ pub(crate) use hosting::{detached, hosting, hosting_away, looking_on, settled, s
 pub(crate) use orphans::{ended, orphans, size};
 pub(crate) use paint::role;
 pub(crate) use progress::Board;
+pub(crate) use recoveries::recoveries;
 pub(crate) use why::why;
 
 /// Standard output and error, in the format that was asked for.

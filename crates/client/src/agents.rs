@@ -5,12 +5,14 @@ use reqwest::StatusCode;
 use reqwest::header::IF_NONE_MATCH;
 use serde_json::{Value, json};
 use stead_model::spec::SpecForm;
-use stead_model::{AgentView, Answer, AuditRow, Explanation, LifecycleView, Namespace, Revision, Span, Transition};
+use stead_model::{
+    AgentView, Answer, AuditRow, Explanation, LifecycleView, Namespace, RecoveryAttempt, Revision, Span, Transition,
+};
 
 use crate::request::Mutation;
 use crate::{
-    AgentFilter, AuditFilter, Batch, BatchAnswer, Beat, Change, Client, ClientError, NewAgent, Page, Pausing, Registry,
-    SpecView, Target, TransitionFilter, Verb,
+    AgentFilter, AuditFilter, Batch, BatchAnswer, Beat, Change, Client, ClientError, NewAgent, Page, Pausing,
+    RecoveryFilter, Registry, SpecView, Target, TransitionFilter, Verb,
 };
 
 /// As many as one page can hold.
@@ -141,6 +143,14 @@ impl Client {
         let mut query = filter.query();
         query.extend(namespace.map(|namespace| ("namespace", namespace.to_string())));
         self.read("/transitions", &query).await
+    }
+
+    /// Reads what was done to bring agents back, newest first: `GET /recoveries`.
+    ///
+    /// # Errors
+    /// Those of every request.
+    pub async fn recoveries(&self, filter: &RecoveryFilter) -> Result<Page<RecoveryAttempt>, ClientError> {
+        self.read("/recoveries", &filter.query()).await
     }
 
     /// Reads who changed what, newest first: `GET /audit`.

@@ -145,6 +145,45 @@ impl AuditFilter {
     }
 }
 
+/// Which attempts to bring agents back, newest first.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct RecoveryFilter {
+    /// Of this namespace; absent: all.
+    pub namespace: Option<Namespace>,
+    /// Of this agent.
+    pub agent: Option<AgentRef>,
+    /// Of this strategy, such as `restart`.
+    pub strategy: Option<String>,
+    /// Against this kind of failure, such as `process_exit`.
+    pub failure: Option<String>,
+    /// That stand or ended so, such as `failed`.
+    pub state: Option<String>,
+    /// Begun at or after this time (RFC 3339) or within this span before now (`10m`).
+    pub since: Option<String>,
+    /// Begun before this time or span.
+    pub until: Option<String>,
+    /// At most this many in one page, 1 to 1000; the daemon's default is 100.
+    pub limit: Option<u32>,
+    /// Behind this cursor of an earlier page.
+    pub cursor: Option<String>,
+}
+
+impl RecoveryFilter {
+    pub(crate) fn query(&self) -> Query {
+        let mut query = Vec::new();
+        put(&mut query, "namespace", self.namespace.as_ref());
+        put(&mut query, "agent", self.agent.as_ref());
+        put(&mut query, "strategy", self.strategy.as_ref());
+        put(&mut query, "failure", self.failure.as_ref());
+        put(&mut query, "state", self.state.as_ref());
+        put(&mut query, "since", self.since.as_ref());
+        put(&mut query, "until", self.until.as_ref());
+        put(&mut query, "limit", self.limit.as_ref());
+        put(&mut query, "cursor", self.cursor.as_ref());
+        query
+    }
+}
+
 /// Which lines of an agent's output.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct LogQuery {

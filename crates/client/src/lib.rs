@@ -39,7 +39,7 @@ mod wire;
 pub use client::Client;
 pub use config::{Applying, ConfigRevision, ConfigText};
 pub use error::ClientError;
-pub use filter::{AgentFilter, AuditFilter, EventFilter, GroupFilter, LogQuery, TransitionFilter};
+pub use filter::{AgentFilter, AuditFilter, EventFilter, GroupFilter, LogQuery, RecoveryFilter, TransitionFilter};
 pub use settings::{DEFAULT_URL, Settings, SettingsError, Timeouts, state_dir};
 pub use stead_model::{LogLine, LogStream as Output};
 pub use stream::{EventItem, EventStream, LogItem, LogStream};

@@ -10,6 +10,7 @@ mod auth;
 mod batch;
 mod beats;
 mod config;
+mod cursor;
 mod daemon;
 mod docs;
 mod door;
@@ -25,6 +26,7 @@ mod openapi;
 mod operation;
 mod ports;
 mod problem;
+mod recoveries;
 mod reply;
 mod serve;
 
@@ -101,6 +103,7 @@ fn table() -> Table {
     beats::mount(&mut table);
     groups::mount(&mut table);
     history::mount(&mut table);
+    recoveries::mount(&mut table);
     audit::mount(&mut table);
     events::mount(&mut table);
     config::mount(&mut table);

@@ -32,6 +32,7 @@ use crate::rollout;
 use crate::shown::Specs;
 use crate::slot::Cell;
 use crate::step::Step;
+use crate::storm;
 use crate::thaw::{Thawed, Thawing, Unthawable};
 use crate::view;
 
@@ -601,6 +602,7 @@ impl Engine {
                     open.work(&mut record, |step, record| {
                         if record.spec.depends_on.contains_key(&name) {
                             record.standings.insert(name, standing);
+                            storm::look(step, record);
                             plan(step, record);
                         }
                     });

@@ -36,6 +36,8 @@ pub(crate) fn explain(surveyed: bool, record: &Record, now: Now) -> Explanation 
             })
             .collect(),
         next,
+        failure: record.row.recovery.failure.clone(),
+        attempts: record.row.recovery.open.iter().map(|open| (**open).clone()).collect(),
         restart_budget: RestartBudget {
             used: record.restarts_used(now.moment),
             max: record.spec.restart.intensity.max,

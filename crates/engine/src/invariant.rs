@@ -7,6 +7,7 @@ use stead_model::Driver;
 
 use crate::Engine;
 use crate::record::{Record, Timer};
+use crate::recovery;
 
 impl Engine {
     /// Checks every invariant of every agent.
@@ -63,5 +64,5 @@ fn check(record: &Record) -> Result<(), String> {
     {
         return Err("its instance is beyond its last run".into());
     }
-    Ok(())
+    recovery::check(record)
 }

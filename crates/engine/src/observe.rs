@@ -17,9 +17,11 @@ use stead_model::{
     AgentId, Exit, Health, Notice, Observation, Order, ProcessIdentity, Reason, Role, SpawnFailure, Wanted,
 };
 
+use crate::cause;
 use crate::plan::{self, plan};
 use crate::record::{Record, Timer};
 use crate::step::{Step, Why};
+use crate::storm;
 
 pub(crate) use beat::word;
 pub(crate) use exit::exited;
@@ -180,6 +182,7 @@ pub(crate) fn look(step: &mut Step, record: &Record) {
 /// It could not be prepared or started; whether another try can help decides what follows.
 fn failed_start(step: &mut Step, record: &mut Record, failure: &SpawnFailure) {
     step.evidence(record, "start", "keeper", failure.detail.clone());
+    cause::note(step, record, cause::of_spawn(failure.kind), &failure.detail);
     step.hop(
         record,
         Role::Failed,
@@ -233,7 +236,8 @@ pub(crate) fn serves(step: &mut Step, record: &mut Record, reason: Reason, detai
     step.ready(record, true, detail);
     match record.spec.readiness() {
         ReadinessSource::Spawn => {
-            if record.row.health != Health::Healthy {
+            // What it says meanwhile does not make it younger.
+            if record.row.health != Health::Healthy && record.timer(Timer::Settle).is_none() {
                 record.set_timer(Timer::Settle, Some(step.now.moment.after(SETTLED)));
             }
         }
@@ -262,6 +266,10 @@ pub(crate) fn ill(step: &mut Step, record: &mut Record, reason: Reason, detail: 
         | Role::Retired
         | Role::Gone => return,
     };
+    if storm::shelter(step, record, detail) {
+        return;
+    }
+    cause::note_reason(step, record, reason, detail);
     step.hop(record, to, Why::new(reason, detail));
     step.health(record, Health::Failed, detail);
     record.set_timer(Timer::Silence, None);

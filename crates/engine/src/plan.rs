@@ -8,11 +8,12 @@ use alloc::boxed::Box;
 use alloc::string::String;
 
 use stead_model::spec::ProbeKind;
-use stead_model::{Health, InstanceId, Order, Reason, Role, Wanted};
+use stead_model::{Health, InstanceId, Order, Reason, Role, Strategy, Wanted};
 
 use crate::command;
 use crate::depend;
 use crate::record::{Record, Timer};
+use crate::recovery;
 use crate::step::{Step, Why};
 use crate::wish::{self, Wish, wish};
 
@@ -192,6 +193,7 @@ fn start(step: &mut Step, record: &mut Record) -> bool {
 
 /// Gives the order to start the next run; with `again`, because the last one failed.
 pub(crate) fn launch(step: &mut Step, record: &mut Record, again: bool) {
+    recovery::replaced(step, record);
     let incarnation = step.next_incarnation(record);
     record.probes = [0; 3];
     record.row.boot = step.boot.boot;
@@ -222,6 +224,10 @@ pub(crate) fn launch(step: &mut Step, record: &mut Record, again: bool) {
             agent: record.row.id,
             incarnation,
         };
+        // A start that somebody asked for is none: it forgave the failure.
+        if again && record.row.recovery.failure.is_some() {
+            recovery::begin(step, record, Strategy::Restart);
+        }
         step.order(spawn(record, instance, process));
     }
 }

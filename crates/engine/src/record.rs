@@ -75,9 +75,11 @@ pub(crate) enum Timer {
     Drain,
     /// Its pause is over by itself.
     Expiry,
+    /// It must have been seen that the attempt to bring it back helped.
+    Attempt,
 }
 
-const TIMERS: usize = 8;
+const TIMERS: usize = 9;
 
 impl Timer {
     pub(crate) const ALL: [Self; TIMERS] = [
@@ -89,6 +91,7 @@ impl Timer {
         Self::Word,
         Self::Drain,
         Self::Expiry,
+        Self::Attempt,
     ];
 }
 
@@ -147,6 +150,7 @@ impl Record {
         timers[Timer::Expiry as usize] = row.expiry.map(|wait| boot.restore(now, wait));
         timers[Timer::Restart as usize] = recovery.due.map(|wait| boot.restore(now, wait));
         timers[Timer::Drain as usize] = row.drain.map(|wait| boot.restore(now, wait));
+        timers[Timer::Attempt as usize] = recovery.verify.map(|wait| boot.restore(now, wait));
         let mut row = row;
         if row.boot != boot.boot {
             // A power cut may have taken rows of starts with it.
@@ -193,7 +197,8 @@ impl Record {
                     .collect(),
                 due: at(Timer::Restart),
                 stable: streak.steady_in.map(store),
-                block: self.row.recovery.block.clone(),
+                verify: at(Timer::Attempt),
+                ..self.row.recovery.clone()
             },
             ..self.row.clone()
         }
@@ -339,6 +344,8 @@ impl Record {
         self.streak = Streak::new();
         self.intensity.clear();
         self.set_timer(Timer::Restart, None);
+        self.row.recovery.failure = None;
+        self.row.recovery.sheltered = false;
         self.row.recovery.block.take()
     }
 
@@ -365,6 +372,17 @@ impl Record {
                 Some(backoff(&self.spec.restart.backoff).delay(attempt, self.row.id.to_bits()))
             }
         }
+    }
+
+    /// How long it may take to come up.
+    pub(crate) fn time_to_start(&self) -> Duration {
+        let profile = || {
+            let starting = self.profile.deadline(self.phase);
+            starting.filter(|_| matches!(self.role(), Role::Starting | Role::Restarting))
+        };
+        let told = self.spec.deadlines.starting.map(|span| span.0);
+        told.or_else(|| profile().map(|deadline| deadline.after))
+            .unwrap_or_default()
     }
 
     pub(crate) fn stable_reset(&self) -> StableReset {

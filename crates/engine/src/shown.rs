@@ -262,8 +262,11 @@ fn rests(record: &Record) -> bool {
     let alone = record.process().is_none() && !record.is_watched() && record.spec.depends_on.is_empty();
     let never_ran = row.instance.is_none() && row.last_exit.is_none() && record.watched.is_none() && !record.ordered;
     let bare = record.strays.is_empty() && record.standings.is_empty() && record.intensity == Intensity::new();
+    let recovery = &row.recovery;
+    let unharmed = recovery.failure.is_none() && recovery.attempts == 0 && recovery.open.is_none();
     alone
         && never_ran
+        && unharmed
         && bare
         && row.member.is_none()
         && !row.removed

@@ -10,7 +10,8 @@ use stead_model::group::GroupView;
 use stead_model::journal::{Append, Change, Durability, GroupRow};
 use stead_model::{
     Action, ActionId, AgentId, AgentView, BootClock, Condition, ConditionView, Epoch, Event, Evidence, Happening,
-    Health, Incarnation, InstanceId, Now, Order, Origin, PhaseId, Position, Reason, Revision, Role, Slot, Transition,
+    Health, Incarnation, InstanceId, Now, Order, Origin, PhaseId, Position, Reason, RecoveryAttempt, Revision, Role,
+    Slot, Transition,
 };
 
 use crate::batch::{Batch, Released, Reply};
@@ -19,6 +20,7 @@ use crate::group::Group;
 use crate::permit::Policies;
 use crate::profiles::Profiles;
 use crate::record::{Record, Timer};
+use crate::recovery;
 use crate::shown::{Shown, Specs};
 use crate::view;
 
@@ -236,6 +238,14 @@ impl Step {
         });
     }
 
+    /// Writes how an attempt ended; one that began in this step is written once.
+    pub(crate) fn put_recovery(&mut self, attempt: RecoveryAttempt) {
+        let key = (attempt.agent, attempt.number);
+        self.changes
+            .retain(|change| !matches!(change, Change::Recovery(known) if (known.agent, known.number) == key));
+        self.put(Change::Recovery(Box::new(attempt)));
+    }
+
     /// Writes a group's row.
     pub(crate) fn put_group(&mut self, row: GroupRow) {
         let id = row.id;
@@ -384,6 +394,7 @@ impl Step {
                 detail: detail.into(),
             },
         );
+        recovery::look(self, record, detail);
     }
 
     /// Notes whether an agent takes work.
@@ -481,6 +492,8 @@ impl Step {
             };
             return;
         }
+        recovery::overtaken(self, record);
+        self.touched = false;
         let id = record.row.id;
         if self.revised.insert(id) {
             record.row.revision = Revision(record.row.revision.0.saturating_add(1));

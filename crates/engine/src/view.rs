@@ -79,6 +79,7 @@ fn next_published(record: &Record, now: Now) -> Option<NextStep> {
             Timer::Drain,
             Timer::Settle,
             Timer::Expiry,
+            Timer::Attempt,
         ],
     )
     .into_iter()
@@ -91,7 +92,7 @@ pub(crate) fn next(record: &Record, now: Now) -> Vec<NextStep> {
 }
 
 /// The waits that people care for.
-const SHOWN: [Timer; 7] = [
+const SHOWN: [Timer; 8] = [
     Timer::Deadline,
     Timer::Restart,
     Timer::Kill,
@@ -99,6 +100,7 @@ const SHOWN: [Timer; 7] = [
     Timer::Settle,
     Timer::Silence,
     Timer::Expiry,
+    Timer::Attempt,
 ];
 
 fn steps(record: &Record, now: Now, timers: &[Timer]) -> Vec<NextStep> {
@@ -223,6 +225,7 @@ fn says(record: &Record, timer: Timer) -> String {
             "draining, {}: stopped once none is left, and then at the latest",
             in_flight(record)
         ),
+        Timer::Attempt => "must be seen to do well by then; otherwise its restart counts as failed".into(),
         Timer::Expiry => "resumed: its pause is over then".into(),
     }
 }

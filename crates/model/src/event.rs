@@ -7,7 +7,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{AgentId, AgentName, Condition, Health, Incarnation, Namespace, Reason, Revision, Sequence, Wall, Wanted};
+use crate::{
+    AgentId, AgentName, AttemptState, Condition, FailureKind, Health, Incarnation, Namespace, Reason, Revision,
+    Sequence, Strategy, Wall, Wanted,
+};
 
 /// Longest metadata of a transition as JSON, in bytes.
 pub const MAX_METADATA: usize = 16 * 1024;
@@ -154,6 +157,28 @@ pub enum Happening {
         /// When.
         due: Wall,
     },
+    /// It is being brought back.
+    RecoveryStarted {
+        /// Which attempt of this agent.
+        number: u64,
+        /// What is done.
+        strategy: Strategy,
+        /// Against which kind of failure.
+        failure: FailureKind,
+        /// What was seen of the failure.
+        cause: String,
+    },
+    /// An attempt to bring it back has ended.
+    RecoveryEnded {
+        /// Which attempt of this agent.
+        number: u64,
+        /// What was done.
+        strategy: Strategy,
+        /// How it ended.
+        state: AttemptState,
+        /// What was verified, or why it failed.
+        detail: String,
+    },
     /// It got a task.
     TaskAssigned {
         /// The task.
@@ -228,6 +253,8 @@ impl Happening {
             Self::ConditionCleared { .. } => "condition_cleared",
             Self::SpecChanged { .. } => "spec_changed",
             Self::RestartScheduled { .. } => "restart_scheduled",
+            Self::RecoveryStarted { .. } => "recovery_started",
+            Self::RecoveryEnded { .. } => "recovery_ended",
             Self::TaskAssigned { .. } => "task_assigned",
             Self::TaskCompleted { .. } => "task_completed",
             Self::GroupCreated { .. } => "group_created",

@@ -12,8 +12,9 @@ use serde::{Deserialize, Serialize};
 use crate::group::{RolloutState, UpdateSpec};
 use crate::spec::{EnvValue, LifecycleSpec};
 use crate::{
-    AgentId, AgentName, AgentSpec, AuditRow, ConditionView, Epoch, Event, Evidence, Exit, Health, Incarnation, Intent,
-    Namespace, Position, ProcessIdentity, Revision, Sequence, Slot, Span, StoredWait, Transition, Wall,
+    AgentId, AgentName, AgentSpec, AuditRow, ConditionView, Epoch, Event, Evidence, Exit, Failure, Health, Incarnation,
+    Intent, Namespace, Position, ProcessIdentity, RecoveryAttempt, Revision, Sequence, Slot, Span, StoredWait,
+    Transition, Wall,
 };
 
 /// How safe a commit must be.
@@ -184,6 +185,8 @@ pub enum Change {
     Answer(AnswerRow),
     /// Who asked for it; replaces nothing.
     Audit(Box<AuditRow>),
+    /// An attempt to bring an agent back; key: the agent's id and the attempt's number.
+    Recovery(Box<RecoveryAttempt>),
 }
 
 impl Change {
@@ -194,7 +197,11 @@ impl Change {
             (Self::Spec(one), Self::Spec(other)) => (one.agent, one.revision) == (other.agent, other.revision),
             (Self::Group(one), Self::Group(other)) => one.id == other.id,
             (Self::Answer(one), Self::Answer(other)) => (&one.namespace, &one.key) == (&other.namespace, &other.key),
-            (Self::Agent(_) | Self::Spec(_) | Self::Group(_) | Self::Answer(_) | Self::Audit(_), _) => false,
+            (Self::Recovery(one), Self::Recovery(other)) => (one.agent, one.number) == (other.agent, other.number),
+            (
+                Self::Agent(_) | Self::Spec(_) | Self::Group(_) | Self::Answer(_) | Self::Audit(_) | Self::Recovery(_),
+                _,
+            ) => false,
         }
     }
 }
@@ -529,6 +536,29 @@ pub struct RecoveryRow {
     /// Why it is not started although it is wanted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub block: Option<Block>,
+    /// It is held because something that it depends on is down.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub sheltered: bool,
+    /// The failure that it is in, or is being brought back from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Box<Failure>>,
+    /// How many attempts were made to bring it back, over its whole life.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub attempts: u64,
+    /// The number of the first attempt since one helped; 0 after one did.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub incident: u64,
+    /// The attempt under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub open: Option<Box<RecoveryAttempt>>,
+    /// When that must have shown that it helped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verify: Option<StoredWait>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over so")]
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// Why an agent is not started although it is wanted; a person's start or reset, or a new spec, clears it.

@@ -10,6 +10,7 @@ mod audit;
 mod beat;
 mod command;
 mod event;
+mod failure;
 pub mod group;
 mod id;
 mod instance;
@@ -18,6 +19,7 @@ mod output;
 mod problem;
 pub mod profile;
 mod reason;
+mod recovery;
 mod selector;
 pub mod spec;
 mod state;
@@ -33,6 +35,7 @@ pub use beat::{
 };
 pub use command::{AgentRef, Answer, Command, IdempotencyKey, Outcome, Refusal, Request};
 pub use event::{Event, Happening, MAX_METADATA, Transition};
+pub use failure::{Failure, FailureKind, UnknownFailure};
 pub use id::{
     ActionId, AgentId, AgentName, Epoch, Incarnation, InvalidId, Namespace, Position, Revision, SLOTS, Sequence, Slot,
 };
@@ -42,6 +45,7 @@ pub use problem::{Problem, ProblemCode};
 pub use profile::policy::AccessRole;
 pub use profile::{Class, PhaseId, Profile, Role};
 pub use reason::{Reason, UnknownReason};
+pub use recovery::{AttemptState, RecoveryAttempt, Strategy};
 pub use selector::{InvalidSelector, Selector};
 pub use spec::{AgentSpec, Driver};
 pub use state::{Condition, ConditionView, Evidence, Health, Intent, Origin, Pause, PauseMode, Wanted};

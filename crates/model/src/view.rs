@@ -10,8 +10,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AgentId, AgentName, Condition, ConditionView, Evidence, Exit, Health, Incarnation, Intent, LogLine, Namespace,
-    PauseMode, Revision, Transition, Wall, Wanted,
+    AgentId, AgentName, Condition, ConditionView, Evidence, Exit, Failure, Health, Incarnation, Intent, LogLine,
+    Namespace, PauseMode, RecoveryAttempt, Revision, Transition, Wall, Wanted,
 };
 
 /// An agent as the API shows it: every state with its evidence, and what happens next.
@@ -153,6 +153,12 @@ pub struct Explanation {
     pub waiting_for: Vec<String>,
     /// What happens next, in order.
     pub next: Vec<NextStep>,
+    /// The failure that it is in, or is being brought back from: of which kind, and whether a restart can help.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Box<Failure>>,
+    /// The latest attempts to bring it back, newest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attempts: Vec<RecoveryAttempt>,
     /// How many restarts are left before quarantine, and in which period.
     pub restart_budget: RestartBudget,
     /// What would clear what is wrong, where something is.

@@ -24,6 +24,15 @@ pub(crate) fn happening(what: &Happening) -> String {
         Happening::ConditionCleared { condition } => format!("-{condition}"),
         Happening::SpecChanged { spec_revision } => format!("spec {spec_revision}"),
         Happening::RestartScheduled { attempt, due } => format!("attempt {attempt} due {due}"),
+        Happening::RecoveryStarted {
+            number,
+            strategy,
+            failure,
+            cause,
+        } => format!("try {number}: {strategy} for {failure}: {cause}"),
+        Happening::RecoveryEnded {
+            number, state, detail, ..
+        } => format!("try {number} {state}: {detail}"),
         Happening::TaskAssigned { task, in_flight } => format!("got {task}, {in_flight} in flight"),
         Happening::TaskCompleted { task, in_flight } => format!("did {task}, {in_flight} in flight"),
         Happening::GroupCreated { replicas } => format!("a group of {replicas}"),

@@ -46,7 +46,8 @@ pub use error::{OpenError, ReadError, StoreError};
 pub use lease::{Lease, Owner};
 pub use memory::{Fault, MemoryStore};
 pub use query::{
-    AuditPage, AuditQuery, EventCursor, EventFilter, EventPage, InvalidCursor, Page, PageCursor, TransitionQuery,
+    AuditPage, AuditQuery, EventCursor, EventFilter, EventPage, InvalidCursor, Page, PageCursor, RecoveryPage,
+    RecoveryQuery, TransitionQuery,
 };
 pub use retention::{Pruned, Retention};
 pub use sqlite::{DamagedStore, LateStore, Options, SqliteStore};

@@ -15,7 +15,7 @@ use crate::lease::Head;
 use crate::query::clamp;
 use crate::{
     AuditPage, AuditQuery, Completion, ConfigRow, EventCursor, EventFilter, EventPage, Lease, Owner, Page, Pruned,
-    ReadError, Retention, Sink, Store, StoreError, TransitionQuery,
+    ReadError, RecoveryPage, RecoveryQuery, Retention, Sink, Store, StoreError, TransitionQuery,
 };
 
 /// A deterministic store for simulation and tests. Nothing happens until [`MemoryStore::pump`] is called.
@@ -305,6 +305,10 @@ impl Store for MemoryStore {
 
     fn answer(&self, namespace: &Namespace, key: &str) -> Result<Option<AnswerRow>, StoreError> {
         Ok(self.lock().state.answer(namespace, key))
+    }
+
+    fn recoveries(&self, query: &RecoveryQuery) -> Result<RecoveryPage, StoreError> {
+        Ok(self.lock().state.recoveries(query))
     }
 
     fn audit(&self, query: &AuditQuery) -> Result<AuditPage, StoreError> {

@@ -3,7 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-use stead_model::{AgentId, AgentName, AuditRow, Epoch, Event, Namespace, Position, Reason, Slot, Transition, Wall};
+use stead_model::{
+    AgentId, AgentName, AttemptState, AuditRow, Epoch, Event, FailureKind, Namespace, Position, Reason,
+    RecoveryAttempt, Slot, Strategy, Transition, Wall,
+};
 
 use crate::ReadError;
 
@@ -166,13 +169,89 @@ pub struct AuditPage {
 
 impl AuditPage {
     /// The first `limit` rows, and whether there are more.
-    pub(crate) fn cut(mut found: Vec<(u64, AuditRow)>, limit: usize) -> Self {
-        let more = found.len() > limit;
-        found.truncate(limit);
-        Self {
-            next: found.last().filter(|_| more).map(|(id, _)| *id),
-            items: found.into_iter().map(|(_, row)| row).collect(),
-        }
+    pub(crate) fn cut(found: Vec<(u64, AuditRow)>, limit: usize) -> Self {
+        let (items, next) = cut(found, limit);
+        Self { items, next }
+    }
+}
+
+/// The first `limit` rows, and the number of the last of them if there are more.
+fn cut<R>(mut found: Vec<(u64, R)>, limit: usize) -> (Vec<R>, Option<u64>) {
+    let more = found.len() > limit;
+    found.truncate(limit);
+    let next = found.last().filter(|_| more).map(|(id, _)| *id);
+    (found.into_iter().map(|(_, row)| row).collect(), next)
+}
+
+/// Which attempts to bring agents back are wanted. Everything left out matches.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct RecoveryQuery {
+    /// Of this namespace. Leave it out only for those who may see all.
+    pub namespace: Option<Namespace>,
+    /// Of this agent.
+    pub agent: Option<AgentId>,
+    /// Of whatever had this name.
+    pub name: Option<AgentName>,
+    /// Of this strategy.
+    pub strategy: Option<Strategy>,
+    /// Against this kind of failure.
+    pub failure: Option<FailureKind>,
+    /// That stand or ended so.
+    pub state: Option<AttemptState>,
+    /// Begun at this time or later.
+    pub from: Option<Wall>,
+    /// Begun before this time.
+    pub until: Option<Wall>,
+    /// Older than the row of this number: where an earlier page of the same query ended.
+    pub below: Option<u64>,
+    /// How many at most; from 1 to 1,000, else the nearer of them.
+    pub limit: usize,
+}
+
+impl RecoveryQuery {
+    /// Whether `row` is wanted, whatever the page.
+    pub(crate) fn matches(&self, row: &RecoveryAttempt) -> bool {
+        let Self {
+            namespace,
+            agent,
+            name,
+            strategy,
+            failure,
+            state,
+            from,
+            until,
+            below: _,
+            limit: _,
+        } = self;
+        namespace.as_ref().is_none_or(|namespace| *namespace == row.namespace)
+            && agent.is_none_or(|agent| agent == row.agent)
+            && name.as_ref().is_none_or(|name| *name == row.name)
+            && strategy.is_none_or(|strategy| strategy == row.strategy)
+            && failure.is_none_or(|failure| failure == row.failure)
+            && state.is_none_or(|state| state == row.state)
+            && from.is_none_or(|from| row.began >= from)
+            && until.is_none_or(|until| row.began < until)
+    }
+
+    pub(crate) fn rows(&self) -> usize {
+        clamp(self.limit)
+    }
+}
+
+/// Attempts to bring agents back, newest first.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RecoveryPage {
+    /// The rows.
+    pub items: Vec<RecoveryAttempt>,
+    /// What the next page is below; nothing if this was the last.
+    pub next: Option<u64>,
+}
+
+impl RecoveryPage {
+    /// The first `limit` rows, and whether there are more.
+    pub(crate) fn cut(found: Vec<(u64, RecoveryAttempt)>, limit: usize) -> Self {
+        let (items, next) = cut(found, limit);
+        Self { items, next }
     }
 }
 

@@ -69,6 +69,7 @@ pub(crate) fn stray(append: &Append) -> Option<AgentId> {
             Change::Agent(row) => Some(row.id),
             Change::Spec(row) => Some(row.agent),
             Change::Group(row) => Some(row.id),
+            Change::Recovery(row) => Some(row.agent),
             Change::Answer(_) | Change::Audit(_) => None,
         })
         .find(|agent| agent.slot() != append.slot)

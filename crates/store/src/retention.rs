@@ -14,6 +14,8 @@ use stead_model::{Sequence, Wall};
 /// | `event_rows` | 200,000 |
 /// | `answers` | 1 day |
 /// | `answer_rows` | 200,000 |
+/// | `recoveries` | 30 days |
+/// | `recovery_rows` | 200,000 |
 /// | `audit` | 365 days |
 /// | `audit_rows` | 200,000 |
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -30,6 +32,10 @@ pub struct Retention {
     pub answers: Duration,
     /// Number of answers, whatever their age; those given in the same millisecond go together.
     pub answer_rows: u64,
+    /// Age of attempts to bring agents back; too short, and nobody sees what was tried before.
+    pub recoveries: Duration,
+    /// Number of such attempts, whatever their age.
+    pub recovery_rows: u64,
     /// Age of the audit; too short, and nobody can say who did it.
     pub audit: Duration,
     /// Number of rows of the audit, whatever their age.
@@ -45,6 +51,8 @@ impl Default for Retention {
             event_rows: 200_000,
             answers: DAY,
             answer_rows: 200_000,
+            recoveries: 30 * DAY,
+            recovery_rows: 200_000,
             audit: 365 * DAY,
             audit_rows: 200_000,
         }
@@ -60,6 +68,8 @@ pub struct Pruned {
     pub events: u64,
     /// Answers.
     pub answers: u64,
+    /// Attempts to bring agents back.
+    pub recoveries: u64,
     /// Rows of the audit.
     pub audit: u64,
     /// There may be more to forget.

@@ -15,6 +15,7 @@ mod migrate;
 mod queue;
 mod read;
 mod readers;
+mod recoveries;
 mod rows;
 mod writer;
 
@@ -37,7 +38,8 @@ use self::writer::Writer;
 use crate::retention::ROWS_PER_AGENT;
 use crate::{
     AuditPage, AuditQuery, Completion, ConfigRow, EventCursor, EventFilter, EventPage, Figures, Lease, Loader,
-    OpenError, Owner, Page, Pruned, ReadError, Retention, Sink, StateDir, Store, StoreError, TransitionQuery,
+    OpenError, Owner, Page, Pruned, ReadError, RecoveryPage, RecoveryQuery, Retention, Sink, StateDir, Store,
+    StoreError, TransitionQuery,
 };
 
 /// How a [`SqliteStore`] is opened.
@@ -258,6 +260,10 @@ impl Store for SqliteStore {
 
     fn answer(&self, namespace: &Namespace, key: &str) -> Result<Option<AnswerRow>, StoreError> {
         self.read(|connection| read::answer(connection, namespace, key))
+    }
+
+    fn recoveries(&self, query: &RecoveryQuery) -> Result<RecoveryPage, StoreError> {
+        self.read(|connection| recoveries::list(connection, query))
     }
 
     fn audit(&self, query: &AuditQuery) -> Result<AuditPage, StoreError> {

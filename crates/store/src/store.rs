@@ -9,7 +9,7 @@ use stead_model::{AgentId, AgentName, AgentSpec, AuditRow, Epoch, Namespace, Slo
 
 use crate::{
     AuditPage, AuditQuery, ConfigRow, EventCursor, EventFilter, EventPage, Lease, Owner, Page, Pruned, ReadError,
-    Retention, StoreError, TransitionQuery,
+    RecoveryPage, RecoveryQuery, Retention, StoreError, TransitionQuery,
 };
 
 /// What became of a submitted append.
@@ -186,6 +186,12 @@ pub trait Store: Send + Sync + Debug {
     /// # Errors
     /// The errors of an unwell store.
     fn audit(&self, query: &AuditQuery) -> Result<AuditPage, StoreError>;
+
+    /// Reads attempts to bring agents back, newest first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn recoveries(&self, query: &RecoveryQuery) -> Result<RecoveryPage, StoreError>;
 
     /// Keeps a revision of the configuration behind the last one, flushed, and forgets the oldest beyond [`MOST_CONFIGS`](crate::MOST_CONFIGS).
     /// Gives its number, whatever the rows say of it. Who asked for it is kept with it.

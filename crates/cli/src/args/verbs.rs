@@ -298,6 +298,33 @@ pub(crate) struct History {
     pub(crate) code: Option<String>,
 }
 
+/// `stead recoveries`.
+#[derive(Args, Debug)]
+pub(crate) struct Recoveries {
+    /// Name or id of an agent [default: all]
+    pub(crate) agent: Option<AgentRef>,
+    #[command(flatten)]
+    pub(crate) scope: Scope,
+    /// Only of this strategy, such as restart
+    #[arg(long)]
+    pub(crate) strategy: Option<String>,
+    /// Only against this kind of failure, such as process_exit
+    #[arg(long, value_name = "KIND")]
+    pub(crate) failure: Option<String>,
+    /// Only those that stand or ended so, such as failed
+    #[arg(long)]
+    pub(crate) state: Option<String>,
+    /// Not older than a time (RFC 3339) or a span (10m)
+    #[arg(long)]
+    pub(crate) since: Option<String>,
+    /// Older than a time (RFC 3339) or a span (10m)
+    #[arg(long)]
+    pub(crate) until: Option<String>,
+    /// At most this many
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) limit: u32,
+}
+
 /// `stead audit`.
 #[derive(Args, Debug)]
 pub(crate) struct Audit {

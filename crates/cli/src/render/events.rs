@@ -53,6 +53,17 @@ fn happening(what: &Happening) -> String {
         Happening::ConditionCleared { condition } => format!("no longer {condition}"),
         Happening::SpecChanged { spec_revision } => format!("has spec {spec_revision}"),
         Happening::RestartScheduled { attempt, due } => format!("restart {attempt} due at {due}"),
+        Happening::RecoveryStarted {
+            number,
+            strategy,
+            failure,
+            cause,
+        } => {
+            format!("recovery {number}: {strategy} for {failure}{}", because(cause))
+        }
+        Happening::RecoveryEnded {
+            number, state, detail, ..
+        } => format!("recovery {number} {state}{}", because(detail)),
         Happening::TaskAssigned { task, in_flight } => format!("got task {task}, {in_flight} in flight"),
         Happening::TaskCompleted { task, in_flight } => format!("completed task {task}, {in_flight} in flight"),
         Happening::GroupCreated { replicas } => format!("group of {replicas} created"),

@@ -6,8 +6,9 @@ use stead_daemon::config::Fleet;
 use stead_model::group::{GroupPhase, RevisionView, RolloutState, RolloutView};
 use stead_model::spec::{RestartPolicy, SpecForm};
 use stead_model::{
-    Condition, ConditionView, Evidence, Exit as ProcessExit, Explanation, Health, Incarnation, Intent, LastExit,
-    NextStep, Problem, ProblemCode, Reason, RestartBudget, Sequence, Span, Summary, Transition, Wanted,
+    AttemptState, Condition, ConditionView, Evidence, Exit as ProcessExit, Explanation, FailureKind, Health,
+    Incarnation, Intent, LastExit, NextStep, Problem, ProblemCode, Reason, RecoveryAttempt, RestartBudget, Sequence,
+    Span, Strategy, Summary, Transition, Wanted,
 };
 
 use super::fixture::{NOW, agent, ago, group_view};
@@ -78,6 +79,39 @@ fn history() -> Vec<Transition> {
     ]
 }
 
+fn attempt(number: u64, state: AttemptState) -> RecoveryAttempt {
+    let mailer = fleet().swap_remove(1);
+    RecoveryAttempt {
+        agent: mailer.id,
+        namespace: mailer.namespace,
+        name: mailer.name,
+        number,
+        incident: 1,
+        strategy: Strategy::Restart,
+        failure: FailureKind::ProcessExit,
+        cause: "exited with code 3".into(),
+        incarnation: Incarnation(number + 1),
+        triggered_by: "stead".into(),
+        began: ago(9),
+        ended: Some(ago(3)),
+        state,
+        detail: "it says READY=1".into(),
+        correlation_id: "c".into(),
+    }
+}
+
+#[test]
+fn recoveries_show_what_was_tried_and_whether_it_helped() {
+    let mut under_way = attempt(3, AttemptState::Running);
+    (under_way.ended, under_way.detail) = (None, String::new());
+    let rows = [
+        under_way,
+        attempt(2, AttemptState::Failed),
+        attempt(1, AttemptState::Verified),
+    ];
+    assert_snapshot!(shown(&recoveries(&rows, NOW)));
+}
+
 fn explanation() -> Explanation {
     let mut mailer = fleet().swap_remove(1);
     mailer.evidence = vec![
@@ -107,6 +141,13 @@ fn explanation() -> Explanation {
         verdict: "running is wanted; it failed and waits to be started again".into(),
         waiting_for: vec!["db (healthy)".into()],
         next: mailer.next.iter().cloned().collect(),
+        failure: Some(Box::new(stead_model::Failure {
+            kind: FailureKind::ProcessExit,
+            restart_helps: true,
+            detail: "exited with code 3".into(),
+            at: ago(3),
+        })),
+        attempts: vec![attempt(2, AttemptState::Failed), attempt(1, AttemptState::Verified)],
         restart_budget: RestartBudget {
             used: 2,
             max: 5,

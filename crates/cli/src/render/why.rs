@@ -5,7 +5,7 @@ use stead_model::{Explanation, Intent, LogLine, RestartBudget, Wall};
 
 use super::age::{age, relative};
 use super::table::facts;
-use super::{agent, history, paint};
+use super::{agent, history, paint, recoveries};
 
 /// The whole explanation.
 pub(crate) fn why(explanation: &Explanation, now: Wall) -> String {
@@ -27,6 +27,15 @@ pub(crate) fn why(explanation: &Explanation, now: Wall) -> String {
         rows.push(("Conditions", agent::conditions(view, now)));
     }
     rows.push(("Evidence", agent::evidence(view, now)));
+    if let Some(failure) = &explanation.failure {
+        let can = if failure.restart_helps { "can" } else { "cannot" };
+        let (kind, detail) = (failure.kind, &failure.detail);
+        let ago = relative(now, failure.at);
+        rows.push((
+            "Failure",
+            vec![format!("{kind}, {ago}: {detail}; a restart {can} help")],
+        ));
+    }
     if let Some(last) = &explanation.last_exit {
         let run = format!("run {} {}, {}", last.incarnation, last.exit, relative(now, last.at));
         rows.push(("Last exit", vec![run]));
@@ -47,6 +56,10 @@ pub(crate) fn why(explanation: &Explanation, now: Wall) -> String {
     }
     rows.push(("Next", next));
     rows.push(("Restarts", vec![budget(&explanation.restart_budget)]));
+    if !explanation.attempts.is_empty() {
+        let tried = explanation.attempts.iter();
+        rows.push(("Recoveries", tried.map(|row| recoveries::line(row, now)).collect()));
+    }
     if !explanation.clears.is_empty() {
         rows.push(("To clear", explanation.clears.clone()));
     }

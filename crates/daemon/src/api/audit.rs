@@ -11,7 +11,7 @@ use super::history::agent_ref;
 use super::operation::{About, Table};
 use super::problem::Failure;
 use super::reply::{List, Shown};
-use super::{Api, BASE};
+use super::{Api, BASE, cursor};
 
 pub(super) fn mount(table: &mut Table) {
     let about = About::new(
@@ -55,7 +55,10 @@ struct AsksQuery {
 
 async fn list(api: Api, read: Read<(), AsksQuery>) -> Result<Shown<List<AuditRow>>, Failure> {
     let (asked, now) = (read.query, api.state.ports.host.now());
-    let below = asked.cursor.map(|text| below(&text)).transpose()?;
+    let below = asked
+        .cursor
+        .map(|text| cursor::read('a', &text, "the audit"))
+        .transpose()?;
     let (id, name) = match asked.agent {
         Some(AgentRef::Id(id)) => (Some(id), None),
         Some(AgentRef::Name(name)) => (None, Some(name.to_string())),
@@ -76,14 +79,6 @@ async fn list(api: Api, read: Read<(), AsksQuery>) -> Result<Shown<List<AuditRow
     let page = api.read(move |store| store.audit(&query)).await?;
     Ok(Shown(List {
         items: page.items,
-        next_cursor: page.next.map(|next| format!("a{next:x}")),
+        next_cursor: page.next.map(|next| cursor::write('a', next)),
     }))
-}
-
-fn below(cursor: &str) -> Result<u64, Failure> {
-    let digits = cursor.strip_prefix('a').filter(|digits| !digits.starts_with('+'));
-    digits
-        .and_then(|digits| u64::from_str_radix(digits, 16).ok())
-        .filter(|below| i64::try_from(*below).is_ok())
-        .ok_or_else(|| Failure::invalid("in the query: cursor: this is no cursor that this API gave out for the audit"))
 }

@@ -211,6 +211,8 @@ const KINDS: &[&str] = &[
     "condition_cleared",
     "spec_changed",
     "restart_scheduled",
+    "recovery_started",
+    "recovery_ended",
     "task_assigned",
     "task_completed",
     "group_created",

@@ -4,7 +4,7 @@ use axum::http::Method;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 use stead_model::{AgentName, AgentRef, Class, Explanation, Namespace, ProblemCode, Reason, Summary, Transition};
-use stead_store::{PageCursor, TransitionQuery};
+use stead_store::{PageCursor, RecoveryQuery, TransitionQuery};
 
 use super::agents::{InNamespace, Kind};
 use super::extract::{Limit, Read, When};
@@ -85,6 +85,12 @@ async fn explain(api: Api, read: Read<AgentRef, InNamespace>) -> Result<Shown<Ex
         ..TransitionQuery::default()
     };
     explanation.history = api.read(move |store| store.transitions(&latest)).await?.items;
+    let tried = RecoveryQuery {
+        agent: Some(explanation.agent.id),
+        limit: LATEST,
+        ..RecoveryQuery::default()
+    };
+    explanation.attempts = api.read(move |store| store.recoveries(&tried)).await?.items;
     if explanation.is_of_a_failure() {
         explanation.last_output = last_lines(&api, explanation.agent.id).await?;
     }

@@ -6,4 +6,5 @@ mod config;
 mod groups;
 mod lifecycle;
 mod pause;
+mod recoveries;
 mod world;

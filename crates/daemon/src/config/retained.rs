@@ -18,6 +18,9 @@ pub struct Retained {
     /// Answers to requests with an idempotency key. Default 200,000 rows in all, and 1 day.
     #[serde(skip_serializing_if = "is_default")]
     pub answers: Kept,
+    /// Attempts to bring agents back. Default 200,000 rows in all, and 30 days.
+    #[serde(skip_serializing_if = "is_default")]
+    pub recoveries: Kept,
     /// Who changed what. Default 200,000 rows in all, and 365 days.
     #[serde(skip_serializing_if = "is_default")]
     pub audit: Kept,
@@ -49,6 +52,8 @@ impl Retained {
             event_rows: rows(&self.events, default.event_rows),
             answers: age(&self.answers, default.answers),
             answer_rows: rows(&self.answers, default.answer_rows),
+            recoveries: age(&self.recoveries, default.recoveries),
+            recovery_rows: rows(&self.recoveries, default.recovery_rows),
             audit: age(&self.audit, default.audit),
             audit_rows: rows(&self.audit, default.audit_rows),
         }
@@ -60,6 +65,7 @@ impl Retained {
             ("transitions", &self.transitions),
             ("events", &self.events),
             ("answers", &self.answers),
+            ("recoveries", &self.recoveries),
             ("audit", &self.audit),
         ];
         tables.into_iter().flat_map(|(table, kept)| {

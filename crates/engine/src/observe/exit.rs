@@ -7,6 +7,7 @@ use stead_model::journal::{Block, BlockKind, ExitRow};
 use stead_model::spec::ReadinessSource;
 use stead_model::{Exit, Health, Reason, Role, Wanted};
 
+use crate::cause;
 use crate::plan::{self, Verdict, plan};
 use crate::record::{Record, Timer};
 use crate::step::{Step, Why};
@@ -35,6 +36,10 @@ pub(crate) fn exited(step: &mut Step, record: &mut Record, exit: Exit, swept: u3
     }
     Step::forget_evidence(record, &[]);
     step.evidence(record, "exit", "keeper", told.clone());
+    if !instance.ending && !exit.success() {
+        let cause = cause::of_exit(exit, &record.spec.restart.final_exit_codes);
+        cause::note(step, record, cause, &told);
+    }
     if !instance.ending {
         record.row.correlation_id.clone_from(&step.origin.correlation_id);
     }

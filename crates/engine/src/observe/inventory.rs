@@ -146,12 +146,18 @@ fn adopt(step: &mut Step, record: &mut Record, live: &LiveInstance) {
     }
     plan::tell_again(step, record);
     let rises = matches!(record.role(), Role::Starting | Role::Restarting);
+    record.set_timer(Timer::Settle, None);
     match record.spec.readiness() {
         ReadinessSource::Notify if live.ready => serves(step, record, Reason::ReadinessComplete, "it had said READY=1"),
         ReadinessSource::Spawn if record.role() != Role::Error => {
             serves(step, record, Reason::NormalStartup, "its process was found alive");
         }
         ReadinessSource::Spawn | ReadinessSource::Notify | ReadinessSource::Probe | ReadinessSource::Report => {}
+    }
+    let unseen = record.spec.probes == stead_model::spec::Probes::default();
+    if unseen && record.role().serves() && record.row.health == stead_model::Health::Recovering {
+        // Its long life alone is to show that it does well: it begins anew with the node.
+        record.set_timer(Timer::Settle, Some(step.now.moment.after(SETTLED)));
     }
     if let (false, Some(watchdog)) = (rises, record.watchdog()) {
         // A full period of grace: the node's own absence is not the agent's silence.

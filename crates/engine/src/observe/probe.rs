@@ -9,6 +9,7 @@ use stead_model::{Condition, Health, Reason, Role, Wanted};
 use super::{ill, serves};
 use crate::plan;
 use crate::record::Record;
+use crate::recovery;
 use crate::step::{Step, Why};
 
 /// Takes in one result.
@@ -46,6 +47,7 @@ pub(crate) fn probed(step: &mut Step, record: &mut Record, kind: ProbeKind, resu
             serves(step, record, Reason::ReadinessComplete, &said);
             if record.role().serves() {
                 step.health(record, Health::Healthy, &said);
+                recovery::look(step, record, &said);
             }
         }
         (ProbeKind::Startup, false) => ill(step, record, Reason::InitializationError, &said),
@@ -56,9 +58,13 @@ pub(crate) fn probed(step: &mut Step, record: &mut Record, kind: ProbeKind, resu
             }
         }
         (ProbeKind::Liveness, true) => {
-            let doubtful = matches!(record.row.health, Health::Unknown | Health::Recovering);
+            let doubtful = matches!(
+                record.row.health,
+                Health::Unknown | Health::Recovering | Health::Critical
+            );
             if record.role().serves() && !waits_for_readiness {
                 if doubtful {
+                    step.ready(record, true, &said);
                     step.health(record, Health::Healthy, &said);
                 }
                 step.clear(record, Condition::Unverified);

@@ -6,9 +6,11 @@ use core::time::Duration;
 use stead_model::{Health, Reason, Report, Role, Wanted};
 
 use super::serves;
+use crate::cause;
 use crate::plan;
 use crate::record::{Record, Timer};
 use crate::step::{Step, Why};
+use crate::storm;
 
 /// How long an agent that nothing runs is waited for once the node is back.
 pub(crate) const SILENCE: Duration = Duration::from_secs(15);
@@ -61,6 +63,10 @@ pub(crate) fn heard(step: &mut Step, record: &mut Record) {
 pub(crate) fn error_reported(step: &mut Step, record: &mut Record, detail: String) {
     step.evidence(record, "error", "report", detail.clone());
     step.touch();
+    if storm::shelter(step, record, &detail) {
+        return;
+    }
+    cause::note_reason(step, record, Reason::InternalError, &detail);
     if record.role().serves() && step.hop(record, Role::Error, Why::new(Reason::InternalError, detail.clone())) {
         step.health(record, Health::Critical, &detail);
         if record.has_instance() {

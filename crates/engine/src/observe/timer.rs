@@ -3,8 +3,10 @@
 use stead_model::{Condition, Driver, Health, Reason, Role};
 
 use super::ill;
+use crate::cause;
 use crate::plan::{self, plan};
 use crate::record::{Record, Timer};
+use crate::recovery;
 use crate::step::{Step, Why};
 
 /// How long a deadline is put off while it is not known yet what runs.
@@ -36,6 +38,16 @@ fn fire(step: &mut Step, record: &mut Record, timer: Timer) {
             plan(step, record);
         }
         Timer::Expiry => crate::command::expired(step, record),
+        Timer::Attempt => {
+            record.row.correlation_id.clone_from(&step.origin.correlation_id);
+            recovery::overdue(step, record);
+            ill(
+                step,
+                record,
+                Reason::DeadlineExceeded,
+                "nothing showed in time that its restart helped",
+            );
+        }
         Timer::Word => {
             if core::mem::take(&mut record.unpublished) {
                 step.touch();
@@ -63,6 +75,7 @@ fn overdue(step: &mut Step, record: &mut Record) {
     };
     record.row.correlation_id.clone_from(&step.origin.correlation_id);
     let detail = alloc::format!("it was {phase} for longer than it may");
+    cause::note_reason(step, record, Reason::DeadlineExceeded, &detail);
     step.enter(record, deadline.to, Why::new(Reason::DeadlineExceeded, detail.clone()));
     step.health(record, Health::Failed, &detail);
     if record.has_instance() {

@@ -8,6 +8,7 @@ use stead_model::{Condition, Exit, Happening};
 
 use crate::record::{Record, Timer};
 use crate::step::Step;
+use crate::storm;
 
 /// What its policy says to an end.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -65,6 +66,11 @@ pub(crate) fn judge(record: &Record, exit: Exit) -> Verdict {
 
 /// Plans the next start after a failure: at once, later, or not before somebody looked at it.
 pub(crate) fn schedule(step: &mut Step, record: &mut Record) {
+    let seen = record.row.recovery.failure.as_ref();
+    let seen = seen.map_or_else(String::new, |failure| failure.detail.clone());
+    if storm::hold(step, record, &seen) {
+        return;
+    }
     match record.schedule(step.now) {
         Some(wait) if wait.is_zero() => {}
         Some(wait) => {

@@ -7,6 +7,8 @@ mod generated;
 mod outside;
 mod policies;
 mod random;
+mod recovers;
 mod refusals;
 mod rig;
 mod runs;
+mod storms;

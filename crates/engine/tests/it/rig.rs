@@ -26,6 +26,7 @@ pub(crate) struct Rig {
     pub(crate) rows: BTreeMap<AgentId, AgentRow>,
     pub(crate) specs: BTreeMap<AgentId, SpecRow>,
     pub(crate) history: Vec<Transition>,
+    pub(crate) attempts: BTreeMap<(AgentId, u64), stead_model::RecoveryAttempt>,
     /// How many batches waited for a sync.
     pub(crate) synced: usize,
 }
@@ -58,6 +59,7 @@ impl Rig {
             rows,
             specs,
             history: Vec::new(),
+            attempts: BTreeMap::new(),
             synced: 0,
         };
         rig.step(Input::Inventory(slot, stead_model::Inventory::default()));
@@ -85,6 +87,10 @@ impl Rig {
                 Change::Agent(row) if row.removed => drop(self.rows.remove(&row.id)),
                 Change::Agent(row) => drop(self.rows.insert(row.id, AgentRow::clone(row))),
                 Change::Spec(row) => drop(self.specs.insert(row.agent, SpecRow::clone(row))),
+                Change::Recovery(attempt) => {
+                    let key = (attempt.agent, attempt.number);
+                    self.attempts.insert(key, stead_model::RecoveryAttempt::clone(attempt));
+                }
                 Change::Group(_) | Change::Answer(_) | Change::Audit(_) => {}
             }
         }

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use stead_model::journal::{AgentRow, AnswerRow, Append, Change, GroupRow, SlotState, SpecRow};
-use stead_model::{AgentId, AgentName, AuditRow, Event, Namespace, Sequence, Slot, Transition, Wall};
+use stead_model::{AgentId, AgentName, AuditRow, Event, Namespace, RecoveryAttempt, Sequence, Slot, Transition, Wall};
 
 use crate::lease::Head;
 use crate::query::PageCursor;
 use crate::retention::{ANSWERS_LOADED, PRUNE_ROWS, ROWS_PER_AGENT, before, history_cut};
 use crate::{
-    AuditPage, AuditQuery, EventCursor, EventFilter, EventPage, Page, Pruned, ReadError, Retention, StoreError,
-    TransitionQuery,
+    AuditPage, AuditQuery, EventCursor, EventFilter, EventPage, Page, Pruned, ReadError, RecoveryPage, RecoveryQuery,
+    Retention, StoreError, TransitionQuery,
 };
 
 type AnswerKey = (Namespace, String);
@@ -24,6 +24,8 @@ pub(super) struct State {
     groups: BTreeMap<AgentId, GroupRow>,
     answers: BTreeMap<AnswerKey, (Slot, AnswerRow)>,
     audit: BTreeMap<u64, AuditRow>,
+    recoveries: BTreeMap<u64, RecoveryAttempt>,
+    attempts: BTreeMap<(AgentId, u64), u64>,
     transitions: BTreeMap<u64, Transition>,
     numbers: BTreeMap<(AgentId, Sequence), u64>,
     events: BTreeMap<u64, (EventCursor, Event)>,
@@ -41,6 +43,7 @@ pub(super) enum Before {
     Group(AgentId, Option<Box<GroupRow>>),
     Answer(AnswerKey, Option<(Slot, AnswerRow)>),
     Audit(u64, Option<Box<AuditRow>>),
+    Recovery(u64, Option<Box<RecoveryAttempt>>),
     Transition(u64, Option<Box<Transition>>),
     Event(u64, Option<Box<(EventCursor, Event)>>),
 }
@@ -110,6 +113,7 @@ impl State {
                     let before = self.answers.insert(key.clone(), (append.slot, row.clone()));
                     step.push(Before::Answer(key, before));
                 }
+                Change::Recovery(row) => step.push(self.put_recovery(row)),
                 Change::Audit(row) => step.push(self.put_audit(AuditRow::clone(row))),
             }
         }
@@ -190,6 +194,7 @@ impl State {
                 Before::Spec(key, row) => put(&mut self.specs, key, row.map(|row| *row)),
                 Before::Group(id, row) => put(&mut self.groups, id, row.map(|row| *row)),
                 Before::Answer(key, row) => put(&mut self.answers, key, row),
+                Before::Recovery(id, row) => drop(self.set_recovery(id, row.map(|row| *row))),
                 Before::Audit(id, row) => put(&mut self.audit, id, row.map(|row| *row)),
                 Before::Transition(id, row) => drop(self.set_transition(id, row.map(|row| *row))),
                 Before::Event(id, event) => put(&mut self.events, id, event.map(|event| *event)),
@@ -242,6 +247,37 @@ impl State {
         let id = self.audit.last_key_value().map_or(0, |(last, _)| *last) + 1;
         self.audit.insert(id, row);
         Before::Audit(id, None)
+    }
+
+    /// Writes an attempt where it stands already, else behind the last; gives what stood there before.
+    fn put_recovery(&mut self, row: &RecoveryAttempt) -> Before {
+        let next = self.recoveries.last_key_value().map_or(0, |(last, _)| *last) + 1;
+        let id = self.attempts.get(&(row.agent, row.number)).copied().unwrap_or(next);
+        let before = self.set_recovery(id, Some(row.clone()));
+        Before::Recovery(id, before.map(Box::new))
+    }
+
+    fn set_recovery(&mut self, id: u64, row: Option<RecoveryAttempt>) -> Option<RecoveryAttempt> {
+        let before = self.recoveries.remove(&id);
+        if let Some(before) = &before {
+            self.attempts.remove(&(before.agent, before.number));
+        }
+        if let Some(row) = row {
+            self.attempts.insert((row.agent, row.number), id);
+            self.recoveries.insert(id, row);
+        }
+        before
+    }
+
+    pub(super) fn recoveries(&self, query: &RecoveryQuery) -> RecoveryPage {
+        let below = query.below.unwrap_or(u64::MAX);
+        let rows = self.recoveries.range(..below).rev();
+        let rows = rows.filter(|(_, row)| query.matches(row));
+        let limit = query.rows();
+        RecoveryPage::cut(
+            rows.take(limit + 1).map(|(id, row)| (*id, row.clone())).collect(),
+            limit,
+        )
     }
 
     pub(super) fn audit(&self, query: &AuditQuery) -> AuditPage {
@@ -370,6 +406,18 @@ impl State {
             let before = self.answers.remove(key);
             step.push(Before::Answer(key.clone(), before));
         }
+        let cutoff = before(now, retention.recoveries);
+        let newest = self.recoveries.last_key_value().map_or(0, |(last, _)| *last);
+        let beyond = (newest + 1).saturating_sub(retention.recovery_rows.max(1));
+        let old_rows = self.recoveries.iter().take(PRUNE_ROWS as usize);
+        let recoveries: Vec<u64> = old_rows
+            .filter(|(id, row)| (row.began < cutoff || **id < beyond) && **id < newest)
+            .map(|(id, _)| *id)
+            .collect();
+        for id in &recoveries {
+            let before = self.set_recovery(*id, None);
+            step.push(Before::Recovery(*id, before.map(Box::new)));
+        }
         let cutoff = before(now, retention.audit);
         let newest = self.audit.last_key_value().map_or(0, |(last, _)| *last);
         let beyond = (newest + 1).saturating_sub(retention.audit_rows.max(1));
@@ -387,8 +435,10 @@ impl State {
             transitions: old.len() as u64,
             events: events.len() as u64,
             answers: answers.len() as u64,
+            recoveries: recoveries.len() as u64,
             audit: audit.len() as u64,
-            more: [old.len(), events.len(), answers.len(), audit.len()].contains(&(PRUNE_ROWS as usize)),
+            more: [old.len(), events.len(), answers.len(), recoveries.len(), audit.len()]
+                .contains(&(PRUNE_ROWS as usize)),
         }
     }
 }

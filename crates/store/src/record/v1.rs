@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use stead_model::journal::{AgentRow, AnswerRow, GroupRow, SpecRow};
-use stead_model::{AgentSpec, AuditRow, Event};
+use stead_model::{AgentSpec, AuditRow, Event, RecoveryAttempt};
 
 use super::{Record, corrupt};
 use crate::StoreError;
@@ -28,6 +28,10 @@ impl Record for AnswerRow {
 
 impl Record for AuditRow {
     const WHAT: &'static str = "a row of the audit";
+}
+
+impl Record for RecoveryAttempt {
+    const WHAT: &'static str = "an attempt to bring an agent back";
 }
 
 impl Record for Event {

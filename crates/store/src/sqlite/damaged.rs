@@ -8,10 +8,10 @@ use stead_model::journal::{AgentRow, AnswerRow, Append, SlotState, SpecRow};
 use stead_model::{AgentId, AgentName, AuditRow, Epoch, Namespace, Slot, Wall};
 
 use super::readers::Readers;
-use super::{audit, configs, read};
+use super::{audit, configs, read, recoveries};
 use crate::{
     AuditPage, AuditQuery, Completion, ConfigRow, EventCursor, EventFilter, EventPage, Lease, Owner, Page, Pruned,
-    ReadError, Retention, Sink, StateDir, Store, StoreError, TransitionQuery,
+    ReadError, RecoveryPage, RecoveryQuery, Retention, Sink, StateDir, Store, StoreError, TransitionQuery,
 };
 
 /// A [`Store`] that reads what can be read and refuses everything else with the damage that was found. Its file is left as it is.
@@ -132,6 +132,10 @@ impl Store for DamagedStore {
 
     fn answer(&self, namespace: &Namespace, key: &str) -> Result<Option<AnswerRow>, StoreError> {
         self.readers.with(|connection| read::answer(connection, namespace, key))
+    }
+
+    fn recoveries(&self, query: &RecoveryQuery) -> Result<RecoveryPage, StoreError> {
+        self.readers.with(|connection| recoveries::list(connection, query))
     }
 
     fn audit(&self, query: &AuditQuery) -> Result<AuditPage, StoreError> {

@@ -9,7 +9,7 @@ use stead_model::{AgentId, AgentName, AuditRow, Epoch, Namespace, Slot, Wall};
 use super::{DamagedStore, Options, SqliteStore};
 use crate::{
     AuditPage, AuditQuery, ConfigRow, EventCursor, EventFilter, EventPage, Figures, Lease, OpenError, Owner, Page,
-    Pruned, ReadError, Retention, Sink, StateDir, Store, StoreError, TransitionQuery,
+    Pruned, ReadError, RecoveryPage, RecoveryQuery, Retention, Sink, StateDir, Store, StoreError, TransitionQuery,
 };
 
 /// A [`Store`] whose disk was full when it was to be opened. Until [`Store::probe`] finds room it reads, and refuses the rest as
@@ -152,6 +152,10 @@ impl Store for LateStore {
 
     fn answer(&self, namespace: &Namespace, key: &str) -> Result<Option<AnswerRow>, StoreError> {
         self.now().answer(namespace, key)
+    }
+
+    fn recoveries(&self, query: &RecoveryQuery) -> Result<RecoveryPage, StoreError> {
+        self.now().recoveries(query)
     }
 
     fn audit(&self, query: &AuditQuery) -> Result<AuditPage, StoreError> {

@@ -44,6 +44,10 @@ pub(super) const MIGRATIONS: &[Migration] = &[
         version: 6,
         sql: include_str!("schema/0006_history_of_groups.sql"),
     },
+    Migration {
+        version: 7,
+        sql: include_str!("schema/0007_recoveries.sql"),
+    },
 ];
 
 /// Opens the file for the writer, made if it is not there, with the newest schema and nothing left in the log.

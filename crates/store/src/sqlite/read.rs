@@ -14,7 +14,7 @@ use crate::{EventCursor, EventFilter, EventPage, Loader, Page, ReadError, StoreE
 
 /// Touches both ends of every table: a file that is broken in large is found at once, whatever its size.
 pub(super) fn look(connection: &Connection) -> Result<(), StoreError> {
-    const ENDS: [&str; 13] = [
+    const ENDS: [&str; 14] = [
         "SELECT * FROM slots ORDER BY slot LIMIT 1",
         "SELECT * FROM agents ORDER BY id LIMIT 1",
         "SELECT * FROM agents ORDER BY id DESC LIMIT 1",
@@ -27,6 +27,7 @@ pub(super) fn look(connection: &Connection) -> Result<(), StoreError> {
         "SELECT * FROM answers LIMIT 1",
         "SELECT * FROM groups LIMIT 1",
         "SELECT * FROM audit ORDER BY id DESC LIMIT 1",
+        "SELECT * FROM recoveries ORDER BY id DESC LIMIT 1",
         "SELECT revision FROM configs LIMIT 1",
     ];
     for end in ENDS {

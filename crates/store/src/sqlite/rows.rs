@@ -5,8 +5,8 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use stead_model::journal::{AgentRow, AnswerRow, Append, Change, GroupRow, SpecRow};
 use stead_model::{AgentId, AgentName, Epoch, Event, Incarnation, Position, Reason, Sequence, Slot, Transition, Wall};
 
-use super::audit;
 use super::fault::Fault;
+use super::{audit, recoveries};
 use crate::lease::Head;
 use crate::record::encode;
 use crate::retention::history_cut;
@@ -88,6 +88,7 @@ pub(super) fn put_append(
             Change::Group(row) => put_group(connection, row)?,
             Change::Answer(row) => put_answer(connection, append.slot, row)?,
             Change::Audit(row) => audit::put(connection, row)?,
+            Change::Recovery(row) => recoveries::put(connection, row)?,
         }
     }
     for row in &append.transitions {

@@ -4,6 +4,7 @@ mod audit;
 mod configs;
 mod journal;
 mod reading;
+mod recoveries;
 mod slots;
 
 use std::path::Path;

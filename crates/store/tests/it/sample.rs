@@ -8,6 +8,7 @@ use stead_model::{
     AccessRole, AgentId, AgentSpec, AuditKind, AuditRow, Epoch, Event, Happening, Health, Incarnation, Intent,
     Namespace, Outcome, Position, Reason, Revision, Sequence, Slot, Transition, Wall, Wanted,
 };
+use stead_model::{AttemptState, FailureKind, RecoveryAttempt, Strategy};
 use stead_store::{Lease, Owner};
 
 pub(crate) fn slot(number: u16) -> Slot {
@@ -47,6 +48,27 @@ pub(crate) fn audit(number: u32, verb: &str) -> AuditRow {
         reason: None,
         correlation_id: format!("c-{number}"),
         trace_id: None,
+    }
+}
+
+/// An attempt to bring `web` back that is under way.
+pub(crate) fn attempt(id: AgentId, number: u32) -> RecoveryAttempt {
+    RecoveryAttempt {
+        agent: id,
+        namespace: Namespace::default(),
+        name: "web".parse().unwrap(),
+        number: number.into(),
+        incident: 1,
+        strategy: Strategy::Restart,
+        failure: FailureKind::ProcessExit,
+        cause: "exited with code 1".into(),
+        incarnation: Incarnation(2),
+        triggered_by: "stead".into(),
+        began: at(number.into()),
+        ended: None,
+        state: AttemptState::Running,
+        detail: String::new(),
+        correlation_id: format!("c-{number}"),
     }
 }
 

@@ -414,6 +414,8 @@ fn explanation(view: &AgentView) -> Explanation {
         verdict: "satisfied".into(),
         waiting_for: vec![],
         next: vec![],
+        failure: None,
+        attempts: vec![],
         restart_budget: stead_model::RestartBudget {
             used: 0,
             max: 5,

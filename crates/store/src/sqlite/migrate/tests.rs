@@ -98,6 +98,7 @@ fn the_steps_are_numbered_without_gaps_and_were_not_edited() {
             (4, "f6ad4824d0ffccf7"),
             (5, "6baa09c4711246d1"),
             (6, "be6d376f2f0fd627"),
+            (7, "7adb03263151a398"),
         ]
     );
 }

@@ -10,7 +10,7 @@ use stead_model::{AuditRow, Revision, Wall};
 use super::{Numbers, Slot, Writer, plain};
 use crate::retention::{PRUNE_ROWS, before};
 use crate::sqlite::fault::store_error;
-use crate::sqlite::{audit, configs, log_of, migrate};
+use crate::sqlite::{audit, configs, log_of, migrate, recoveries};
 use crate::{ConfigRow, Pruned, Retention, StoreError};
 
 impl Writer {
@@ -114,15 +114,17 @@ impl Writer {
                      (SELECT namespace, key FROM answers WHERE at < ?1 ORDER BY at LIMIT ?2)",
                 )?
                 .execute(params![until, PRUNE_ROWS])?;
+            let recoveries = recoveries::prune(connection, retention, now)?;
             let audit = audit::prune(connection, retention, now)?;
             let pruned = Pruned {
                 transitions: transitions as u64,
                 events: events as u64,
                 answers: answers as u64,
+                recoveries: recoveries as u64,
                 audit: audit as u64,
-                more: [transitions, events, answers, audit].contains(&(PRUNE_ROWS as usize)),
+                more: [transitions, events, answers, recoveries, audit].contains(&(PRUNE_ROWS as usize)),
             };
-            Ok((pruned, transitions + events + answers + audit))
+            Ok((pruned, transitions + events + answers + recoveries + audit))
         });
         pruned.map_err(plain)
     }
