@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
 use std::sync::{Arc, Condvar, Mutex};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use stead_agent::{
@@ -62,6 +63,7 @@ pub(crate) async fn count(call: Call) -> WorkResult<(u32, u32)> {
 #[derive(Clone, Default)]
 pub(crate) struct Stuck {
     free: Arc<(Mutex<bool>, Condvar)>,
+    threads: Arc<Mutex<Vec<JoinHandle<()>>>>,
     pub(crate) runs: Arc<AtomicU32>,
 }
 
@@ -72,20 +74,26 @@ impl Stuck {
             let this = this.clone();
             async move {
                 this.runs.fetch_add(1, SeqCst);
-                std::thread::spawn(move || {
-                    let (free, changed) = &*this.free;
+                let free = Arc::clone(&this.free);
+                let thread = std::thread::spawn(move || {
+                    let (free, changed) = &*free;
                     let _free = changed.wait_while(free.lock().unwrap(), |free| !*free).unwrap();
                     drop(call);
                 });
+                this.threads.lock().unwrap().push(thread);
                 std::future::pending::<()>().await;
                 Ok::<_, String>(())
             }
         })
     }
 
+    /// Lets the threads go and waits until they are gone: paused time, which runs ahead of threads, must not go on before.
     pub(crate) fn free(&self) {
         *self.free.0.lock().unwrap() = true;
         self.free.1.notify_all();
+        for thread in self.threads.lock().unwrap().drain(..) {
+            thread.join().unwrap();
+        }
     }
 }
 
