@@ -47,8 +47,6 @@ pub(crate) struct Beats {
     /// Which generation a place that was never given begins with: another one each time the node starts.
     era: u32,
     armed: u32,
-    /// How many beats a second are asked for at most.
-    rate: u32,
     counts: BeatCounts,
 }
 
@@ -75,8 +73,8 @@ pub(crate) struct Word {
     pub(crate) report: Option<Box<Report>>,
 }
 
-/// How many beats a second are asked for at most, unless it is configured.
-pub(crate) const BEATS_PER_SECOND: u32 = 200_000;
+/// How many beats a second are asked for at most, of all agents together.
+const BEATS_PER_SECOND: u32 = 200_000;
 
 /// The longest silence that an agent may announce.
 const LONGEST_QUIET: Duration = Duration::from_secs(600);
@@ -103,7 +101,6 @@ impl Beats {
             company: BTreeMap::new(),
             era: u32::try_from(era).unwrap_or(0),
             armed: 0,
-            rate: BEATS_PER_SECOND,
             counts: BeatCounts::default(),
         }
     }
@@ -119,10 +116,6 @@ impl Beats {
     /// Whether the silence of anybody is judged.
     pub(crate) const fn listens(&self) -> bool {
         self.armed > 0
-    }
-
-    pub(crate) const fn set_rate(&mut self, rate: u32) {
-        self.rate = if rate == 0 { 1 } else { rate };
     }
 
     /// The place of an agent by a handle that was given to it.
@@ -462,10 +455,10 @@ impl Beats {
 
     /// How far beats lie apart at least, so that all of them together stay under the rate.
     fn spread(&self) -> Duration {
-        if self.armed < self.rate {
+        if self.armed < BEATS_PER_SECOND {
             return Duration::ZERO;
         }
-        Duration::from_secs(1).saturating_mul(self.armed) / self.rate
+        Duration::from_secs(1).saturating_mul(self.armed) / BEATS_PER_SECOND
     }
 }
 

@@ -48,11 +48,6 @@ impl Engine {
         self.beats.credit(now.moment, away);
     }
 
-    /// How many beats a second are asked for at most, of all agents together: their answers spread them out so far. Default 200,000.
-    pub const fn limit_beats(&mut self, per_second: u32) {
-        self.beats.set_rate(per_second);
-    }
-
     /// The place in the table of whom a beat is; given on the way where there is none yet.
     fn place(&mut self, now: Now, of: &BeatOf) -> Option<u32> {
         let id = match of {
