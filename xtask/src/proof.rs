@@ -20,7 +20,7 @@ const LIVES: &str = "100000";
 /// Benchmarks of a proof: all cases; beside the peers that take part in each within minutes.
 const BENCHES: &[&[&str]] = &[
     &["respawn", "--samples", "100"],
-    &["mass", "--samples", "2", "--peers", "floor,stead,erlang,runit,s6"],
+    &["mass", "--samples", "2"],
     &["adopt"],
     &["transitions"],
     &["idle", "--peers", "stead"],
