@@ -81,6 +81,7 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
 /// All that a proof consists of.
 fn steps() -> Result<Vec<Step>> {
     let mut steps = vec![crashes("100")?];
+    steps.push(tried("1", "e2e::rollout"));
     steps.push(Step {
         env: &[("STEAD_RUNS", LIVES)],
         ..Step::new(&[
@@ -154,7 +155,12 @@ fn crashes(tries: &str) -> Result<Step> {
         tries.parse::<u32>().is_ok_and(|tries| tries > 0),
         "--tries wants a number, not {tries}"
     );
-    Ok(Step {
+    Ok(tried(tries, "e2e::crash"))
+}
+
+/// Tests of the release binary in their long form.
+fn tried(tries: &str, tests: &str) -> Step {
+    Step {
         tries: Some(tries.to_owned()),
         // One after the other: each of them wants the machine for its figures.
         ..Step::new(&[
@@ -168,9 +174,9 @@ fn crashes(tries: &str) -> Result<Step> {
             "--nocapture",
             "--test-threads",
             "1",
-            "e2e::crash",
+            tests,
         ])
-    })
+    }
 }
 
 impl Step {

@@ -1,53 +1,38 @@
 //! Pauses of an agent that takes word of them itself: a real one, whose work writes down where it is and goes on from there.
 
-use std::io::Write as _;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use stead_agent::{Agent, Call, WindDown, WorkResult};
 
 use super::fleet::{Fleet, free};
 use super::http;
 
-/// Where the agent writes how far it has counted. It is an agent where this is set, and a test that does nothing where it is not.
-const COUNT: &str = "STEAD_TEST_COUNT";
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
-/// What the fleet runs: this program with this test alone.
-#[test]
-fn an_agent_that_other_tests_run() {
-    if std::env::var_os(COUNT).is_none() {
-        return;
-    }
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    let agent = async { Agent::builder("counter").entry_point("count", count).run().await };
-    runtime.block_on(agent).unwrap();
-}
-
-/// Counts until it is to write down how far it came.
-async fn count(call: Call) -> WorkResult<u64> {
-    let mut reached: u64 = call.last_checkpoint()?.unwrap_or(0);
-    let path = std::env::var(COUNT)?;
-    let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path)?;
-    while call.wind_down() == WindDown::No {
-        reached += 1;
-        writeln!(file, "{reached}")?;
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    Err(call.suspend(&reached).into())
+/// Where cargo put an example of this package.
+fn built(example: &str) -> PathBuf {
+    let this = std::env::current_exe().unwrap();
+    let place = this.parent().and_then(Path::parent).unwrap();
+    let place = place.join("examples").join(example);
+    assert!(
+        place.exists(),
+        "{} is built by `cargo test -p stead`, without `--test`",
+        place.display()
+    );
+    place
 }
 
 /// A fleet of one such agent, which counts.
 fn counting() -> (Fleet, SocketAddr) {
-    let (at, program) = (free(), std::env::current_exe().unwrap());
+    let (at, program) = (free(), built("agent_counts"));
     let toml = format!(
         "[agents.counter]
-command = ['{}', '--exact', 'e2e::checkpoint::an_agent_that_other_tests_run', '--nocapture']
+command = ['{}']
 lifecycle = {{ port = {port} }}
 probes.readiness = {{ http_get = {{ path = '/health/ready', port = {port} }}, period_seconds = 0.1, failure_threshold = 1 }}
 [agents.counter.env]
-{COUNT} = '@/count'
+STEAD_TEST_COUNT = '@/count'
 STEAD_LIFECYCLE_ENABLED = 'true'
 STEAD_LIFECYCLE_HOST = '127.0.0.1'
 STEAD_LIFECYCLE_PORT = '{port}'
