@@ -8,8 +8,8 @@ use stead_model::{AgentRef, InvalidId, Namespace};
 pub(crate) use crate::cmd::{Keeper, Run, Serve, Up};
 pub(crate) use verbs::{
     Act, Apply, Audit, Completions, Config, Consent, Doctor, Down, Drain, Events, Get, Goal, History, Logs, Orphans,
-    Pause, Ps, Recoveries, Register, Report, Retry, Rollout, RolloutStatus, Scale, StreamName, Task, Top, Undo, Update,
-    Validate, Wait,
+    Pause, Ps, Readers, Recoveries, Register, Report, Retry, Rollout, RolloutStatus, Scale, StreamName, Task, Top,
+    Undo, Update, Validate, Wait,
 };
 
 /// Keeps agents steady: runs them, watches them, heals them, and says why they are as they are.
@@ -177,6 +177,9 @@ pub(crate) enum Command {
     Logs(Logs),
     /// Show what happens, as it happens
     Events(Events),
+    /// Show who reads events under a name, and how far they came
+    #[command(subcommand)]
+    Readers(Readers),
     /// Show agents and counts, refreshed
     Top(Top),
     /// Wait until agents are as wanted

@@ -12,6 +12,7 @@ pub(crate) mod group;
 mod list;
 mod meant;
 mod orphans;
+mod readers;
 mod recoveries;
 mod register;
 mod report;
@@ -87,6 +88,7 @@ async fn ask(app: &mut App<'_>, command: Command) -> Result<ExitCode, Failure> {
         Command::Delete(act) => act::delete(app, &act).await?,
         Command::Logs(logs) => return follow::logs(app, &logs).await,
         Command::Events(events) => return follow::events(app, &events).await,
+        Command::Readers(verb) => readers::readers(app, &verb).await?,
         Command::Top(top) => list::top(app, &top).await?,
         Command::Wait(wait) => wait::wait(app, &wait).await?,
         Command::Apply(apply) => fleet::apply(app, &apply).await?,

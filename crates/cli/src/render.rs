@@ -15,6 +15,7 @@ mod orphans;
 mod paint;
 mod pause;
 mod progress;
+mod readers;
 mod recoveries;
 mod table;
 mod why;
@@ -43,6 +44,7 @@ pub(crate) use hosting::{detached, hosting, hosting_away, looking_on, settled, s
 pub(crate) use orphans::{ended, orphans, size};
 pub(crate) use paint::role;
 pub(crate) use progress::Board;
+pub(crate) use readers::{reader_removed, readers};
 pub(crate) use recoveries::recoveries;
 pub(crate) use why::why;
 

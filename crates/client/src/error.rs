@@ -107,6 +107,7 @@ fn problem_help(problem: &Problem) -> Option<String> {
         Code::UnknownAgent => "`stead ps -A` lists every agent of every namespace",
         Code::NothingSelected => "`stead ps -o wide` shows labels",
         Code::UnknownGroup => "`stead ps --groups -A` lists every group of every namespace",
+        Code::UnknownReader => "`stead readers list` shows those that there are",
         Code::NoRevision => "`stead rollout status GROUP` shows which revisions there are",
         Code::StaleRevision => "read it again and repeat the change on what it is now",
         Code::DuplicateName => "choose another name, or delete the agent that has it",

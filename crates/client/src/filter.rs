@@ -1,6 +1,6 @@
 //! Which of many.
 
-use stead_model::{AgentName, AgentRef, Namespace};
+use stead_model::{AgentName, AgentRef, Namespace, ReaderName};
 
 use crate::Output;
 
@@ -223,6 +223,8 @@ pub struct EventFilter {
     pub selector: Option<String>,
     /// Behind this cursor; absent: from now on.
     pub after: Option<String>,
+    /// Behind the place of this named reader, where no cursor is given.
+    pub reader: Option<ReaderName>,
     /// Those kept from this time (RFC 3339) or within this span before now (`10m`), and then what happens.
     pub since: Option<String>,
 }
@@ -235,6 +237,7 @@ impl EventFilter {
         put(&mut query, "group", self.group.as_ref());
         let types = (!self.types.is_empty()).then(|| self.types.join(","));
         put(&mut query, "type", types.as_ref());
+        put(&mut query, "reader", self.reader.as_ref());
         put(&mut query, "selector", self.selector.as_ref());
         put(&mut query, "since", self.since.as_ref());
         query

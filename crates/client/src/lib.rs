@@ -30,6 +30,7 @@ mod daemon;
 mod error;
 mod filter;
 mod groups;
+mod readers;
 mod request;
 mod settings;
 mod stream;

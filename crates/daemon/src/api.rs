@@ -26,6 +26,7 @@ mod openapi;
 mod operation;
 mod ports;
 mod problem;
+mod readers;
 mod recoveries;
 mod reply;
 mod serve;
@@ -106,6 +107,7 @@ fn table() -> Table {
     recoveries::mount(&mut table);
     audit::mount(&mut table);
     events::mount(&mut table);
+    readers::mount(&mut table);
     config::mount(&mut table);
     daemon::mount(&mut table);
     health::mount(&mut table);

@@ -7,7 +7,7 @@ mod limits;
 mod logs;
 mod mind;
 mod ports;
-mod prune;
+pub(crate) mod prune;
 mod reload;
 pub(crate) mod remains;
 

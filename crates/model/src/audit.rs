@@ -23,7 +23,7 @@ pub struct AuditRow {
     pub namespace: Namespace,
     /// What sort of thing was changed.
     pub kind: AuditKind,
-    /// Its id; the configuration has none.
+    /// Its id; the configuration and readers have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<AgentId>,
     /// Its name; of the configuration the file.
@@ -32,7 +32,7 @@ pub struct AuditRow {
     pub verb: String,
     /// Whether it was made known or changed.
     pub outcome: Outcome,
-    /// Its version right after; of the configuration the number of the revision.
+    /// Its version right after; of the configuration the number of the revision, of readers nought.
     pub revision: Revision,
     /// Why, in the asker's words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -54,6 +54,8 @@ pub enum AuditKind {
     Group,
     /// What is in force as configuration.
     Config,
+    /// A named reader of the events.
+    Reader,
 }
 
 impl AuditKind {
@@ -64,6 +66,7 @@ impl AuditKind {
             Self::Agent => "agent",
             Self::Group => "group",
             Self::Config => "config",
+            Self::Reader => "reader",
         }
     }
 }

@@ -246,6 +246,11 @@ name!(
     AgentName,
     "name"
 );
+name!(
+    /// The name of a reader of the events whose place is kept, such as `siem`.
+    ReaderName,
+    "name of a reader"
+);
 
 impl Default for Namespace {
     fn default() -> Self {

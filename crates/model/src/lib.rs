@@ -18,6 +18,7 @@ pub mod journal;
 mod output;
 mod problem;
 pub mod profile;
+mod reader;
 mod reason;
 mod recovery;
 mod selector;
@@ -37,13 +38,15 @@ pub use command::{AgentRef, Answer, Command, IdempotencyKey, Outcome, Refusal, R
 pub use event::{Event, Happening, MAX_METADATA, Transition};
 pub use failure::{Failure, FailureKind, UnknownFailure};
 pub use id::{
-    ActionId, AgentId, AgentName, Epoch, Incarnation, InvalidId, Namespace, Position, Revision, SLOTS, Sequence, Slot,
+    ActionId, AgentId, AgentName, Epoch, Incarnation, InvalidId, Namespace, Position, ReaderName, Revision, SLOTS,
+    Sequence, Slot,
 };
 pub use instance::{Exit, InstanceId, ProcessIdentity, SpawnFailure, SpawnFailureKind};
 pub use output::{LogLine, LogStream};
 pub use problem::{Problem, ProblemCode};
 pub use profile::policy::AccessRole;
 pub use profile::{Class, PhaseId, Profile, Role};
+pub use reader::ReaderView;
 pub use reason::{Reason, UnknownReason};
 pub use recovery::{AttemptState, RecoveryAttempt, Strategy};
 pub use selector::{InvalidSelector, Selector};

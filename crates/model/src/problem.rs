@@ -48,6 +48,7 @@ codes! {
     NotFound = "not-found", 404, "There is nothing here";
     UnknownAgent = "unknown-agent", 404, "There is no such agent";
     UnknownGroup = "unknown-group", 404, "There is no such group";
+    UnknownReader = "unknown-reader", 404, "There is no such reader";
     GroupGone = "group-gone", 410, "The group was deleted";
     AgentGone = "agent-gone", 410, "The agent was deleted";
     CursorGone = "cursor-gone", 410, "What the cursor points at is no longer kept";

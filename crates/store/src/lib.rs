@@ -35,6 +35,7 @@ mod error;
 mod lease;
 mod memory;
 mod query;
+mod reader;
 mod record;
 mod retention;
 mod sqlite;
@@ -49,6 +50,7 @@ pub use query::{
     AuditPage, AuditQuery, EventCursor, EventFilter, EventPage, InvalidCursor, Page, PageCursor, RecoveryPage,
     RecoveryQuery, TransitionQuery,
 };
+pub use reader::{MOST_READERS, ReaderRow, Taken, TakenError};
 pub use retention::{Pruned, Retention};
 pub use sqlite::{DamagedStore, LateStore, Options, SqliteStore};
 pub use store::{Completion, Figures, Loader, Sink, Store};

@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use stead_model::journal::{AgentRow, AnswerRow, Append, Durability, SlotState, SpecRow};
-use stead_model::{AgentId, AgentName, AuditRow, Epoch, Namespace, Revision, Slot, Wall};
+use stead_model::{AgentId, AgentName, AuditRow, Epoch, Namespace, ReaderName, Revision, Slot, Wall};
 
 use self::state::State;
 use crate::config::MOST_CONFIGS;
@@ -15,7 +15,8 @@ use crate::lease::Head;
 use crate::query::clamp;
 use crate::{
     AuditPage, AuditQuery, Completion, ConfigRow, EventCursor, EventFilter, EventPage, Lease, Owner, Page, Pruned,
-    ReadError, RecoveryPage, RecoveryQuery, Retention, Sink, Store, StoreError, TransitionQuery,
+    ReadError, ReaderRow, RecoveryPage, RecoveryQuery, Retention, Sink, Store, StoreError, Taken, TakenError,
+    TransitionQuery,
 };
 
 /// A deterministic store for simulation and tests. Nothing happens until [`MemoryStore::pump`] is called.
@@ -285,6 +286,24 @@ impl Store for MemoryStore {
 
     fn last_event(&self) -> Result<Option<EventCursor>, StoreError> {
         Ok(self.lock().state.last_event())
+    }
+
+    fn readers(&self) -> Result<Vec<ReaderRow>, StoreError> {
+        Ok(self.lock().state.readers())
+    }
+
+    fn acknowledge(&self, taken: Taken, asked: AuditRow) -> Result<ReaderRow, TakenError> {
+        let mut inner = self.lock();
+        inner.settle();
+        inner.well()?;
+        inner.state.acknowledge(&taken, asked)
+    }
+
+    fn remove_reader(&self, name: &ReaderName, asked: AuditRow) -> Result<bool, StoreError> {
+        let mut inner = self.lock();
+        inner.settle();
+        inner.well()?;
+        Ok(inner.state.remove_reader(name, asked))
     }
 
     fn agent_tombstone(&self, agent: AgentId) -> Result<Option<AgentRow>, StoreError> {

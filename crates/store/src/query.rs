@@ -304,14 +304,24 @@ impl EventCursor {
         Self { id, mark: hash as u32 }
     }
 
+    /// What [`EventCursor::parts`] told; number 0 is before the first event.
+    pub(crate) const fn from_parts(id: u64, mark: u32) -> Self {
+        Self { id, mark }
+    }
+
     pub(crate) const fn id(self) -> u64 {
         self.id
+    }
+
+    /// Its number and mark, for storing.
+    pub(crate) const fn parts(self) -> (u64, u32) {
+        (self.id, self.mark)
     }
 
     /// Says whether reading may go on behind this cursor, given the oldest and newest kept ids and the kept event of its id.
     pub(crate) fn check(self, kept: Option<(u64, u64)>, found: Option<Self>) -> Result<(), ReadError> {
         let Some((oldest, newest)) = kept else {
-            return Err(ReadError::Gone);
+            return if self.id == 0 { Ok(()) } else { Err(ReadError::Gone) };
         };
         let is_kept = found == Some(self);
         // The one just before the oldest misses nothing.

@@ -12,6 +12,8 @@ use stead_model::{Sequence, Wall};
 /// | `transition_rows` | 1,000 of each agent |
 /// | `events` | 7 days |
 /// | `event_rows` | 200,000 |
+/// | `held` | 28 days |
+/// | `held_rows` | 800,000 |
 /// | `answers` | 1 day |
 /// | `answer_rows` | 200,000 |
 /// | `recoveries` | 30 days |
@@ -28,6 +30,11 @@ pub struct Retention {
     pub events: Duration,
     /// Number of events, whatever their age.
     pub event_rows: u64,
+    /// Age of events that a named reader has not taken; shorter than `events` counts as that long. Too long, and a reader that never
+    /// comes back fills the disk.
+    pub held: Duration,
+    /// Number of such events, whatever their age; fewer than `event_rows` counts as so many.
+    pub held_rows: u64,
     /// Age of answers to requests with an idempotency key; too short, and a late repeat acts twice.
     pub answers: Duration,
     /// Number of answers, whatever their age; those given in the same millisecond go together.
@@ -49,6 +56,8 @@ impl Default for Retention {
             transition_rows: ROWS_PER_AGENT,
             events: 7 * DAY,
             event_rows: 200_000,
+            held: 28 * DAY,
+            held_rows: 800_000,
             answers: DAY,
             answer_rows: 200_000,
             recoveries: 30 * DAY,
@@ -66,6 +75,8 @@ pub struct Pruned {
     pub transitions: u64,
     /// Events.
     pub events: u64,
+    /// Those of the events that a named reader had not taken; of the reader that had taken fewest of them.
+    pub lost: u64,
     /// Answers.
     pub answers: u64,
     /// Attempts to bring agents back.
@@ -74,6 +85,39 @@ pub struct Pruned {
     pub audit: u64,
     /// There may be more to forget.
     pub more: bool,
+}
+
+/// What pruning events has to know of them, by their numbers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Outbox {
+    /// The oldest kept.
+    pub(crate) oldest: u64,
+    /// The newest.
+    pub(crate) newest: u64,
+    /// The first that is young enough; nothing if none is.
+    pub(crate) young: Option<u64>,
+    /// The first that is young enough to be held for readers.
+    pub(crate) held: Option<u64>,
+    /// The last that every named reader has taken, if there are readers.
+    pub(crate) taken: Option<u64>,
+}
+
+impl Outbox {
+    /// The event before which all are forgotten. The newest never is.
+    pub(crate) fn cut(&self, retention: &Retention) -> u64 {
+        let bound = |young: Option<u64>, rows: u64| {
+            let surplus = self.newest.saturating_sub(rows.max(1)) + 1;
+            young.unwrap_or(self.newest).max(surplus).min(self.newest)
+        };
+        let cut = bound(self.young, retention.event_rows);
+        let held = bound(self.held, retention.held_rows);
+        self.taken.map_or(cut, |taken| cut.min(held.max(taken + 1)))
+    }
+}
+
+/// How many of the events from `oldest` on and before `until` are behind `taken`.
+pub(crate) fn lost(taken: u64, oldest: u64, until: u64) -> u64 {
+    until.saturating_sub(oldest.max(taken + 1))
 }
 
 /// Where an agent's history ends for one that keeps `rows` of it, asked when `written` is written: now and then, so that the bound is

@@ -12,6 +12,7 @@ mod fault;
 mod late;
 mod meter;
 mod migrate;
+mod outbox;
 mod queue;
 mod read;
 mod readers;
@@ -27,7 +28,7 @@ use std::thread::JoinHandle;
 
 use rusqlite::Connection;
 use stead_model::journal::{AgentRow, AnswerRow, Append, Durability, SlotState, SpecRow};
-use stead_model::{AgentId, AgentName, AuditRow, Epoch, Namespace, Slot, Wall};
+use stead_model::{AgentId, AgentName, AuditRow, Epoch, Namespace, ReaderName, Slot, Wall};
 
 pub use self::damaged::DamagedStore;
 pub use self::late::LateStore;
@@ -38,8 +39,8 @@ use self::writer::Writer;
 use crate::retention::ROWS_PER_AGENT;
 use crate::{
     AuditPage, AuditQuery, Completion, ConfigRow, EventCursor, EventFilter, EventPage, Figures, Lease, Loader,
-    OpenError, Owner, Page, Pruned, ReadError, RecoveryPage, RecoveryQuery, Retention, Sink, StateDir, Store,
-    StoreError, TransitionQuery,
+    OpenError, Owner, Page, Pruned, ReadError, ReaderRow, RecoveryPage, RecoveryQuery, Retention, Sink, StateDir,
+    Store, StoreError, Taken, TakenError, TransitionQuery,
 };
 
 /// How a [`SqliteStore`] is opened.
@@ -240,6 +241,24 @@ impl Store for SqliteStore {
 
     fn last_event(&self) -> Result<Option<EventCursor>, StoreError> {
         self.read(read::last_event)
+    }
+
+    fn readers(&self) -> Result<Vec<ReaderRow>, StoreError> {
+        self.read(outbox::readers)
+    }
+
+    fn acknowledge(&self, taken: Taken, asked: AuditRow) -> Result<ReaderRow, TakenError> {
+        self.ask(|reply| Job::Acknowledge {
+            taken: Box::new((taken, asked)),
+            reply,
+        })?
+    }
+
+    fn remove_reader(&self, name: &ReaderName, asked: AuditRow) -> Result<bool, StoreError> {
+        self.ask(|reply| Job::RemoveReader {
+            reader: Box::new((name.clone(), asked)),
+            reply,
+        })
     }
 
     fn agent_tombstone(&self, agent: AgentId) -> Result<Option<AgentRow>, StoreError> {

@@ -5,11 +5,11 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use stead_model::journal::{AgentRow, AnswerRow, Append, Receipt, SlotState, SpecRow};
-use stead_model::{AgentId, AgentName, AgentSpec, AuditRow, Epoch, Namespace, Slot, Wall};
+use stead_model::{AgentId, AgentName, AgentSpec, AuditRow, Epoch, Namespace, ReaderName, Slot, Wall};
 
 use crate::{
     AuditPage, AuditQuery, ConfigRow, EventCursor, EventFilter, EventPage, Lease, Owner, Page, Pruned, ReadError,
-    RecoveryPage, RecoveryQuery, Retention, StoreError, TransitionQuery,
+    ReaderRow, RecoveryPage, RecoveryQuery, Retention, StoreError, Taken, TakenError, TransitionQuery,
 };
 
 /// What became of a submitted append.
@@ -150,6 +150,25 @@ pub trait Store: Send + Sync + Debug {
     /// # Errors
     /// The errors of an unwell store.
     fn last_event(&self) -> Result<Option<EventCursor>, StoreError>;
+
+    /// The named readers of the events, by name.
+    ///
+    /// # Errors
+    /// The errors of an unwell store.
+    fn readers(&self) -> Result<Vec<ReaderRow>, StoreError>;
+
+    /// Writes down how far a named reader has taken the events, flushed. A place only moves forward: an earlier one changes nothing but
+    /// when it spoke. A reader that is not known is from then on, and who asked is kept with it; what it has not taken, pruning holds.
+    ///
+    /// # Errors
+    /// See [`TakenError`]; nothing was changed.
+    fn acknowledge(&self, taken: Taken, asked: AuditRow) -> Result<ReaderRow, TakenError>;
+
+    /// Forgets a named reader, flushed, and keeps who asked. Says whether there was one.
+    ///
+    /// # Errors
+    /// The errors of an unwell store.
+    fn remove_reader(&self, name: &ReaderName, asked: AuditRow) -> Result<bool, StoreError>;
 
     /// The row of a removed agent, if it is one.
     ///

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use clap::{Args, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use stead_model::{AgentName, AgentRef, Class, Health, Incarnation, PauseMode, Selector, Span, Wanted};
+use stead_model::{AgentName, AgentRef, Class, Health, Incarnation, PauseMode, ReaderName, Selector, Span, Wanted};
 
 use super::{One, Scope};
 
@@ -405,12 +405,27 @@ pub(crate) struct Events {
     /// Begin with what is kept from a time (RFC 3339) or a span before now (10m), then go on
     #[arg(long, value_name = "TIME", conflicts_with = "after")]
     pub(crate) since: Option<String>,
+    /// Begin where the reader of this name stopped, and keep how far it came; what it has not seen is held for it
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["after", "since"])]
+    pub(crate) reader: Option<ReaderName>,
     /// Only of these types, such as phase_changed,health_changed
     #[arg(long = "type", value_delimiter = ',', value_name = "TYPE")]
     pub(crate) types: Vec<String>,
     /// Only of agents with such labels
     #[arg(short = 'l', long)]
     pub(crate) selector: Option<Selector>,
+}
+
+/// `stead readers`.
+#[derive(Subcommand, Debug)]
+pub(crate) enum Readers {
+    /// List them, and how far each has come
+    List,
+    /// Forget one: nothing is held for it any more
+    Remove {
+        /// Its name
+        reader: ReaderName,
+    },
 }
 
 /// `stead top`.

@@ -1,11 +1,13 @@
 //! `stead logs` and `stead events`: what goes on until somebody has seen enough.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use serde_json::json;
 use stead_client::{EventFilter, EventItem, EventStream, LogItem, LogQuery, LogStream, Output};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::readers::Place;
 use crate::app::App;
 use crate::args::{Events, Format, Logs, StreamName};
 use crate::failure::{Failure, INTERRUPTED};
@@ -75,20 +77,44 @@ pub(super) async fn events(app: &mut App<'_>, events: &Events) -> Result<ExitCod
         selector: events.selector.as_ref().map(ToString::to_string),
         after: events.after.clone(),
         since: events.since.clone(),
+        reader: events.reader.clone(),
     };
     let mut interrupt = interrupts()?;
-    let stream = app.client.events(filter).await?;
+    let mut place = match &events.reader {
+        Some(reader) => Some(Place::of(&app.client, reader.clone()).await?),
+        None => None,
+    };
+    let mut stream = app.client.events(filter).await?;
     let limit = events.limit.unwrap_or(u64::MAX);
-    tokio::select! {
-        done = show_events(app, stream, limit) => done.map(|()| ExitCode::SUCCESS),
-        _ = interrupt.recv() => Ok(ExitCode::from(INTERRUPTED)),
+    let code = tokio::select! {
+        done = show_events(app, &mut stream, place.as_mut(), limit) => done.map(|()| ExitCode::SUCCESS)?,
+        _ = interrupt.recv() => ExitCode::from(INTERRUPTED),
+    };
+    if let Some(place) = &mut place {
+        place.keep(stream.cursor()).await?;
     }
+    Ok(code)
 }
 
-async fn show_events(app: &mut App<'_>, mut stream: EventStream, limit: u64) -> Result<(), Failure> {
+async fn show_events(
+    app: &mut App<'_>,
+    stream: &mut EventStream,
+    mut place: Option<&mut Place>,
+    limit: u64,
+) -> Result<(), Failure> {
     let mut shown = 0;
     while shown < limit {
-        match stream.next().await? {
+        let item = match &mut place {
+            None => stream.next().await?,
+            Some(place) => match tokio::time::timeout(QUIET, stream.next()).await {
+                Ok(item) => item?,
+                Err(_quiet) => {
+                    place.keep(stream.cursor()).await?;
+                    continue;
+                }
+            },
+        };
+        match item {
             EventItem::Event(event) => {
                 // Programs get the cursor with the event: `--after` takes it.
                 let mut value = json!(&*event);
@@ -97,6 +123,11 @@ async fn show_events(app: &mut App<'_>, mut stream: EventStream, limit: u64) -> 
                 }
                 app.out.show_next(&value, |_| render::event(&event))?;
                 shown += 1;
+                if let Some(place) = &mut place
+                    && place.is_due()
+                {
+                    place.keep(stream.cursor()).await?;
+                }
             }
             EventItem::Gap { detail } => {
                 let value = json!({ "type": "gap", "detail": detail });
@@ -111,3 +142,6 @@ async fn show_events(app: &mut App<'_>, mut stream: EventStream, limit: u64) -> 
     }
     Ok(())
 }
+
+/// How long nothing comes before the place of a reader is kept.
+const QUIET: Duration = Duration::from_millis(500);

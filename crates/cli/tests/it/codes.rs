@@ -11,6 +11,7 @@ fn every_problem_of_the_daemon_ends_with_the_exit_code_of_the_guide() {
         let expected = match code {
             ProblemCode::UnknownAgent
             | ProblemCode::UnknownGroup
+            | ProblemCode::UnknownReader
             | ProblemCode::NothingSelected
             | ProblemCode::NotFound
             | ProblemCode::AgentGone

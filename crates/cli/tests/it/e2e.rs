@@ -16,6 +16,7 @@ mod load;
 mod orphans;
 mod pausing;
 mod procs;
+mod readers;
 mod rollout;
 mod skip;
 mod starts;

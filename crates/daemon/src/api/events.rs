@@ -12,7 +12,7 @@ use axum::http::{HeaderMap, HeaderName, Method};
 use futures_util::stream;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use stead_model::{AgentName, AgentRef, Event, Namespace, ProblemCode, Selector, Wall};
+use stead_model::{AgentName, AgentRef, Event, Namespace, ProblemCode, ReaderName, Selector, Wall};
 use stead_store::{EventCursor, EventFilter, ReadError};
 use tokio::sync::watch;
 
@@ -22,7 +22,7 @@ use super::history::agent_ref;
 use super::operation::{About, Table};
 use super::problem::Failure;
 use super::reply::Events;
-use super::{Api, BASE};
+use super::{Api, BASE, readers};
 
 pub(super) fn mount(table: &mut Table) {
     let about = About::new("streamEvents", "history", "Streams what happens, from now on or from a cursor")
@@ -58,6 +58,9 @@ struct EventsQuery {
     selector: Selector,
     /// Those behind this cursor. Default: from now on.
     after: Option<String>,
+    /// Those behind the place of this named reader, where no cursor is given. One that is not known begins as if none were named: reading
+    /// makes nobody known, and moves no place.
+    reader: Option<ReaderName>,
     /// Those kept from this time on, and then what happens: RFC 3339, or how long ago.
     since: Option<When>,
 }
@@ -71,7 +74,11 @@ async fn open(api: Api, read: Read<(), EventsQuery>) -> Result<Events, Failure> 
     };
     let namespace = api.namespace_of_history(asked.namespace, asked.group.as_ref()).await?;
     let since = asked.since.map(|since| since.resolve(api.state.ports.host.now()));
-    let cursor = match last_seen(&read.headers, asked.after)? {
+    let kept = match asked.reader {
+        Some(name) => readers::find(&api, name).await?.map(|row| row.position),
+        None => None,
+    };
+    let cursor = match last_seen(&read.headers, asked.after)?.or(kept) {
         Some(cursor) => Some(cursor),
         None if since.is_some() => None,
         None => api.read(|store| store.last_event()).await?,

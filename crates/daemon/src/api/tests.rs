@@ -7,4 +7,5 @@ mod groups;
 mod lifecycle;
 mod pause;
 mod recoveries;
+mod retention;
 mod world;

@@ -15,6 +15,9 @@ pub struct Retained {
     /// Events, which readers follow with a cursor. Default 200,000 rows in all, and 7 days.
     #[serde(skip_serializing_if = "is_default")]
     pub events: Kept,
+    /// Events that a named reader has not taken yet: they are kept beyond the bounds of `events`, up to these. Default four times those.
+    #[serde(skip_serializing_if = "is_default")]
+    pub held: Kept,
     /// Answers to requests with an idempotency key. Default 200,000 rows in all, and 1 day.
     #[serde(skip_serializing_if = "is_default")]
     pub answers: Kept,
@@ -45,11 +48,15 @@ impl Retained {
         let default = Retention::default();
         let age = |kept: &Kept, default| kept.age.map_or(default, |age| age.0);
         let rows = |kept: &Kept, default| kept.rows.map_or(default, u64::from);
+        let events = age(&self.events, default.events);
+        let event_rows = rows(&self.events, default.event_rows);
         Retention {
             transitions: age(&self.transitions, default.transitions),
             transition_rows: self.transitions.rows.unwrap_or(default.transition_rows),
-            events: age(&self.events, default.events),
-            event_rows: rows(&self.events, default.event_rows),
+            events,
+            event_rows,
+            held: age(&self.held, events.saturating_mul(HELD)),
+            held_rows: rows(&self.held, event_rows.saturating_mul(u64::from(HELD))),
             answers: age(&self.answers, default.answers),
             answer_rows: rows(&self.answers, default.answer_rows),
             recoveries: age(&self.recoveries, default.recoveries),
@@ -64,24 +71,34 @@ impl Retained {
         let tables = [
             ("transitions", &self.transitions),
             ("events", &self.events),
+            ("held", &self.held),
             ("answers", &self.answers),
             ("recoveries", &self.recoveries),
             ("audit", &self.audit),
         ];
-        tables.into_iter().flat_map(|(table, kept)| {
+        let of_each = tables.into_iter().flat_map(|(table, kept)| {
             let rows = (kept.rows == Some(0)).then_some(("rows", "must be at least 1"));
             let short = kept.age.is_some_and(|age| age < Span::secs(SHORTEST));
             let age = short.then_some(("age", "must be at least 1m"));
             rows.into_iter()
                 .chain(age)
                 .map(move |(key, said)| (format!("{table}.{key}"), said))
-        })
+        });
+        let bounds = self.bounds();
+        let few =
+            (bounds.held_rows < bounds.event_rows).then_some(("held.rows", "must be at least as many as of `events`"));
+        let short = (bounds.held < bounds.events).then_some(("held.age", "must be at least as long as of `events`"));
+        let held = few.into_iter().chain(short).map(|(key, said)| (key.to_owned(), said));
+        of_each.chain(held)
     }
 }
 
 fn is_default(kept: &Kept) -> bool {
     *kept == Kept::default()
 }
+
+/// How many times the bounds of events those are held for that a reader has not taken.
+const HELD: u32 = 4;
 
 /// A shorter age would forget what somebody is about to ask for.
 const SHORTEST: u64 = 60;

@@ -6,6 +6,7 @@ mod door;
 mod events;
 mod history;
 mod logs;
+mod readers;
 mod refusals;
 mod sockets;
 mod world;

@@ -1,12 +1,17 @@
 //! What a disk would hold, with the way back to what it held at the last flush.
 
+mod outbox;
+
 use std::collections::BTreeMap;
 
 use stead_model::journal::{AgentRow, AnswerRow, Append, Change, GroupRow, SlotState, SpecRow};
-use stead_model::{AgentId, AgentName, AuditRow, Event, Namespace, RecoveryAttempt, Sequence, Slot, Transition, Wall};
+use stead_model::{
+    AgentId, AgentName, AuditRow, Event, Namespace, ReaderName, RecoveryAttempt, Sequence, Slot, Transition, Wall,
+};
 
 use crate::lease::Head;
 use crate::query::PageCursor;
+use crate::reader::Kept;
 use crate::retention::{ANSWERS_LOADED, PRUNE_ROWS, ROWS_PER_AGENT, before, history_cut};
 use crate::{
     AuditPage, AuditQuery, EventCursor, EventFilter, EventPage, Page, Pruned, ReadError, RecoveryPage, RecoveryQuery,
@@ -29,6 +34,7 @@ pub(super) struct State {
     transitions: BTreeMap<u64, Transition>,
     numbers: BTreeMap<(AgentId, Sequence), u64>,
     events: BTreeMap<u64, (EventCursor, Event)>,
+    readers: BTreeMap<ReaderName, Kept>,
     /// Rows of history that each agent keeps, once somebody told.
     history: Option<u32>,
     /// For each unflushed append, what stood before in each place that it changed.
@@ -46,6 +52,7 @@ pub(super) enum Before {
     Recovery(u64, Option<Box<RecoveryAttempt>>),
     Transition(u64, Option<Box<Transition>>),
     Event(u64, Option<Box<(EventCursor, Event)>>),
+    Reader(ReaderName, Option<Kept>),
 }
 
 impl State {
@@ -198,6 +205,7 @@ impl State {
                 Before::Audit(id, row) => put(&mut self.audit, id, row.map(|row| *row)),
                 Before::Transition(id, row) => drop(self.set_transition(id, row.map(|row| *row))),
                 Before::Event(id, event) => put(&mut self.events, id, event.map(|event| *event)),
+                Before::Reader(name, kept) => put(&mut self.readers, name, kept),
             }
         }
     }
@@ -384,17 +392,7 @@ impl State {
             let before = self.set_transition(*id, None);
             step.push(Before::Transition(*id, before.map(Box::new)));
         }
-        let cutoff = before(now, retention.events);
-        let newest = self.events.last_key_value().map_or(0, |(id, _)| *id);
-        let keep_from = newest.saturating_sub(retention.event_rows.max(1)) + 1;
-        let first_young = self.events.iter().find(|(_, (_, event))| event.at >= cutoff);
-        let first_young = first_young.map_or(newest, |(id, _)| *id);
-        let until = first_young.max(keep_from).min(newest);
-        let events: Vec<u64> = select(self.events.range(..until));
-        for id in &events {
-            let before = self.events.remove(id);
-            step.push(Before::Event(*id, before.map(Box::new)));
-        }
+        let (events, lost) = self.prune_events(retention, now, &mut step);
         let cutoff = before(now, retention.answers);
         let mut newest: Vec<Wall> = self.answers.values().map(|(_, row)| row.at).collect();
         newest.sort_by_key(|at| std::cmp::Reverse(*at));
@@ -433,12 +431,13 @@ impl State {
         self.unflushed.push(step);
         Pruned {
             transitions: old.len() as u64,
-            events: events.len() as u64,
+            events,
+            lost,
             answers: answers.len() as u64,
             recoveries: recoveries.len() as u64,
             audit: audit.len() as u64,
-            more: [old.len(), events.len(), answers.len(), recoveries.len(), audit.len()]
-                .contains(&(PRUNE_ROWS as usize)),
+            more: events == u64::from(PRUNE_ROWS)
+                || [old.len(), answers.len(), recoveries.len(), audit.len()].contains(&(PRUNE_ROWS as usize)),
         }
     }
 }

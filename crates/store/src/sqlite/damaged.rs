@@ -5,13 +5,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use stead_model::journal::{AgentRow, AnswerRow, Append, SlotState, SpecRow};
-use stead_model::{AgentId, AgentName, AuditRow, Epoch, Namespace, Slot, Wall};
+use stead_model::{AgentId, AgentName, AuditRow, Epoch, Namespace, ReaderName, Slot, Wall};
 
 use super::readers::Readers;
-use super::{audit, configs, read, recoveries};
+use super::{audit, configs, outbox, read, recoveries};
 use crate::{
     AuditPage, AuditQuery, Completion, ConfigRow, EventCursor, EventFilter, EventPage, Lease, Owner, Page, Pruned,
-    ReadError, RecoveryPage, RecoveryQuery, Retention, Sink, StateDir, Store, StoreError, TransitionQuery,
+    ReadError, ReaderRow, RecoveryPage, RecoveryQuery, Retention, Sink, StateDir, Store, StoreError, Taken, TakenError,
+    TransitionQuery,
 };
 
 /// A [`Store`] that reads what can be read and refuses everything else with the damage that was found. Its file is left as it is.
@@ -110,6 +111,18 @@ impl Store for DamagedStore {
 
     fn last_event(&self) -> Result<Option<EventCursor>, StoreError> {
         self.readers.with(read::last_event)
+    }
+
+    fn readers(&self) -> Result<Vec<ReaderRow>, StoreError> {
+        self.readers.with(outbox::readers)
+    }
+
+    fn acknowledge(&self, _: Taken, _: AuditRow) -> Result<ReaderRow, TakenError> {
+        Ok(self.refused()?)
+    }
+
+    fn remove_reader(&self, _: &ReaderName, _: AuditRow) -> Result<bool, StoreError> {
+        self.refused()
     }
 
     fn agent_tombstone(&self, agent: AgentId) -> Result<Option<AgentRow>, StoreError> {

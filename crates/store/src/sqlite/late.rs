@@ -4,12 +4,13 @@ use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use stead_model::journal::{AgentRow, AnswerRow, Append, SlotState, SpecRow};
-use stead_model::{AgentId, AgentName, AuditRow, Epoch, Namespace, Slot, Wall};
+use stead_model::{AgentId, AgentName, AuditRow, Epoch, Namespace, ReaderName, Slot, Wall};
 
 use super::{DamagedStore, Options, SqliteStore};
 use crate::{
     AuditPage, AuditQuery, ConfigRow, EventCursor, EventFilter, EventPage, Figures, Lease, OpenError, Owner, Page,
-    Pruned, ReadError, RecoveryPage, RecoveryQuery, Retention, Sink, StateDir, Store, StoreError, TransitionQuery,
+    Pruned, ReadError, ReaderRow, RecoveryPage, RecoveryQuery, Retention, Sink, StateDir, Store, StoreError, Taken,
+    TakenError, TransitionQuery,
 };
 
 /// A [`Store`] whose disk was full when it was to be opened. Until [`Store::probe`] finds room it reads, and refuses the rest as
@@ -132,6 +133,18 @@ impl Store for LateStore {
 
     fn last_event(&self) -> Result<Option<EventCursor>, StoreError> {
         self.now().last_event()
+    }
+
+    fn readers(&self) -> Result<Vec<ReaderRow>, StoreError> {
+        self.now().readers()
+    }
+
+    fn acknowledge(&self, taken: Taken, asked: AuditRow) -> Result<ReaderRow, TakenError> {
+        self.now().acknowledge(taken, asked)
+    }
+
+    fn remove_reader(&self, name: &ReaderName, asked: AuditRow) -> Result<bool, StoreError> {
+        self.now().remove_reader(name, asked)
     }
 
     fn agent_tombstone(&self, agent: AgentId) -> Result<Option<AgentRow>, StoreError> {

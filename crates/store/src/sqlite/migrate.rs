@@ -48,6 +48,10 @@ pub(super) const MIGRATIONS: &[Migration] = &[
         version: 7,
         sql: include_str!("schema/0007_recoveries.sql"),
     },
+    Migration {
+        version: 8,
+        sql: include_str!("schema/0008_readers.sql"),
+    },
 ];
 
 /// Opens the file for the writer, made if it is not there, with the newest schema and nothing left in the log.

@@ -4,12 +4,12 @@ use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use stead_model::AuditRow;
 use stead_model::journal::Append;
+use stead_model::{AuditRow, ReaderName};
 use stead_model::{Epoch, Slot, Wall};
 
 use super::Reply;
-use crate::{ConfigRow, Lease, Owner, Pruned, Retention, StoreError};
+use crate::{ConfigRow, Lease, Owner, Pruned, ReaderRow, Retention, StoreError, Taken, TakenError};
 
 /// One thing for the writer to do.
 #[derive(Debug)]
@@ -48,6 +48,14 @@ pub(super) enum Job {
     Configure {
         row: Box<(ConfigRow, AuditRow)>,
         reply: Reply<u64>,
+    },
+    Acknowledge {
+        taken: Box<(Taken, AuditRow)>,
+        reply: Reply<Result<ReaderRow, TakenError>>,
+    },
+    RemoveReader {
+        reader: Box<(ReaderName, AuditRow)>,
+        reply: Reply<bool>,
     },
 }
 

@@ -14,7 +14,7 @@ use crate::{EventCursor, EventFilter, EventPage, Loader, Page, ReadError, StoreE
 
 /// Touches both ends of every table: a file that is broken in large is found at once, whatever its size.
 pub(super) fn look(connection: &Connection) -> Result<(), StoreError> {
-    const ENDS: [&str; 14] = [
+    const ENDS: [&str; 15] = [
         "SELECT * FROM slots ORDER BY slot LIMIT 1",
         "SELECT * FROM agents ORDER BY id LIMIT 1",
         "SELECT * FROM agents ORDER BY id DESC LIMIT 1",
@@ -29,6 +29,7 @@ pub(super) fn look(connection: &Connection) -> Result<(), StoreError> {
         "SELECT * FROM audit ORDER BY id DESC LIMIT 1",
         "SELECT * FROM recoveries ORDER BY id DESC LIMIT 1",
         "SELECT revision FROM configs LIMIT 1",
+        "SELECT * FROM readers LIMIT 1",
     ];
     for end in ENDS {
         let mut statement = connection.prepare(end).map_err(|error| store_error(&error))?;
@@ -333,7 +334,7 @@ pub(super) fn body<R: Record>(row: &Row<'_>, column: usize) -> Result<R, StoreEr
     })?)
 }
 
-fn cursor(row: &Row<'_>) -> rusqlite::Result<EventCursor> {
+pub(super) fn cursor(row: &Row<'_>) -> rusqlite::Result<EventCursor> {
     // A number beyond the last slot cannot have been written; any slot of it gives a cursor that is gone.
     let slot =
         Slot::try_from(row.get::<_, u16>(1)?).map_err(|_beyond| rusqlite::Error::IntegralValueOutOfRange(1, 0))?;

@@ -147,6 +147,8 @@ impl Writer {
             Job::Prune { retention, now, reply } => drop(reply.send(self.prune(&retention, now))),
             Job::Probe { reply } => drop(reply.send(self.probe())),
             Job::Configure { row, reply } => drop(reply.send(self.configure(&row))),
+            Job::Acknowledge { taken, reply } => drop(reply.send(self.acknowledge(&taken))),
+            Job::RemoveReader { reader, reply } => drop(reply.send(self.remove_reader(&reader))),
         }
     }
 

@@ -3,6 +3,7 @@
 mod audit;
 mod configs;
 mod journal;
+mod readers;
 mod reading;
 mod recoveries;
 mod slots;

@@ -5,10 +5,10 @@ use std::time::Duration;
 use proptest::prelude::*;
 use stead_model::journal::{Append, Change, Durability};
 use stead_model::{AgentId, Epoch, Sequence, Slot};
-use stead_store::{EventFilter, Lease, Retention, TransitionQuery};
+use stead_store::{AuditQuery, EventCursor, EventFilter, Lease, Retention, Taken, TransitionQuery};
 
 use crate::conformance::Bench;
-use crate::sample::{agent, answer, at, empty, event, node, row, slot, spec, transition};
+use crate::sample::{agent, answer, at, audit, empty, event, node, row, slot, spec, transition};
 
 #[derive(Clone, Debug)]
 enum Op {
@@ -49,6 +49,13 @@ enum Op {
     Prune {
         now: i64,
         event_rows: u64,
+    },
+    Taken {
+        name: u8,
+        behind: Option<usize>,
+    },
+    RemoveReader {
+        name: u8,
     },
 }
 
@@ -146,6 +153,8 @@ fn op() -> impl Strategy<Value = Op> {
             .prop_map(|(behind, agent, kind, limit)| Op::Events { behind, agent, kind, limit }),
         1 => (0_u8..6).prop_map(|name| Op::Graves { name }),
         1 => (0_i64..400, 1_u64..20).prop_map(|(now, event_rows)| Op::Prune { now, event_rows }),
+        2 => (0_u8..3, prop::option::weighted(0.8, 0_usize..12)).prop_map(|(name, behind)| Op::Taken { name, behind }),
+        1 => (0_u8..3).prop_map(|name| Op::RemoveReader { name }),
     ]
 }
 
@@ -155,11 +164,20 @@ struct Known {
     cursors: Vec<String>,
 }
 
+impl Known {
+    /// A cursor that an earlier answer gave, counted from the last.
+    fn cursor(&self, behind: usize) -> Option<EventCursor> {
+        let text = self.cursors.iter().rev().nth(behind);
+        text.map(|text| text.parse().unwrap())
+    }
+}
+
 fn bounds(event_rows: u64) -> Retention {
     Retention {
         transitions: Duration::from_millis(100),
         events: Duration::from_secs(1),
         event_rows,
+        held_rows: event_rows * 2,
         answers: Duration::from_millis(200),
         answer_rows: event_rows % 4,
         ..Retention::default()
@@ -238,12 +256,7 @@ fn answer_of(bench: &Bench, known: &mut Known, op: &Op) -> String {
                 types: if *kind { vec!["gap".to_owned()] } else { Vec::new() },
                 ..EventFilter::default()
             };
-            let after = known
-                .cursors
-                .iter()
-                .rev()
-                .nth(*behind)
-                .map(|text| text.parse().unwrap());
+            let after = known.cursor(*behind);
             let page = bench.store.events(after, &filter, *limit);
             if let Ok(page) = &page {
                 known
@@ -260,9 +273,27 @@ fn answer_of(bench: &Bench, known: &mut Known, op: &Op) -> String {
             format!("{graves:?} {one:?} {:?} {answer:?}", bench.store.specs(sample.id, 3))
         }
         Op::Prune { now, event_rows } => {
-            format!("{:?}", bench.store.prune(&bounds(*event_rows), at(*now)))
+            let pruned = bench.store.prune(&bounds(*event_rows), at(*now));
+            format!("{pruned:?} {:?}", bench.store.readers())
+        }
+        Op::Taken { name, behind } => taken(bench, known, *name, *behind),
+        Op::RemoveReader { name } => {
+            let name = format!("reader-{name}").parse().unwrap();
+            let removed = bench.store.remove_reader(&name, audit(2, "delete"));
+            format!("{removed:?} {:?}", bench.store.audit(&AuditQuery::default()))
         }
     }
+}
+
+/// Has a reader say how far it came, and tells how all of them are.
+fn taken(bench: &Bench, known: &Known, name: u8, behind: Option<usize>) -> String {
+    let taken = Taken {
+        name: format!("reader-{name}").parse().unwrap(),
+        position: behind.and_then(|behind| known.cursor(behind)),
+        at: at(i64::from(name)),
+    };
+    let answer = bench.store.acknowledge(taken, audit(1, "register"));
+    format!("{answer:?} {:?}", bench.store.readers())
 }
 
 fn append(bench: &Bench, write: &Write) -> Append {

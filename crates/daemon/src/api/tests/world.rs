@@ -25,6 +25,8 @@ use crate::{Handle, Status, Views};
 /// Everything around one API.
 pub(super) struct World {
     router: axum::Router,
+    pub(super) handle: Handle,
+    pub(super) store: Arc<MemoryStore>,
 }
 
 /// What came back.
@@ -88,11 +90,11 @@ impl World {
             names: std::collections::BTreeMap::new(),
         };
         incoming.send(Incoming::Driven(surveyed, Seat::default())).unwrap();
-        let handle = Handle::new(asks, views, store, commits, status);
+        let handle = Handle::new(asks, views, Arc::<MemoryStore>::clone(&store), commits, status);
         let ports = Arc::new(Nothing);
         let config = Arc::new(Config::new(handle.clone(), Clock::start(), None));
         let state = ApiState {
-            handle,
+            handle: handle.clone(),
             ports: Ports {
                 host: ports.clone(),
                 logs: ports,
@@ -103,7 +105,11 @@ impl World {
             hosts: Vec::new(),
             closing: CancellationToken::new(),
         };
-        Self { router: router(state) }
+        Self {
+            router: router(state),
+            handle,
+            store,
+        }
     }
 
     pub(super) async fn send(&self, request: Request<Body>) -> Reply {

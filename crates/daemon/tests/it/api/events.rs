@@ -9,13 +9,13 @@ use tokio::time::timeout;
 use super::world::{World, event, get};
 
 /// Reads frames of one stream; each wait is bounded.
-struct Client {
+pub(super) struct Client {
     body: BodyDataStream,
     read: String,
 }
 
 impl Client {
-    async fn open(world: &World, path: &str, last: Option<&str>) -> Self {
+    pub(super) async fn open(world: &World, path: &str, last: Option<&str>) -> Self {
         let mut asked = get(path);
         if let Some(last) = last {
             asked = asked.header("last-event-id", last);
@@ -37,7 +37,7 @@ impl Client {
     }
 
     /// The next frame; `None` at the end.
-    async fn frame(&mut self) -> Option<String> {
+    pub(super) async fn frame(&mut self) -> Option<String> {
         loop {
             if let Some((frame, rest)) = self.read.split_once("\n\n") {
                 let (frame, rest) = (frame.to_owned(), rest.to_owned());
@@ -52,7 +52,7 @@ impl Client {
     }
 
     /// The numbers of the next events, and the cursor of the last.
-    async fn tasks(&mut self, count: usize) -> (Vec<u64>, String) {
+    pub(super) async fn tasks(&mut self, count: usize) -> (Vec<u64>, String) {
         let (mut tasks, mut cursor) = (vec![], String::new());
         while tasks.len() < count {
             let frame = self.frame().await.expect("more events");

@@ -99,6 +99,7 @@ fn the_steps_are_numbered_without_gaps_and_were_not_edited() {
             (5, "6baa09c4711246d1"),
             (6, "be6d376f2f0fd627"),
             (7, "7adb03263151a398"),
+            (8, "42f14a0ccb1fb502"),
         ]
     );
 }

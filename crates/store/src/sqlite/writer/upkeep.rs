@@ -5,13 +5,13 @@ use std::time::Instant;
 
 use rusqlite::{Connection, params};
 use stead_model::journal::Durability;
-use stead_model::{AuditRow, Revision, Wall};
+use stead_model::{AuditRow, ReaderName, Revision, Wall};
 
 use super::{Numbers, Slot, Writer, plain};
 use crate::retention::{PRUNE_ROWS, before};
 use crate::sqlite::fault::store_error;
-use crate::sqlite::{audit, configs, log_of, migrate, recoveries};
-use crate::{ConfigRow, Pruned, Retention, StoreError};
+use crate::sqlite::{audit, configs, log_of, migrate, outbox, recoveries};
+use crate::{ConfigRow, Pruned, ReaderRow, Retention, StoreError, Taken, TakenError};
 
 impl Writer {
     /// After a fault: reopens the file, and writes and syncs all of the log anew, since pages that failed to be synced may count as clean.
@@ -90,17 +90,7 @@ impl Writer {
                      (SELECT id FROM (SELECT id, at FROM transitions ORDER BY id LIMIT ?2) WHERE at < ?1)",
                 )?
                 .execute(params![before(now, retention.transitions).unix_millis(), PRUNE_ROWS])?;
-            let young: Option<i64> = connection
-                .prepare_cached("SELECT (SELECT id FROM events WHERE at >= ?1 ORDER BY id LIMIT 1)")?
-                .query_row([before(now, retention.events).unix_millis()], |row| row.get(0))?;
-            let newest: i64 = connection.query_row("SELECT coalesce(max(id), 0) FROM events", [], |row| row.get(0))?;
-            let kept = i64::try_from(retention.event_rows.max(1)).unwrap_or(i64::MAX);
-            let until = young.unwrap_or(newest).max(newest.saturating_sub(kept) + 1).min(newest);
-            let events = connection
-                .prepare_cached(
-                    "DELETE FROM events WHERE id IN (SELECT id FROM events WHERE id < ?1 ORDER BY id LIMIT ?2)",
-                )?
-                .execute(params![until, PRUNE_ROWS])?;
+            let (events, lost) = outbox::prune(connection, retention, now)?;
             let kept = i64::try_from(retention.answer_rows).unwrap_or(i64::MAX);
             let surplus: Option<i64> = connection
                 .prepare_cached("SELECT (SELECT at FROM answers ORDER BY at DESC LIMIT 1 OFFSET ?1)")?
@@ -119,6 +109,7 @@ impl Writer {
             let pruned = Pruned {
                 transitions: transitions as u64,
                 events: events as u64,
+                lost,
                 answers: answers as u64,
                 recoveries: recoveries as u64,
                 audit: audit as u64,
@@ -140,6 +131,35 @@ impl Writer {
             Ok((revision, 2))
         });
         put.map_err(plain)
+    }
+
+    /// Writes down how far a reader has taken the events, with who asked for it if it was not known.
+    pub(super) fn acknowledge(
+        &mut self,
+        (taken, asked): &(Taken, AuditRow),
+    ) -> Result<Result<ReaderRow, TakenError>, StoreError> {
+        let taken = self.transact(Durability::Flushed, |connection, _, _, _| {
+            let (row, is_new) = match outbox::acknowledge(connection, taken)? {
+                Ok(taken) => taken,
+                Err(refused) => return Ok((Err(refused), 0)),
+            };
+            if is_new {
+                audit::put(connection, asked)?;
+            }
+            Ok((Ok(row), 1 + usize::from(is_new)))
+        });
+        taken.map_err(plain)
+    }
+
+    pub(super) fn remove_reader(&mut self, (name, asked): &(ReaderName, AuditRow)) -> Result<bool, StoreError> {
+        let removed = self.transact(Durability::Flushed, |connection, _, _, _| {
+            let known = outbox::remove(connection, name)?;
+            if known {
+                audit::put(connection, asked)?;
+            }
+            Ok((known, 2 * usize::from(known)))
+        });
+        removed.map_err(plain)
     }
 
     pub(super) fn probe(&mut self) -> Result<(), StoreError> {
