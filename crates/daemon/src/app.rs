@@ -17,6 +17,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use stead_engine::Unthawable;
 use stead_keeper::ClientError;
@@ -117,6 +118,8 @@ pub struct App {
     listener: TcpListener,
     listen: SocketAddr,
     closing: CancellationToken,
+    /// Probes and words that are under way.
+    errands: TaskTracker,
     orders: (mpsc::Sender<ShutdownOrder>, mpsc::Receiver<ShutdownOrder>),
     config: Arc<Config>,
     damage: Option<String>,
@@ -159,7 +162,7 @@ impl App {
         let (asks, asked) = mpsc::channel(QUEUE);
         let (committed, commits) = watch::channel(0);
         let (views, status) = (Arc::new(Views::default()), Arc::new(Status::default()));
-        let closing = CancellationToken::new();
+        let (closing, errands) = (CancellationToken::new(), TaskTracker::new());
         let driven = incoming.clone();
         let expecting = taken.as_ref().ok().map(|taken| Arc::clone(&taken.store));
         let home = mind::Home::start()?;
@@ -167,7 +170,7 @@ impl App {
             keeper_settings(&settings, listen),
             // A store that was put back from a backup counts on from there; the keeper forgets nothing.
             epoch.max(stead_keeper::last_epoch(&settings.state_dir).next()),
-            messengers(&incoming, &closing),
+            messengers(&incoming, &closing, &errands),
             home.tasks().clone(),
             move |told: Driven, seat| {
                 if let (Driven::Observed(Observation::Exited { .. }), Some(store)) = (&told, &expecting) {
@@ -221,6 +224,7 @@ impl App {
             listener,
             listen,
             closing,
+            errands,
             orders: mpsc::channel(1),
             config,
             damage,
@@ -306,6 +310,7 @@ impl App {
             listener,
             listen,
             closing,
+            errands,
             orders,
             config: kept,
             damage,
@@ -364,9 +369,19 @@ impl App {
         let served = serving.await.map_err(io::Error::other)?;
         let _gone = incoming.send(Incoming::Stop { dismiss });
         let _joined = tokio::task::spawn_blocking(move || pump.join()).await;
+        errands.close();
+        if tokio::time::timeout(LAST_ERRANDS, errands.wait()).await.is_err() {
+            warn!(
+                errands = errands.len(),
+                "probes or words to agents are still under way; they end with the daemon"
+            );
+        }
         served
     }
 }
+
+/// How long probes and words that were told to end are waited for.
+const LAST_ERRANDS: Duration = Duration::from_secs(5);
 
 /// Says once how many processes of agents nobody keeps on this machine, and what they cost.
 fn tell_of_orphans(state_dir: &std::path::Path) {
@@ -386,15 +401,19 @@ fn bind(addr: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
 }
 
 /// Who looks at agents from outside, and who says words to them: what they find goes to the pump.
-fn messengers(incoming: &mpsc::UnboundedSender<Incoming>, closing: &CancellationToken) -> (Prober, Courier) {
+fn messengers(
+    incoming: &mpsc::UnboundedSender<Incoming>,
+    closing: &CancellationToken,
+    tasks: &TaskTracker,
+) -> (Prober, Courier) {
     let sink = || {
         let pump = incoming.clone();
         move |observation| {
             let _gone = pump.send(Incoming::Probed(observation));
         }
     };
-    let prober = Prober::new(sink(), closing.clone(), TaskTracker::new());
-    (prober, Courier::new(sink(), closing.clone()))
+    let prober = Prober::new(sink(), closing.clone(), tasks.clone());
+    (prober, Courier::new(sink(), closing.clone(), tasks.clone()))
 }
 
 /// Tells the pump what the store completed; what waits for nothing else is given out before that.

@@ -21,12 +21,14 @@ use stead_model::{AgentId, InstanceId, Observation, Word};
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 /// Says words; its tasks end when it is told so, when `closing` is cancelled, or once a word was heard.
 pub(crate) struct Courier {
     words: Mutex<BTreeMap<AgentId, (InstanceId, CancellationToken)>>,
     sink: Arc<Sink>,
     closing: CancellationToken,
+    tasks: TaskTracker,
     runtime: Handle,
 }
 
@@ -39,15 +41,21 @@ impl fmt::Debug for Courier {
 }
 
 impl Courier {
-    /// Makes one whose tasks run on the current runtime; `sink` gets every answer as [`Observation::Heard`].
+    /// Makes one whose tasks run on the current runtime, are counted by `tasks` and end when `closing` is cancelled; `sink` gets every
+    /// answer as [`Observation::Heard`].
     ///
     /// # Panics
     /// Outside a Tokio runtime.
-    pub(crate) fn new(sink: impl Fn(Observation) + Send + Sync + 'static, closing: CancellationToken) -> Self {
+    pub(crate) fn new(
+        sink: impl Fn(Observation) + Send + Sync + 'static,
+        closing: CancellationToken,
+        tasks: TaskTracker,
+    ) -> Self {
         Self {
             words: Mutex::default(),
             sink: Arc::new(sink),
             closing,
+            tasks,
             runtime: Handle::current(),
         }
     }
@@ -73,10 +81,11 @@ impl Courier {
             before.cancel();
         }
         let sink = Arc::clone(&self.sink);
-        self.runtime.spawn(async move {
+        let saying = async move {
             let saying = errand.say(|result| sink(Observation::Heard { instance, word, result }));
             stop.run_until_cancelled(saying).await;
-        });
+        };
+        self.tasks.spawn_on(saying, &self.runtime);
     }
 
     /// Says nothing more to a run.
@@ -239,3 +248,6 @@ const MOST: usize = 64 * 1024;
 
 /// Longest note that is passed on, in characters.
 const LONGEST_NOTE: usize = 1024;
+
+#[cfg(test)]
+mod tests;

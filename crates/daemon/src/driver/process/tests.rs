@@ -92,7 +92,7 @@ fn a_keeper_is_listened_to_as_fast_as_what_it_says_is_acted_on_and_nothing_is_lo
         let _inside = runtime.enter();
         let closing = CancellationToken::new();
         let prober = Prober::new(|_| {}, closing.clone(), TaskTracker::new());
-        (prober, Courier::new(|_| {}, closing))
+        (prober, Courier::new(|_| {}, closing, TaskTracker::new()))
     };
     let (mut driver, _info) = ProcessDriver::start(settings, Epoch(1), messengers, runtime.handle().clone(), {
         move |driven, seat| {
