@@ -143,6 +143,10 @@ impl Body {
                 let refused = could.map_err(|used| Problem::new(ProblemCode::NotPossible, used.to_string()));
                 let _left = back.send(refused);
             }
+            Ask::Could(commands, (profiles, policies), back) => {
+                let could = self.engine.could(now, commands, profiles, policies);
+                let _left = back.send(could.map_err(|(_, refusal)| Problem::from(refusal)));
+            }
             Ask::Halted(back) => drop(back.send(Ok(self.engine.halted()))),
             Ask::Spec(namespace, agent, back) => {
                 self.own(home(&namespace, &agent));

@@ -214,7 +214,9 @@ impl Bystander {
                 let status = self.engine.rollout(&namespace, &group);
                 answer(back, status.map_err(|_unread| self.refusal()));
             }
-            Ask::Configure(_, back) | Ask::CouldConfigure(_, _, back) => answer(back, Err(self.refusal())),
+            Ask::Configure(_, back) | Ask::CouldConfigure(_, _, back) | Ask::Could(_, _, back) => {
+                answer(back, Err(self.refusal()));
+            }
             Ask::Beat(_, back) => answer(back, Err(self.refusal())),
             Ask::Beats(_, _, back) => answer(back, Err(self.refusal())),
             Ask::Explain(namespace, agent, back) => {

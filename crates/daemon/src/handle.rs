@@ -52,6 +52,8 @@ pub enum Ask {
     Configure(Lifecycles, oneshot::Sender<Result<(), Problem>>),
     /// Whether other profiles could be put in force, once those agents and groups are gone.
     CouldConfigure(Lifecycles, BTreeSet<AgentId>, oneshot::Sender<Result<(), Problem>>),
+    /// Whether requests about agents would be carried out if those profiles and policies were in force.
+    Could(Vec<Command>, Lifecycles, oneshot::Sender<Result<(), Problem>>),
     /// Who is down with the whole fleet.
     Halted(oneshot::Sender<Result<Vec<(Namespace, AgentId)>, Problem>>),
     /// What an agent is told to be.
@@ -238,6 +240,17 @@ impl Handle {
         self.ask(|back| Ask::CouldConfigure(lifecycles, leaving, back)).await
     }
 
+    /// Whether requests about agents would be carried out, each as the agent is now, if other profiles and policies were in force.
+    ///
+    /// # Errors
+    /// The first refusal, with the name of its agent; `busy` when the queue is full.
+    pub(crate) async fn could(&self, commands: Vec<Command>, lifecycles: Lifecycles) -> Result<(), Problem> {
+        if commands.is_empty() {
+            return Ok(());
+        }
+        self.ask(|back| Ask::Could(commands, lifecycles, back)).await
+    }
+
     /// The published view of every agent; never ahead of what is durable.
     #[must_use]
     pub fn views(&self) -> &Views {
@@ -308,6 +321,14 @@ impl Handle {
 fn unread(why: &str) -> Problem {
     let detail = format!("it cannot be read whether the idempotency key was used before: {why}");
     Problem::new(ProblemCode::StoreUnavailable, detail)
+}
+
+/// A problem with an agent or group, with its name.
+pub(crate) fn of_agent(agent: &impl std::fmt::Display, problem: Problem) -> Problem {
+    Problem {
+        detail: format!("{agent}: {}", problem.detail),
+        ..problem
+    }
 }
 
 fn gone() -> Problem {

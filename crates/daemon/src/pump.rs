@@ -26,7 +26,7 @@ use tracing::{debug, error, info, warn};
 
 use crate::clock::Clock;
 use crate::driver::{Driven, Driver, Seat};
-use crate::handle::{Ask, Lifecycles};
+use crate::handle::{Ask, Lifecycles, of_agent};
 use crate::status::{Part, Status};
 use crate::views::Views;
 use gate::Gate;
@@ -350,6 +350,10 @@ impl Pump {
             Ask::CouldConfigure((profiles, _), leaving, back) => {
                 let refused = |in_use: StateInUse| Problem::new(ProblemCode::NotPossible, in_use.to_string());
                 answer(back, self.engine.could_configure(profiles, &leaving).map_err(refused));
+            }
+            Ask::Could(commands, (profiles, policies), back) => {
+                let could = self.engine.could(now, commands, profiles, policies);
+                answer(back, could.map_err(|(agent, refusal)| of_agent(&agent, refusal.into())));
             }
             Ask::Halted(back) => answer(back, Ok(self.engine.halted())),
             Ask::Spec(namespace, agent, back) => {

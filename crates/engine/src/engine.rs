@@ -23,7 +23,7 @@ use crate::depend::{Body, Message};
 use crate::explain;
 use crate::group::{Claim, KnownGroup};
 use crate::observe;
-use crate::open::{Changed, Open};
+use crate::open::{Changed, Open, obey};
 use crate::permit::Policies;
 use crate::plan::plan;
 use crate::profiles::{Profiles, StateInUse};
@@ -113,12 +113,7 @@ impl Engine {
             let Some(mut record) = cell.agents.take(id) else {
                 continue;
             };
-            if let Some(profile) = profiles.get(&record.row.profile)
-                && let Some(phase) = profile.phase(record.profile.name_of(record.phase))
-            {
-                record.profile = profile;
-                record.phase = phase;
-            }
+            record.follow(&profiles);
             // Another profile may have something be done about it.
             record.image = None;
             cell.agents.put(record);
@@ -134,6 +129,44 @@ impl Engine {
     /// As [`Engine::configure`].
     pub fn could_configure(&self, profiles: Vec<Profile>, leaving: &BTreeSet<AgentId>) -> Result<(), StateInUse> {
         self.check_profiles(profiles, leaving).map(drop)
+    }
+
+    /// Whether requests about agents would be carried out, each as the agent is now, if these profiles and policies were in force; one that is not
+    /// there is passed over. Nothing is changed, and nothing promised: agents move on meanwhile.
+    ///
+    /// # Errors
+    /// The first that would be refused: whose it is, and why.
+    pub fn could(
+        &self,
+        now: Now,
+        commands: Vec<Command>,
+        profiles: Vec<Profile>,
+        policies: Vec<TransitionPolicy>,
+    ) -> Result<(), (AgentRef, Refusal)> {
+        let (profiles, policies) = (Profiles::with(profiles), Policies::new(policies));
+        for command in commands {
+            let (namespace, agent) = (command.namespace.clone(), command.agent.clone());
+            let tried = self.look(&namespace, &agent, |cell, record| {
+                let mut record = record.clone();
+                record.follow(&profiles);
+                let mut step = Step::new(
+                    now,
+                    self.boot,
+                    (profiles.clone(), policies.clone()),
+                    cell.slot,
+                    cell.epoch,
+                    cell.position,
+                    cell.surveyed,
+                );
+                step.origin = command.origin.clone();
+                obey(&mut step, &mut record, command).map(drop)
+            });
+            // Who is gone by now is asked nothing.
+            if let Ok(Err(refusal)) = tried {
+                return Err((agent, refusal));
+            }
+        }
+        Ok(())
     }
 
     fn check_profiles(&self, profiles: Vec<Profile>, leaving: &BTreeSet<AgentId>) -> Result<Profiles, StateInUse> {

@@ -336,7 +336,7 @@ pub(crate) enum Changed<'a> {
 }
 
 /// Carries out a request about a known agent, unless a policy stands against what it would lead to: then nothing was changed.
-fn obey(step: &mut Step, record: &mut Record, command: Command) -> Result<Outcome, Refusal> {
+pub(crate) fn obey(step: &mut Step, record: &mut Record, command: Command) -> Result<Outcome, Refusal> {
     if !step.policies.bind(record) {
         return command::command(step, record, command);
     }

@@ -120,6 +120,16 @@ impl Record {
         }
     }
 
+    /// Takes up its profile as it is among others, unless it has no such state there.
+    pub(crate) fn follow(&mut self, profiles: &Profiles) {
+        if let Some(profile) = profiles.get(&self.row.profile)
+            && let Some(phase) = profile.phase(self.profile.name_of(self.phase))
+        {
+            self.profile = profile;
+            self.phase = phase;
+        }
+    }
+
     /// Reads what [`Record::freeze`] wrote. A profile or phase that is no longer known is refused.
     pub(crate) fn thaw(
         row: AgentRow,

@@ -8,7 +8,7 @@ mod groups;
 mod plan;
 mod revisions;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use futures_util::future::BoxFuture;
 use stead_model::spec::Deadlines;
 use stead_model::{AgentName, AgentRef, Command, Namespace, Origin, Outcome, Problem, ProblemCode, Request};
 
-use self::plan::Plan;
+use self::plan::{NOT_NAMED, Plan};
 use super::check_limits;
 use crate::api::{
     ApplyMode, ApplyOrder, ConfigApplied, ConfigCheck, ConfigDoor, ConfigFault, ConfigRefused, ConfigRevision,
@@ -26,7 +26,7 @@ use crate::api::{
 };
 use crate::clock::Clock;
 use crate::config::{Diagnostic, Fleet, FleetAgent, Replicas};
-use crate::handle::Handle;
+use crate::handle::{Handle, Lifecycles, of_agent};
 
 pub(crate) use self::revisions::InForce;
 
@@ -189,6 +189,7 @@ impl Config {
         let plan = self.settle_all(&fleet, turn(ApplyMode::DryRun)).await?;
         let leaving = self.leaving(&fleet);
         self.handle.could_configure(lifecycles.clone(), leaving.clone()).await?;
+        self.could(&fleet, &plan, &lifecycles, turn(ApplyMode::DryRun)).await?;
         if order.mode == ApplyMode::DryRun {
             return Ok(self.report(&fleet, &plan, None));
         }
@@ -220,7 +221,7 @@ impl Config {
                     &fleet.namespace,
                     &name,
                     Request::Restart,
-                    "its new spec",
+                    NEW_SPEC,
                     turn(ApplyMode::Apply),
                 )
                 .await?;
@@ -232,13 +233,28 @@ impl Config {
         })
     }
 
+    /// Whether all that a plan asks of agents would be taken under the policies that come in force with it, each as it is now.
+    async fn could(&self, fleet: &Fleet, plan: &Plan, lifecycles: &Lifecycles, turn: Turn<'_>) -> Result<(), Problem> {
+        let command = |name: &AgentName, request: &Request, why: &str| {
+            Self::command(&fleet.namespace, name, request.clone(), why, turn)
+        };
+        let mut commands: Vec<_> = plan
+            .asks()
+            .map(|(name, request, why)| command(name, request, why))
+            .collect();
+        if turn.order.restarts == Restarts::Now {
+            let restarts: BTreeSet<AgentName> = self.pending(fleet).into_iter().chain(plan.restarts()).collect();
+            commands.extend(restarts.iter().map(|name| command(name, &Request::Restart, NEW_SPEC)));
+        }
+        self.handle.could(commands, lifecycles.clone()).await
+    }
+
     /// Has everybody gone whom the file no longer names, and waits for it.
     async fn dismiss(&self, fleet: &Fleet, turn: Turn<'_>) -> Result<(), Problem> {
         let namespace = &fleet.namespace;
         let gone = self.gone(fleet);
         for (name, kind) in &gone {
-            self.remove(namespace, name, *kind, "no longer in the fleet file", turn)
-                .await?;
+            self.remove(namespace, name, *kind, NOT_NAMED, turn).await?;
         }
         for (name, _) in &gone {
             self.until_gone(namespace, name).await?;
@@ -272,7 +288,13 @@ impl Config {
         why: &str,
         turn: Turn<'_>,
     ) -> Result<Outcome, Problem> {
-        let command = Command {
+        let command = Self::command(namespace, name, request, why, turn);
+        let answered = self.handle.command(command).await.map(|answer| answer.outcome);
+        answered.map_err(|problem| of_agent(name, problem))
+    }
+
+    fn command(namespace: &Namespace, name: &AgentName, request: Request, why: &str, turn: Turn<'_>) -> Command {
+        Command {
             origin: turn.origin.clone(),
             namespace: namespace.clone(),
             agent: AgentRef::Name(name.clone()),
@@ -280,12 +302,7 @@ impl Config {
             idempotency: None,
             reason: Some(turn.why(why)),
             request,
-        };
-        let answered = self.handle.command(command).await.map(|answer| answer.outcome);
-        answered.map_err(|problem| Problem {
-            detail: format!("{name}: {}", problem.detail),
-            ..problem
-        })
+        }
     }
 
     /// The agents of a file that go on with an older spec.
@@ -332,6 +349,9 @@ impl Config {
         read_text(&document.toml, &file.unwrap_or_else(|| "fleet.toml".into()))
     }
 }
+
+/// Why those are restarted that go on with an older spec.
+const NEW_SPEC: &str = "its new spec";
 
 /// What broke off in the middle, with what was done before: applying the file again does the rest.
 fn halfway(problem: Problem, plan: &Plan, left: Option<&Plan>) -> Problem {

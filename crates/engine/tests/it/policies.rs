@@ -174,6 +174,49 @@ fn requests_beyond_a_rate_are_refused_with_when_to_ask_again() {
 }
 
 #[test]
+fn what_a_request_would_meet_can_be_asked_without_making_it() {
+    let rate = r#"{"edges":["* -> suspended"],"rate_limit":{"max":1,"per":"1m"}}"#;
+    let mut fleet = Fleet::new(vec![], &[("calm", rate)], "agent");
+    fleet.want(Wanted::Paused).unwrap();
+    fleet.want(Wanted::Running).unwrap();
+    let policies = |json: &[&str]| {
+        let policy = |json: &&str| TransitionPolicy::new("calm", serde_json::from_str(json).unwrap()).unwrap();
+        json.iter().map(policy).collect::<Vec<_>>()
+    };
+    let command = |wanted| Command {
+        origin: Origin::engine("r".into()),
+        namespace: Namespace::default(),
+        agent: name().as_str().parse().unwrap(),
+        expected: None,
+        idempotency: None,
+        reason: None,
+        request: Request::Want(wanted),
+    };
+    let (before, now) = (fleet.phase(), at(fleet.millis));
+    let could = |wanted, json: &[&str]| {
+        let asked = fleet.engine.could(now, vec![command(wanted)], vec![], policies(json));
+        asked.map_err(|(agent, refusal)| {
+            assert_eq!(agent.to_string(), name().as_str());
+            refusal
+        })
+    };
+    assert!(matches!(
+        could(Wanted::Paused, &[rate]),
+        Err(Refusal::RateLimited { .. })
+    ));
+    assert_eq!(could(Wanted::Paused, &[]), Ok(()));
+    assert_eq!(could(Wanted::Maintenance, &[rate]), Ok(()));
+    let reason = r#"{"edges":["* -> maintenance"],"require_reason":true}"#;
+    assert!(matches!(
+        could(Wanted::Maintenance, &[reason]),
+        Err(Refusal::Policy { .. })
+    ));
+    assert_eq!(fleet.phase(), before);
+    // It counted for nothing.
+    fleet.want(Wanted::Maintenance).unwrap();
+}
+
+#[test]
 fn a_rate_is_not_forgotten_by_a_freeze() {
     let policy = r#"{"rate_limit":{"max":1,"per":"1m"}}"#;
     let mut fleet = Fleet::new(vec![], &[("calm", policy)], "agent");

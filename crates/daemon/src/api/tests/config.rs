@@ -242,6 +242,41 @@ async fn a_policy_refuses_by_name_and_a_rate_says_when_to_ask_again() {
 }
 
 #[tokio::test]
+async fn what_a_policy_would_refuse_in_the_middle_is_refused_before_anything_is_done() {
+    const CALM: &str = "[policies.calm]\nedges = ['* -> stopping']\nrate_limit = { max = 1, per = '10m' }\n";
+    let world = World::new();
+    let both = "[agents.web]\ncommand = ['serve']\n[agents.old]\ncommand = ['serve']\n";
+    apply(&world, &format!("{CALM}{both}")).await;
+    for agent in ["/agents/web", "/agents/old"] {
+        world.until(agent, |agent| agent["ready"] == true).await;
+    }
+    // What it may be moved in ten minutes is spent.
+    world.json("POST", "/agents/old/lifecycle/stop", "").await;
+    world.until("/agents/old", |agent| agent["phase"] == "offline").await;
+    world.json("POST", "/agents/old/lifecycle/start", "").await;
+    world.until("/agents/old", |agent| agent["ready"] == true).await;
+    let before = everything(&world).await;
+    let without = "[agents.web]\ncommand = ['serve', 'more']\n[agents.new]\ndriver = 'none'\n";
+    for path in ["/config/apply?dry_run=true", "/config/apply"] {
+        let limited = post(&world, path, &format!("{CALM}{without}")).await;
+        assert_eq!(limited.problem(), (429, "rate-limited".into()), "{}", limited.text);
+        assert!(!limited.header("retry-after").is_empty());
+        let detail = limited.json()["detail"].to_string();
+        assert!(detail.contains("old: ") && detail.contains("`calm`"), "{detail}");
+        assert_eq!(everything(&world).await, before);
+    }
+    // Those that come in force with a file bind what it asks for itself.
+    let guard = "[policies.ill]\nedges = ['* -> stopping']\nrequire_health = ['failed']\n";
+    let refused = post(&world, "/config/apply?dry_run=true", &format!("{guard}{without}")).await;
+    assert_eq!(refused.problem(), (409, "policy-refused".into()), "{}", refused.text);
+    let restart = "[agents.web]\ncommand = ['serve', 'more']\n[agents.old]\ncommand = ['serve']\n";
+    let refused = post(&world, "/config/apply?restart=true", &format!("{guard}{restart}")).await;
+    assert_eq!(refused.problem(), (409, "policy-refused".into()), "{}", refused.text);
+    assert_eq!(everything(&world).await, before);
+    assert_eq!(apply(&world, without).await["removed"], serde_json::json!(["old"]));
+}
+
+#[tokio::test]
 async fn the_id_of_a_deleted_agent_answers_that_it_is_gone() {
     let world = World::new();
     apply(&world, "[agents.web]\ndriver = 'none'\n[agents.b]\n").await;

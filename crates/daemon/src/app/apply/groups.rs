@@ -6,6 +6,7 @@ use stead_model::{AgentName, AgentRef, AgentSpec, Namespace, Problem, ProblemCod
 use super::plan::Step;
 use super::{Config, Fate, Kind, Turn, fields, is_owned};
 use crate::api::ApplyMode;
+use crate::handle::of_agent;
 
 impl Config {
     /// Makes one group what the file says.
@@ -53,14 +54,14 @@ impl Config {
             Err(problem) if problem.code == ProblemCode::UnknownGroup => {}
             Err(problem) => return Err(problem),
         }
-        let fate = match self.handle.views().get(namespace, &reference) {
+        let step = match self.handle.views().get(namespace, &reference) {
             Some(agent) => {
                 let ours = is_owned(&agent.labels) && agent.group.is_none();
                 self.remove_first(namespace, (name, agent.id, ours), Kind::Agent, turn)
                     .await?;
-                Fate::Remade
+                Step::removing(name.clone(), Fate::Remade, Kind::Agent, SOMETHING_ELSE)
             }
-            None => Fate::Added,
+            None => Step::of(name.clone(), Fate::Added),
         };
         let request = GroupRequest::Create {
             spec: Box::new(spec),
@@ -68,7 +69,7 @@ impl Config {
         };
         self.ask_group(namespace, name, request, "in the fleet file", turn)
             .await?;
-        Ok(Step::of(name.clone(), fate))
+        Ok(step)
     }
 
     /// Makes an agent of what is a group; nothing where there is no such group.
@@ -131,14 +132,7 @@ impl Config {
         if turn.mode == ApplyMode::DryRun {
             return Ok(());
         }
-        self.remove(
-            namespace,
-            name,
-            kind,
-            "something else in the fleet file from now on",
-            turn,
-        )
-        .await?;
+        self.remove(namespace, name, kind, SOMETHING_ELSE, turn).await?;
         self.until_gone(namespace, name).await
     }
 
@@ -164,10 +158,10 @@ impl Config {
         };
         match self.handle.group(command).await {
             Ok(_answer) => Ok(()),
-            Err(problem) => Err(Problem {
-                detail: format!("{name}: {}", problem.detail),
-                ..problem
-            }),
+            Err(problem) => Err(of_agent(name, problem)),
         }
     }
 }
+
+/// Why an agent or group makes room.
+const SOMETHING_ELSE: &str = "something else in the fleet file from now on";

@@ -26,6 +26,8 @@ pub(super) struct Step {
     pub(super) waits: bool,
     /// What the file says was tried, failed and was taken back.
     pub(super) taken_back: bool,
+    /// What is asked of the agent that is there, which policies may stand against.
+    pub(super) asks: Option<(Request, &'static str)>,
 }
 
 impl Step {
@@ -36,6 +38,15 @@ impl Step {
             fields: Vec::new(),
             waits: false,
             taken_back: false,
+            asks: None,
+        }
+    }
+
+    /// One whose agent goes.
+    pub(super) fn removing(name: AgentName, fate: Fate, kind: Kind, why: &'static str) -> Self {
+        Self {
+            asks: (kind == Kind::Agent).then_some((Request::Want(Wanted::Deleted), why)),
+            ..Self::of(name, fate)
         }
     }
 }
@@ -59,6 +70,14 @@ impl Plan {
         };
         let changed = self.steps.iter().filter(|step| !step.fields.is_empty());
         changed.map(change).collect()
+    }
+
+    /// What is asked of agents that are there, in the order of the plan.
+    pub(super) fn asks(&self) -> impl Iterator<Item = (&AgentName, &Request, &'static str)> {
+        self.steps.iter().filter_map(|step| {
+            let (request, why) = step.asks.as_ref()?;
+            Some((&step.name, request, *why))
+        })
     }
 
     /// Those that would have to be restarted.
@@ -87,10 +106,9 @@ impl Config {
         let mut steps: Vec<Step> = stream::iter(kept).buffered(AT_ONCE).try_collect().await?;
         for (name, kind) in gone {
             if turn.mode == ApplyMode::Apply {
-                self.remove(namespace, &name, kind, "no longer in the fleet file", turn)
-                    .await?;
+                self.remove(namespace, &name, kind, NOT_NAMED, turn).await?;
             }
-            steps.push(Step::of(name, Fate::Removed));
+            steps.push(Step::removing(name, Fate::Removed, kind, NOT_NAMED));
         }
         Ok(Plan { steps })
     }
@@ -170,17 +188,17 @@ impl Config {
             Ok((_, _, present)) => {
                 check_change(agent, &present)?;
                 let view = self.handle.views().get(namespace, &AgentRef::Name(name.clone()));
-                let step = Step {
-                    fields: fields::of_specs(&present, &spec),
-                    waits: view.is_some_and(|view| view.pid.is_some()),
-                    ..Step::of(name.clone(), Fate::Changed)
-                };
+                let fields = fields::of_specs(&present, &spec);
+                let (request, why) = (Request::Respec { spec: Box::new(spec) }, "changed in the fleet file");
                 if turn.mode == ApplyMode::Apply {
-                    let request = Request::Respec { spec: Box::new(spec) };
-                    self.ask(namespace, name, request, "changed in the fleet file", turn)
-                        .await?;
+                    self.ask(namespace, name, request.clone(), why, turn).await?;
                 }
-                Ok(step)
+                Ok(Step {
+                    fields,
+                    waits: view.is_some_and(|view| view.pid.is_some()),
+                    asks: Some((request, why)),
+                    ..Step::of(name.clone(), Fate::Changed)
+                })
             }
         }
     }
@@ -237,6 +255,9 @@ impl Config {
             .collect()
     }
 }
+
+/// Why an agent or group goes.
+pub(super) const NOT_NAMED: &str = "no longer in the fleet file";
 
 /// Refuses what an agent cannot become while it is there.
 fn check_change(agent: &FleetAgent, present: &AgentSpec) -> Result<(), Problem> {

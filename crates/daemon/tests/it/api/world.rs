@@ -276,7 +276,9 @@ async fn pump(mut asked: mpsc::Receiver<Ask>, views: Arc<Views>, seen: Arc<Mutex
             Ask::Rollout(_, group, back) => {
                 let _left = back.send(Err(Refusal::UnknownGroup(group.to_string()).into()));
             }
-            Ask::Configure(_, back) | Ask::CouldConfigure(_, _, back) => drop(back.send(Ok(()))),
+            Ask::Configure(_, back) | Ask::CouldConfigure(_, _, back) | Ask::Could(_, _, back) => {
+                drop(back.send(Ok(())));
+            }
             Ask::Halted(back) => drop(back.send(Ok(vec![]))),
             Ask::Beat(beat, back) => {
                 let stead_model::BeatOf::Named(named) = &beat.of else {
