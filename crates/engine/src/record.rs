@@ -386,12 +386,12 @@ impl Record {
 
     /// How long it may take to come up.
     pub(crate) fn time_to_start(&self) -> Duration {
-        let profile = || {
-            let starting = self.profile.deadline(self.phase);
-            starting.filter(|_| matches!(self.role(), Role::Starting | Role::Restarting))
-        };
-        let told = self.spec.deadlines.starting.map(|span| span.0);
-        told.or_else(|| profile().map(|deadline| deadline.after))
+        let starts = matches!(self.role(), Role::Starting | Role::Restarting);
+        let named = self.spec.deadlines.states.get(self.profile.name_of(self.phase));
+        let told = named.filter(|_| starts).copied().or(self.spec.deadlines.starting);
+        let profile = || self.profile.deadline(self.phase).filter(|_| starts);
+        told.map(|span| span.0)
+            .or_else(|| profile().map(|deadline| deadline.after))
             .unwrap_or_default()
     }
 

@@ -587,6 +587,9 @@ impl Step {
 /// How long the spec lets a phase last, where it says so.
 fn span_of(record: &Record, phase: PhaseId) -> Option<core::time::Duration> {
     let deadlines = &record.spec.deadlines;
+    if let Some(span) = deadlines.states.get(record.profile.name_of(phase)) {
+        return Some(span.0);
+    }
     match record.profile.role(phase) {
         Role::Preparing => deadlines.deploying.map(|span| span.0),
         Role::Starting | Role::Restarting => deadlines.starting.map(|span| span.0),

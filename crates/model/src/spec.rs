@@ -179,13 +179,19 @@ pub struct Deadlines {
     /// Another number of replicas to all of them being there; default 120 s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scaling: Option<Span>,
+    /// States by their names, those of profiles of one's own among them; where one is named, that counts.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub states: BTreeMap<String, Span>,
 }
 
 impl Deadlines {
     /// What it does not say itself is as `others` say.
     #[must_use]
     pub fn or(self, others: Self) -> Self {
+        let mut states = others.states;
+        states.extend(self.states);
         Self {
+            states,
             deploying: self.deploying.or(others.deploying),
             starting: self.starting.or(others.starting),
             stopping: self.stopping.or(others.stopping),

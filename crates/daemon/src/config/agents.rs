@@ -76,6 +76,9 @@ pub(super) fn read_all(
             .add(Finding::new(defaults.at.clone(), message).help("keep what many agents share in files of their own"));
         return None;
     }
+    if let Some(defaults) = defaults {
+        shapes.check_states(defaults, findings);
+    }
     let mut agents = Vec::with_capacity(count);
     for (kind, table) in tables {
         let Some(Value::Table(entries)) = table.map(|table| table.node.value) else {
@@ -112,6 +115,7 @@ fn read(
             None
         }
     };
+    shapes.check_states(&entry.node, findings);
     let kind_of = |node: &Node| match &node.get("type")?.node.value {
         Value::Text(kind) | Value::Filled(kind) => Some(kind.clone()),
         _no_text => None,

@@ -1,6 +1,6 @@
 //! Profiles, policies and types of a fleet file: what shapes the lives of its agents.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -77,6 +77,8 @@ pub(super) struct Shapes {
     pub(super) shape: Shape,
     /// Every name that an agent may give as its profile.
     names: Vec<String>,
+    /// Every state that must end, of all profiles; nothing where what one of them has is not known.
+    ending: Option<BTreeSet<String>>,
     types: BTreeMap<String, Node>,
 }
 
@@ -102,7 +104,13 @@ impl Shapes {
         for mut entry in entries(policies, MOST_POLICIES, findings) {
             read.policy(&mut entry, &built, findings);
         }
+        let ending = built.iter().flat_map(|profile| {
+            let ending = profile.phases().filter(|phase| profile.deadline(*phase).is_some());
+            ending.map(|phase| profile.name_of(phase).to_owned())
+        });
+        read.ending = (built.len() == read.names.len()).then(|| ending.collect());
         for mut entry in entries(types, usize::MAX, findings) {
+            read.check_states(&entry.node, findings);
             if let Some(form) = de::read::<TypeForm>(&mut entry.node, &entry.key_at, findings) {
                 read.shape.types.insert(entry.key.clone(), form.deadlines);
             }
@@ -202,6 +210,25 @@ impl Shapes {
             ),
         };
         Finding::new(at, format!("there is no profile `{given}`")).help(help)
+    }
+
+    /// Checks the states that `deadlines` of a table name.
+    pub(super) fn check_states(&self, table: &Node, findings: &mut Findings) {
+        let Some(ending) = &self.ending else { return };
+        let states = table
+            .get("deadlines")
+            .and_then(|deadlines| deadlines.node.get("states"));
+        for state in states.map(|states| states.node.entries()).unwrap_or_default() {
+            if !ending.contains(&state.key) {
+                let message = format!("no profile has a state `{}` that must end", state.key);
+                let known = || ending.iter().map(String::as_str);
+                let help = match nearest(&state.key, known()) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => format!("those that must end are {}", listed(known())),
+                };
+                findings.add(Finding::new(state.key_at.clone(), message).help(help));
+            }
+        }
     }
 
     /// What agents of a type have in common.

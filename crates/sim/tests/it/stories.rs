@@ -164,6 +164,12 @@ stories! {
         at 20s expect web phase=offline
     "#;
 
+    a_state_that_is_named_has_a_deadline_of_its_own: r#"
+        at 0s register web {"command":["slow"],"stop":{"grace":"20s"},"deadlines":{"stopping":"9s","states":{"stopping":"2s"}}}
+        at 10s stop web
+        at 20s expect web phase=offline
+    "#;
+
     a_stop_without_grace_kills_at_once: r#"
         at 0s register web {"command":["stubborn"],"stop":{"grace":"0s"}}
         at 10s stop web

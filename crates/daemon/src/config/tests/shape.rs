@@ -152,6 +152,40 @@ fn a_type_gives_deadlines_to_its_agents_where_they_say_nothing() {
 }
 
 #[test]
+fn a_type_gives_deadlines_to_states_of_ones_own_by_their_names() {
+    const REVIEWED: &str = "[profiles.reviewed]\nbase = 'agent'\nextra = ['online -> reviewing']\n\
+        [profiles.reviewed.states.reviewing]\nrole = 'busy'\nnext = ['online', 'error', 'stopping']\ndeadline = { after = '5m', to = 'error' }\n";
+    let fleet = parse(&format!(
+        "{REVIEWED}[types.worker.deadlines.states]\nreviewing = '1h'\nstarting = '2m'\n\
+         [agents.a]\nprofile = 'reviewed'\ndeadlines.states.starting = '3m'\n"
+    ))
+    .unwrap();
+    let states = &fleet.agents[0].spec.deadlines.states;
+    assert_eq!(
+        (states["reviewing"], states["starting"]),
+        (Span::secs(3600), Span::secs(180))
+    );
+    assert_eq!(fleet.shape.types["worker"].states.len(), 2);
+    let wrong = [
+        (
+            "[types.worker.deadlines.states]\nreveiwing = '1h'\n[agents.a]\n",
+            9,
+            "reveiwing",
+        ),
+        ("[defaults]\ndeadlines.states.online = '1h'\n[agents.a]\n", 9, "online"),
+        ("[agents.a]\ndeadlines.states.away = '1h'\n", 9, "away"),
+    ];
+    for (text, line, state) in wrong {
+        let (at, _, message, help) = told(&format!("{REVIEWED}{text}"));
+        assert_eq!(
+            (at, message),
+            (line, format!("no profile has a state `{state}` that must end"))
+        );
+        assert!(help.contains("reviewing"), "{help}");
+    }
+}
+
+#[test]
 fn the_hash_changes_with_profiles_and_policies() {
     let hash = |text: &str| parse(text).unwrap().hash;
     let policy = hash("[policies.p]\nrequire_reason = true\n");
