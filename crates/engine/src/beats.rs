@@ -6,6 +6,7 @@
 mod class;
 mod hot;
 mod scopes;
+mod signs;
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
@@ -15,14 +16,17 @@ use core::time::Duration;
 
 use stead_model::spec::{HealthSettings, ProbeKind};
 use stead_model::{
-    AgentId, Beat, BeatAnswer, BeatCounts, BeatHandle, BeatOutcome, Health, Metric, Moment, Report, Slot, Span, Vitals,
+    AgentId, Beat, BeatAnswer, BeatCounts, BeatHandle, BeatOutcome, Health, Metric, Moment, Report, Role, Slot, Span,
+    Vitals,
 };
 use stead_policy::{Deadlines, Lease, Tick};
 
 use crate::record::Record;
 use class::Classes;
-use hot::{ARMED, BEATEN, COMES, GONE, HEARD, Hot, LATE, OVER, PROBED, SILENT, STIRRED, WAITED};
+use hot::{ARMED, BEATEN, BUSY, COMES, GONE, HEARD, Hot, LATE, OVER, PROBED, SILENT, STIRRED, WAITED};
 use scopes::{Scopes, Verdict};
+pub(crate) use signs::News;
+use signs::Signs;
 
 /// The table.
 #[derive(Debug)]
@@ -34,6 +38,7 @@ pub(crate) struct Beats {
     soonest: Option<Tick>,
     classes: Classes,
     scopes: Scopes,
+    signs: Signs,
     places: BTreeMap<AgentId, u32>,
     free: Vec<u32>,
     /// Agents about whom there is word.
@@ -71,6 +76,8 @@ pub(crate) struct Word {
     pub(crate) settings: HealthSettings,
     /// What it said beside.
     pub(crate) report: Option<Box<Report>>,
+    /// What it said ahead of trouble.
+    pub(crate) news: Option<News>,
 }
 
 /// How many beats a second are asked for at most, of all agents together.
@@ -93,6 +100,7 @@ impl Beats {
             soonest: None,
             classes: Classes::default(),
             scopes: Scopes::default(),
+            signs: Signs::default(),
             places: BTreeMap::new(),
             free: Vec::new(),
             stirred: VecDeque::new(),
@@ -172,6 +180,9 @@ impl Beats {
             hot.set(OVER, class.worst(vitals).is_some());
         }
         tells |= hot.judge(&class.settings, measured);
+        tells |= self
+            .signs
+            .feed(now, (place, &class, hot.class), beat, (vitals, hot.is(BUSY)));
         // What it claims is told where it changes something, or comes with what does.
         let mut claimed = tells && hot.is(COMES) && beat.claim.is_some();
         if let Some(claim) = beat.claim {
@@ -310,6 +321,7 @@ impl Beats {
                 interval: hot.interval(),
                 settings: class.settings,
                 report: self.reports.remove(&place),
+                news: self.signs.take(place),
             },
         ))
     }
@@ -338,12 +350,14 @@ impl Beats {
             if let Some(vitals) = self.vitals.get_mut(at) {
                 *vitals = Vitals::NONE;
             }
+            self.signs.forget(place);
         }
         if !hot.is(STIRRED) {
             hot.see(record);
         }
         hot.claim = record.row.claim;
         hot.set(COMES, record.awaits_beat());
+        hot.set(BUSY, record.role() == Role::Busy);
         hot.set(PROBED, record.probes[ProbeKind::Liveness as usize] > 0);
         let (was, armed) = (hot.is(ARMED), record.expects_beats());
         if was && (!armed || hot.scopes != scopes) {
@@ -401,6 +415,7 @@ impl Beats {
         self.deadlines.clear(at);
         self.reports.remove(&place);
         self.company.remove(&place);
+        self.signs.forget(place);
         if let Some(hot) = self.hot.get_mut(at) {
             if hot.is(ARMED) {
                 self.armed = self.armed.saturating_sub(1);

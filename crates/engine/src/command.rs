@@ -19,6 +19,7 @@ use crate::record::Record;
 use crate::step::{Step, Why};
 use crate::wish::{Wish, wish};
 
+pub(crate) use drain::restart_drained;
 pub(crate) use group::{command as group_command, create as create_group, pause_over as group_pause_over};
 pub(crate) use pause::{chill, expired, freeze};
 pub(crate) use register::register;

@@ -5,6 +5,7 @@ mod exit;
 mod inventory;
 mod probe;
 mod report;
+mod sign;
 mod timer;
 
 use alloc::boxed::Box;

@@ -8,7 +8,7 @@ use alloc::boxed::Box;
 use alloc::string::String;
 
 use stead_model::spec::ProbeKind;
-use stead_model::{Health, InstanceId, Order, Reason, Role, Strategy, Wanted};
+use stead_model::{Condition, Health, InstanceId, Order, Reason, Role, Strategy, Wanted};
 
 use crate::command;
 use crate::depend;
@@ -410,6 +410,15 @@ fn asked(record: &Record) -> Why {
             why += reason;
         }
         return Why::new(Reason::Request, why);
+    }
+    let warns = |held: &&stead_model::ConditionView| held.condition == Condition::Warning;
+    if record.row.restart_wanted
+        && let Some(warning) = record.row.conditions.iter().find(warns)
+    {
+        return Why::new(
+            Reason::MetricThreshold,
+            alloc::format!("its metrics warn: {}", warning.detail),
+        );
     }
     let wanted = if record.row.restart_wanted {
         "a restart"

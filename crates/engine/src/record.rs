@@ -7,7 +7,7 @@ use alloc::sync::Arc;
 use core::time::Duration;
 
 use stead_model::journal::{AgentRow, Block, BlockKind, RecoveryRow};
-use stead_model::spec::{BackoffSpec, ProbeKind, Probes, ProcessSpec, ReadinessSource, RestartSpec};
+use stead_model::spec::{BackoffSpec, ProbeKind, Probes, ProcessSpec, ReadinessSource, RestartSpec, WarningStep};
 use stead_model::{
     AgentName, AgentSpec, BootClock, Condition, Driver, Health, Incarnation, InstanceId, Moment, Now, PhaseId, Profile,
     Role, Span, Wanted,
@@ -247,12 +247,29 @@ impl Record {
         self.process().is_none() && self.spec.probes != Probes::default()
     }
 
-    /// How well it does: as seen from outside, or worse if it says so itself.
+    /// How well it does: as seen from outside, or worse if it says so itself, or does not get on.
     pub(crate) fn health(&self) -> Health {
         let (role, seen) = (self.role(), self.row.health);
         let claim = self.row.claim.filter(|_| role.serves());
         let vital = self.row.vital.filter(|_| role.is_up());
-        claim.into_iter().chain(vital).fold(seen, Ord::max)
+        let doubted = self.is_doubted().then_some(Health::Degraded).filter(|_| role.serves());
+        claim.into_iter().chain(vital).chain(doubted).fold(seen, Ord::max)
+    }
+
+    /// Whether something that its beats tell ahead of trouble counts against it.
+    fn is_doubted(&self) -> bool {
+        let warns = self.spec.health.on_warning == Some(WarningStep::Degrade);
+        self.row.conditions.iter().any(|held| match held.condition {
+            Condition::Stuck | Condition::Looping => true,
+            Condition::Warning => warns,
+            Condition::Suspect
+            | Condition::Flapping
+            | Condition::Held
+            | Condition::Quarantined
+            | Condition::HealthyBusy
+            | Condition::WaitingApproval
+            | Condition::Unverified => false,
+        })
     }
 
     /// Whether its silence is judged. A process need not beat, unless it is told to or this run of it has begun to.

@@ -330,6 +330,9 @@ impl Step {
             record.set_timer(Timer::Drain, None);
             record.set_timer(Timer::Settle, None);
             self.ready(record, false, "it does not serve");
+            for condition in [Condition::Warning, Condition::Stuck, Condition::Looping] {
+                self.clear(record, condition);
+            }
         }
     }
 
@@ -437,6 +440,21 @@ impl Step {
                 });
             }
         }
+    }
+
+    /// Raises a condition that may count against its health.
+    pub(crate) fn doubt(&mut self, record: &mut Record, condition: Condition, detail: String) {
+        let from = record.health();
+        self.touch();
+        self.raise(record, condition, detail.clone());
+        self.tell_health(record, from, &detail);
+    }
+
+    /// Clears a condition that may have counted against its health.
+    pub(crate) fn trust(&mut self, record: &mut Record, condition: Condition, detail: &str) {
+        let from = record.health();
+        self.clear(record, condition);
+        self.tell_health(record, from, detail);
     }
 
     /// Clears a condition, if it holds.

@@ -14,7 +14,7 @@ use alloc::vec::Vec;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use health::{HealthSettings, HealthSpec, ThresholdsSpec};
+pub use health::{HealthSettings, HealthSpec, ThresholdsSpec, WarningStep};
 pub use probe::{ExecAction, GrpcAction, HttpGetAction, Probe, ProbeAction, ProbeKind, Probes, TcpSocketAction};
 pub use process::{EnvValue, Limits, LogSpec, ProcessSpec, StopSpec};
 pub use restart::{BackoffSpec, IntensitySpec, RestartPolicy, RestartSpec};
@@ -316,6 +316,19 @@ pub enum InvalidSpec {
     /// A number that cannot be counted to.
     #[error("`{0}` must be at most 100")]
     TooMany(&'static str),
+    /// The same call once is no loop.
+    #[error("`health.loop_rounds` must be at least 2: a call that is made once is no loop")]
+    OneRound,
+    /// Progress is told with beats, so it cannot be missed sooner.
+    #[error(
+        "`health.stuck_after` of {after} must be longer than `health.interval` of {interval}: progress is told with beats"
+    )]
+    ShortStuck {
+        /// As given.
+        after: Span,
+        /// As given, or of its type.
+        interval: Span,
+    },
     /// Beats that would cost more than they tell.
     #[error("`health.interval` of {0:?} is shorter than 100ms, the shortest that is taken")]
     ShortInterval(Span),

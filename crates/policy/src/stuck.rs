@@ -151,6 +151,12 @@ impl Standstill {
         }
     }
 
+    /// The counter as it was last told.
+    #[must_use]
+    pub const fn progress(&self) -> u64 {
+        self.progress
+    }
+
     /// Starts anew at `now`: for what excuses a standstill, such as a person who has to approve.
     pub const fn excuse(&mut self, now: Tick) {
         self.since = now;

@@ -4,9 +4,9 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use stead_model::spec::{HealthSettings, HealthSpec};
+use stead_model::spec::{HealthSettings, HealthSpec, WarningStep};
 use stead_model::{AgentSpec, Health, Metric, Vitals};
-use stead_policy::{LeaseConfig, LeaseRules, Missed, Silence};
+use stead_policy::{LeaseConfig, LeaseRules, Missed, PaceConfig, RoundsConfig, Silence};
 
 /// The settings of a table's agents, each kept once.
 #[derive(Debug, Default)]
@@ -25,7 +25,7 @@ pub(crate) struct Class {
 }
 
 /// Settings, to be looked up by.
-type Key = ([bool; 2], [Duration; 2], [u32; 3], [u32; 4]);
+type Key = ([bool; 2], [Duration; 3], [u32; 4], [u32; 4], WarningStep);
 
 impl Class {
     fn new(settings: HealthSettings) -> Self {
@@ -47,6 +47,21 @@ impl Class {
     /// By what silence is judged, where that is learnt.
     pub(crate) const fn adaptive(&self) -> Option<&LeaseRules> {
         if self.settings.adaptive { self.rules() } else { None }
+    }
+
+    /// When an operation takes too long.
+    pub(crate) fn pace(&self) -> PaceConfig {
+        PaceConfig {
+            unknown: self.settings.stuck_after,
+            ..PaceConfig::default()
+        }
+    }
+
+    /// When calls go round.
+    pub(crate) fn rounds(&self) -> RoundsConfig {
+        RoundsConfig {
+            times: u16::try_from(self.settings.loop_rounds).unwrap_or(u16::MAX),
+        }
     }
 
     /// The metric that is over its threshold by the largest share, and the threshold. Strictly over.
@@ -71,6 +86,9 @@ impl Classes {
             missed_threshold,
             recovery_threshold,
             bad_beats,
+            on_warning,
+            stuck_after,
+            loop_rounds,
             cpu_usage,
             memory_usage,
             error_rate,
@@ -78,9 +96,10 @@ impl Classes {
         } = settings;
         let key = (
             [expected, adaptive],
-            [interval, timeout],
-            [missed_threshold, recovery_threshold, bad_beats],
+            [interval, timeout, stuck_after],
+            [missed_threshold, recovery_threshold, bad_beats, loop_rounds],
             [cpu_usage, memory_usage, error_rate, request_latency].map(f32::to_bits),
+            on_warning,
         );
         if let Some(place) = self.places.get(&key) {
             return *place;

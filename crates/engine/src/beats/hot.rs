@@ -49,6 +49,8 @@ pub(crate) const LATE: u16 = 1 << 8;
 pub(crate) const WAITED: u16 = 1 << 9;
 /// A probe says that it lives.
 pub(crate) const PROBED: u16 = 1 << 10;
+/// It has tasks.
+pub(crate) const BUSY: u16 = 1 << 11;
 
 impl Hot {
     /// An agent as its record has it.

@@ -1,12 +1,13 @@
 //! Down without losing work: no new tasks, those in flight to their end within a time, then stopped.
 
 use alloc::string::String;
+use core::time::Duration;
 
 use stead_model::spec::ProbeKind;
 use stead_model::{Outcome, Refusal, Role, Span, Wanted};
 
 use super::{intend, not_possible, reachable, want};
-use crate::plan::plan;
+use crate::plan::{self, plan};
 use crate::record::{Record, Timer};
 use crate::step::Step;
 
@@ -37,6 +38,25 @@ pub(crate) fn drain(
     Ok(Outcome::Accepted)
 }
 
+/// Has it started again once its tasks are done; one without tasks at once. What is wanted of it stays as it is.
+pub(crate) fn restart_drained(step: &mut Step, record: &mut Record, why: &str) {
+    if plan::wanted(record) != Wanted::Running || record.row.draining {
+        return;
+    }
+    record.row.restart_wanted = true;
+    if record.role() == Role::Busy {
+        record.set_timer(Timer::Drain, Some(step.now.moment.after(WITHIN)));
+        record.row.draining = true;
+        step.ready(
+            record,
+            false,
+            &alloc::format!("it finishes its tasks and is started again then: {why}"),
+        );
+    }
+    step.touch();
+    plan(step, record);
+}
+
 /// Waits for its tasks no longer: something else is wanted of it.
 pub(super) fn end(step: &mut Step, record: &mut Record, wanted: Wanted) {
     if record.timer(Timer::Drain).is_some() {
@@ -49,3 +69,6 @@ pub(super) fn end(step: &mut Step, record: &mut Record, wanted: Wanted) {
         step.touch();
     }
 }
+
+/// How long one that is to be started again may take to finish its tasks.
+const WITHIN: Duration = Duration::from_secs(300);

@@ -7,7 +7,7 @@ use core::time::Duration;
 use stead_model::spec::{ProbeKind, ReadinessSource};
 use stead_model::{Condition, Driver, Health, Reason, Report, Role, Span};
 
-use super::{ill, report};
+use super::{ill, report, sign};
 use crate::beats::Word;
 use crate::plan::{self, plan};
 use crate::record::Record;
@@ -23,6 +23,9 @@ pub(crate) fn word(step: &mut Step, record: &mut Record, word: Word) {
         (Some(report), _) => report::reported(step, record, *report),
         (None, Driver::None) if silent.is_none() => report::reported(step, record, Report::default()),
         (None, Driver::None | Driver::Process(_)) => {}
+    }
+    if let Some(news) = word.news {
+        sign::told(step, record, news);
     }
     if let Some(silent) = silent {
         let company = word.company.as_deref();

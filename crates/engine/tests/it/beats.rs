@@ -13,7 +13,7 @@ use crate::rig::{Rig, identity};
 const FIXED: &str = r#"{"driver":"none","type":"api","health":{"adaptive_timeout":false}}"#;
 const LEARNT: &str = r#"{"driver":"none","type":"api"}"#;
 
-fn registered(spec: &str) -> Rig {
+pub(crate) fn registered(spec: &str) -> Rig {
     let mut rig = Rig::new(Vec::new());
     let spec: Box<AgentSpec> = Box::new(serde_json::from_str(spec).unwrap());
     let wanted = Wanted::Running;
@@ -23,7 +23,7 @@ fn registered(spec: &str) -> Rig {
 }
 
 /// The keeper does as it is told.
-fn obey(rig: &mut Rig, orders: Vec<Action>) {
+pub(crate) fn obey(rig: &mut Rig, orders: Vec<Action>) {
     for action in orders {
         let seen = match action.order {
             Order::Prepare { agent, .. } => Observation::Prepared { agent, result: Ok(()) },

@@ -11,4 +11,5 @@ mod recovers;
 mod refusals;
 mod rig;
 mod runs;
+mod signs;
 mod storms;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::InvalidSpec;
 use crate::beat::Metric;
+use crate::state::words;
 use crate::{Ratio, Span};
 
 /// What is expected of an agent's signs of life. What is absent takes the default of its type.
@@ -19,6 +20,9 @@ use crate::{Ratio, Span};
 /// | adaptive_timeout | true |
 /// | recovery_threshold | 2 good beats |
 /// | bad_beats | 3 |
+/// | on_warning | alert |
+/// | stuck_after | 10 min, then learnt for what it says that it is at |
+/// | loop_rounds | 5 |
 /// | thresholds | cpu .90, memory .85, error rate .10, latency 2 s; `compute` cpu .95, memory .90; `database` .80/.80; `api` latency 1 s, errors .05; `web` latency 3 s, errors .15 |
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -46,9 +50,34 @@ pub struct HealthSpec {
     /// How many beats in a row must be over a threshold until it is degraded.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bad_beats: Option<u32>,
+    /// What is done when its metrics say that trouble is coming: `nothing`, `alert` (default), `degrade`, or `drain`: it finishes its
+    /// tasks and is started again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_warning: Option<WarningStep>,
+    /// How long work in flight may make no progress before it is stuck and degraded; three times that is a failure. Counted only for
+    /// one that says how far it is (`progress`) or what it is at (`activity`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stuck_after: Option<Span>,
+    /// The same calls so many times in a row, with no progress between, are a loop.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub loop_rounds: Option<u32>,
     /// What is too much: strictly more degrades.
     #[serde(skip_serializing_if = "ThresholdsSpec::is_empty")]
     pub thresholds: ThresholdsSpec,
+}
+
+words! {
+    /// What is done when metrics say that trouble is coming.
+    WarningStep {
+        /// They are not watched for that.
+        Nothing = "nothing",
+        /// It is told.
+        Alert = "alert",
+        /// It counts as degraded meanwhile.
+        Degrade = "degrade",
+        /// It finishes its tasks and is started again.
+        Drain = "drain",
+    }
 }
 
 /// What each metric may be at most.
@@ -97,6 +126,11 @@ impl HealthSpec {
             missed_threshold: missed,
             recovery_threshold: self.recovery_threshold.unwrap_or(RECOVERY),
             bad_beats: self.bad_beats.unwrap_or(BAD_BEATS),
+            on_warning: self.on_warning.unwrap_or(WarningStep::Alert),
+            stuck_after: self
+                .stuck_after
+                .map_or_else(|| STUCK_AFTER.max(interval.saturating_mul(3)), |after| after.0),
+            loop_rounds: self.loop_rounds.unwrap_or(LOOP_ROUNDS),
             cpu_usage: ratio(given.cpu_usage, most.0),
             memory_usage: ratio(given.memory_usage, most.1),
             error_rate: ratio(given.error_rate, most.2),
@@ -113,6 +147,7 @@ impl HealthSpec {
             ("health.missed_threshold", self.missed_threshold),
             ("health.recovery_threshold", self.recovery_threshold),
             ("health.bad_beats", self.bad_beats),
+            ("health.loop_rounds", self.loop_rounds),
         ];
         if let Some((field, _)) = zero.iter().find(|(_, given)| *given == Some(0)) {
             return Err(InvalidSpec::Zero(field));
@@ -123,7 +158,16 @@ impl HealthSpec {
         if let Some((field, _)) = many {
             return Err(InvalidSpec::TooMany(field));
         }
+        if self.loop_rounds == Some(1) {
+            return Err(InvalidSpec::OneRound);
+        }
         let settings = self.of(kind);
+        if settings.stuck_after <= settings.interval {
+            return Err(InvalidSpec::ShortStuck {
+                after: Span(settings.stuck_after),
+                interval: Span(settings.interval),
+            });
+        }
         if settings.interval < Self::LEAST_INTERVAL {
             return Err(InvalidSpec::ShortInterval(Span(settings.interval)));
         }
@@ -157,6 +201,12 @@ pub struct HealthSettings {
     pub recovery_threshold: u32,
     /// How many bad beats degrade it.
     pub bad_beats: u32,
+    /// What is done when its metrics say that trouble is coming.
+    pub on_warning: WarningStep,
+    /// How long work in flight may make no progress.
+    pub stuck_after: Duration,
+    /// How often the same calls may come in a row.
+    pub loop_rounds: u32,
     /// What it may be at most.
     pub cpu_usage: f32,
     /// What it may be at most.
@@ -213,6 +263,8 @@ const TIMEOUT: Duration = Duration::from_secs(15);
 const MISSED: u32 = 3;
 const RECOVERY: u32 = 2;
 const BAD_BEATS: u32 = 3;
+const STUCK_AFTER: Duration = Duration::from_secs(600);
+const LOOP_ROUNDS: u32 = 5;
 /// Counted in a byte.
 const MOST_BEATS: u32 = 100;
 /// Beyond a week nobody is watched.
@@ -253,6 +305,8 @@ mod tests {
         insta::assert_snapshot!(refused(r#"{"interval":"15s"}"#.replace("15s", "50ms").as_str()), @"`health.interval` of 50ms is shorter than 100ms, the shortest that is taken");
         insta::assert_snapshot!(refused(r#"{"timeout":"5s"}"#), @"`health.interval` of 5s must be less than `health.timeout` of 5s: one late beat is no failure");
         insta::assert_snapshot!(refused(r#"{"recovery_threshold":0}"#), @"`health.recovery_threshold` must be at least 1");
+        insta::assert_snapshot!(refused(r#"{"loop_rounds":1}"#), @"`health.loop_rounds` must be at least 2: a call that is made once is no loop");
+        insta::assert_snapshot!(refused(r#"{"stuck_after":"2s"}"#), @"`health.stuck_after` of 2s must be longer than `health.interval` of 5s: progress is told with beats");
         insta::assert_snapshot!(refused(r#"{"bad_beats":101}"#), @"`health.bad_beats` must be at most 100");
     }
 }

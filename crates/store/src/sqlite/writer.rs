@@ -85,7 +85,9 @@ impl Writer {
             if self.unsynced.is_some_and(|since| since.elapsed() >= SYNC_AFTER) {
                 self.note(Self::sync);
             }
-            if self.logged >= LOG_ROWS || (self.logged >= LOG_ROWS_IDLE && !queue.is_waiting()) {
+            if self.logged >= LOG_ROWS_IDLE && !queue.is_waiting() {
+                self.note(Self::rest);
+            } else if self.logged >= LOG_ROWS {
                 self.note(Self::checkpoint);
             }
         }

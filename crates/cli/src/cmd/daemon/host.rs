@@ -21,6 +21,7 @@ use crate::args::Global;
 use crate::clock;
 use crate::cmd::fleet::readable;
 use crate::failure::{Exit, Failure, INTERRUPTED, chain};
+use crate::memory;
 use crate::place;
 use crate::render::{self, Out, Timestamps};
 
@@ -76,6 +77,7 @@ pub(crate) async fn up(global: &Global, up: &Up, out: &mut Out) -> Result<ExitCo
             served = &mut serving => return Ok(served.map(|()| ExitCode::SUCCESS)?),
             outlook = outlook::watch(&handle, up.timeout.0) => out.note(&render::settled(&outlook))?,
         }
+        memory::give_back();
     }
     serving.await?;
     Ok(ExitCode::SUCCESS)
@@ -96,6 +98,7 @@ pub(crate) async fn serve(global: &Global, serve: &Serve, out: &mut Out) -> Resu
     } else {
         daemon.lift(origin("stead serve")).await;
         out.note(&render::hosting(daemon.listen(), daemon.handle().views().count()))?;
+        memory::give_back();
     }
     let leave = leave_or_stop(daemon.reloader());
     daemon.serve(leave).await?;

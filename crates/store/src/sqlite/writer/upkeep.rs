@@ -56,6 +56,14 @@ impl Writer {
         Ok(())
     }
 
+    /// Copies the log and lets go of the pages that were cached: nothing else is to do, and those of the next rows are soon read again.
+    pub(super) fn rest(&mut self) -> Result<(), StoreError> {
+        self.checkpoint()?;
+        self.connection
+            .execute_batch("PRAGMA shrink_memory")
+            .map_err(|error| store_error(&error))
+    }
+
     /// Copies the log into the database as far as readers let it, so that the log can begin anew.
     pub(super) fn checkpoint(&mut self) -> Result<(), StoreError> {
         self.recover()?;
