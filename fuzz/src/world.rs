@@ -121,6 +121,7 @@ impl Body {
                 let unknown = || Problem::new(ProblemCode::UnknownAgent, "it is of nobody");
                 let _left = back.send(heard.copied().ok_or_else(unknown));
             }
+            Ask::Vitals(back) => drop(back.send(Ok(Vec::new()))),
             Ask::Beats(beats, _, back) => drop(back.send(Ok(self.beats(now, &beats)))),
             Ask::Explain(namespace, agent, back) => {
                 self.own(home(&namespace, &agent));

@@ -7,9 +7,9 @@ use stead_model::{AgentRef, InvalidId, Namespace};
 
 pub(crate) use crate::cmd::{Keeper, Run, Serve, Up};
 pub(crate) use verbs::{
-    Act, Apply, Audit, Completions, Config, Consent, Doctor, Down, Drain, Events, Get, Goal, History, Logs, Orphans,
-    Pause, Ps, Readers, Recoveries, Register, Report, Retry, Rollout, RolloutStatus, Scale, StreamName, Task, Top,
-    Undo, Update, Validate, Wait,
+    Act, Apply, Audit, Completions, Config, Consent, Doctor, Down, Drain, Events, Get, Goal, HealthOf, History, Logs,
+    Orphans, Pause, Ps, Readers, Recoveries, Register, Report, Retry, Rollout, RolloutStatus, Scale, StreamName, Task,
+    Top, Undo, Update, Validate, Wait,
 };
 
 /// Keeps agents steady: runs them, watches them, heals them, and says why they are as they are.
@@ -137,6 +137,8 @@ pub(crate) enum Command {
     Why(One),
     /// Show the transitions of an agent, newest first
     History(History),
+    /// Show how well all do: how many at which level, their metrics, and those that do not do well
+    Health(HealthOf),
     /// Show what was done to bring agents back, and whether it helped, newest first
     Recoveries(Recoveries),
     /// Show who changed what, when and why, newest first

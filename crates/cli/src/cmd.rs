@@ -9,6 +9,7 @@ mod doctor;
 mod fleet;
 mod follow;
 pub(crate) mod group;
+mod health;
 mod list;
 mod meant;
 mod orphans;
@@ -69,6 +70,7 @@ async fn ask(app: &mut App<'_>, command: Command) -> Result<ExitCode, Failure> {
         Command::Describe(one) => show::describe(app, &one).await?,
         Command::Why(one) => show::why(app, &one).await?,
         Command::History(history) => show::history(app, history).await?,
+        Command::Health(asked) => health::health(app, &asked).await?,
         Command::Recoveries(asked) => recoveries::recoveries(app, asked).await?,
         Command::Audit(asked) => audit::audit(app, asked).await?,
         Command::Drain(drain) => act::drain(app, &drain).await?,

@@ -2,7 +2,7 @@
 
 use reqwest::StatusCode;
 use serde_json::json;
-use stead_model::{Namespace, Summary};
+use stead_model::{HealthSummary, Namespace, Selector, Summary};
 
 use crate::request::Mutation;
 use crate::{AgentsOnShutdown, Change, Client, ClientError, ConfigView, DaemonView, StatusView, Validation};
@@ -15,6 +15,23 @@ impl Client {
     pub async fn summary(&self, namespace: Option<&Namespace>) -> Result<Summary, ClientError> {
         let query = namespace.map(|namespace| ("namespace", namespace.to_string()));
         self.read("/analytics/summary", &query.into_iter().collect()).await
+    }
+
+    /// Counts agents and components by how well they do, and tells the worst of them: `GET /analytics/health`.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn health_summary(
+        &self,
+        namespace: Option<&Namespace>,
+        selector: Option<&Selector>,
+        limit: usize,
+    ) -> Result<HealthSummary, ClientError> {
+        let namespace = namespace.map(|namespace| ("namespace", namespace.to_string()));
+        let selector = selector.map(|selector| ("selector", selector.to_string()));
+        let query = namespace.into_iter().chain(selector);
+        let query = query.chain([("limit", limit.to_string())]).collect();
+        self.read("/analytics/health", &query).await
     }
 
     /// Reads what configuration is in force: `GET /config`.

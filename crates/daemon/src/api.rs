@@ -5,6 +5,7 @@
 //! `/openapi.json` cannot tell another story than the code.
 
 mod agents;
+mod analytics;
 mod audit;
 mod auth;
 mod batch;
@@ -102,6 +103,7 @@ fn table() -> Table {
         logs::mount(&mut table, kind);
     }
     beats::mount(&mut table);
+    analytics::mount(&mut table);
     groups::mount(&mut table);
     history::mount(&mut table);
     recoveries::mount(&mut table);

@@ -219,6 +219,7 @@ impl Bystander {
             }
             Ask::Beat(_, back) => answer(back, Err(self.refusal())),
             Ask::Beats(_, _, back) => answer(back, Err(self.refusal())),
+            Ask::Vitals(back) => answer(back, Ok(Vec::new())),
             Ask::Explain(namespace, agent, back) => {
                 let shown = self.views.get(&namespace, &agent);
                 let explained = self.engine.explain(now, &namespace, &agent);

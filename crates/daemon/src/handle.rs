@@ -10,7 +10,7 @@ use stead_model::group::{GroupAnswer, GroupCommand, GroupRequest, RolloutStatus}
 use stead_model::profile::policy::TransitionPolicy;
 use stead_model::{
     AgentId, AgentRef, AgentSpec, Answer, Beat, BeatAnswer, Command, Driver, Explanation, IdempotencyKey,
-    LifecycleView, Namespace, Problem, ProblemCode, Profile, Refusal, Request,
+    LifecycleView, Namespace, Problem, ProblemCode, Profile, Refusal, Request, Vitals,
 };
 use stead_store::{Retention, Store};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -44,6 +44,8 @@ pub enum Ask {
     Beat(Box<Beat>, oneshot::Sender<Result<BeatAnswer, Problem>>),
     /// Many signs of life, and how many beside them could not be understood; answered once they were taken.
     Beats(Vec<Beat>, usize, oneshot::Sender<Result<Vec<BeatAnswer>, Problem>>),
+    /// What agents measured of themselves last.
+    Vitals(oneshot::Sender<Result<Vec<(AgentId, Vitals)>, Problem>>),
     /// Why an agent is as it is.
     Explain(Namespace, AgentRef, oneshot::Sender<Result<Explanation, Problem>>),
     /// Where an agent may go from its state.
@@ -190,6 +192,14 @@ impl Handle {
     /// `busy` when the queue is full: nothing of it was taken.
     pub async fn beats(&self, beats: Vec<Beat>, malformed: usize) -> Result<Vec<BeatAnswer>, Problem> {
         self.ask(|back| Ask::Beats(beats, malformed, back)).await
+    }
+
+    /// What agents measured of themselves last, where they did.
+    ///
+    /// # Errors
+    /// `busy` when the queue is full.
+    pub async fn vitals(&self) -> Result<Vec<(AgentId, Vitals)>, Problem> {
+        self.ask(Ask::Vitals).await
     }
 
     /// Explains why an agent is as it is and what happens next.

@@ -336,6 +336,7 @@ impl Pump {
             }
             Ask::Beat(beat, back) => answer(back, self.beat(*beat)),
             Ask::Beats(beats, malformed, back) => answer(back, Ok(self.beats(&beats, malformed))),
+            Ask::Vitals(back) => answer(back, Ok(self.engine.vitals())),
             Ask::Explain(namespace, agent, back) => answer(
                 back,
                 self.engine.explain(now, &namespace, &agent).map_err(Problem::from),

@@ -121,6 +121,21 @@ impl Beats {
         self.counts.count(outcome);
     }
 
+    /// The last metrics of those that told any.
+    pub(crate) fn vitals(&self) -> impl Iterator<Item = (AgentId, Vitals)> + '_ {
+        let told = self.hot.iter().zip(&self.vitals);
+        told.filter(|(hot, vitals)| !hot.is(GONE) && !vitals.is_empty())
+            .map(|(hot, vitals)| (hot.agent, *vitals))
+    }
+
+    /// When an agent beat last in this run, how far its beats lie apart, and after how long a silence it is missed.
+    pub(crate) fn rhythm(&self, id: AgentId, now: Moment) -> Option<(Duration, Duration, Duration)> {
+        let hot = self.hot.get(self.by_id(id)? as usize).filter(|hot| hot.is(BEATEN))?;
+        let last = hot.lease.last();
+        let missed = hot.first(&self.classes.get(hot.class)).since(last);
+        Some((tick(now).since(last), hot.interval(), missed))
+    }
+
     /// Whether the silence of anybody is judged.
     pub(crate) const fn listens(&self) -> bool {
         self.armed > 0

@@ -230,7 +230,13 @@ impl Engine {
     /// [`Refusal::Unknown`] or [`Refusal::Gone`].
     pub fn explain(&self, now: Now, namespace: &Namespace, agent: &AgentRef) -> Result<Explanation, Refusal> {
         self.look(namespace, agent, |cell, record| {
-            explain::explain(cell.surveyed, record, now)
+            let mut explained = explain::explain(cell.surveyed, record, now);
+            let rhythm = self.beats.rhythm(record.row.id, now.moment);
+            explained
+                .agent
+                .evidence
+                .extend(rhythm.map(|rhythm| explain::rhythm(now, rhythm)));
+            explained
         })
     }
 

@@ -3,9 +3,10 @@
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use stead_model::journal::BlockKind;
-use stead_model::{Condition, Explanation, LastExit, Now, RestartBudget, Role};
+use stead_model::{Condition, Evidence, Explanation, LastExit, Now, RestartBudget, Role, Span};
 
 use crate::depend;
 use crate::plan::{self, Obstacle};
@@ -57,9 +58,7 @@ pub(crate) fn explain(surveyed: bool, record: &Record, now: Now) -> Explanation 
 
 fn summary(record: &Record, verdict: &str, now: Now) -> String {
     let row = &record.row;
-    let since = stead_model::Span(core::time::Duration::from_secs(
-        now.wall.since(row.phase_since).as_secs(),
-    ));
+    let since = Span(Duration::from_secs(now.wall.since(row.phase_since).as_secs()));
     let health = if record.role().serves() {
         format!(" and {}", record.health())
     } else {
@@ -167,4 +166,19 @@ fn clears(record: &Record) -> Vec<String> {
         ));
     }
     clears
+}
+
+/// How its beats come, as evidence.
+pub(crate) fn rhythm(now: Now, (ago, apart, missed): (Duration, Duration, Duration)) -> Evidence {
+    let tenths = |span: Duration| Span::millis(u64::try_from(span.as_millis()).unwrap_or(u64::MAX) / 100 * 100);
+    Evidence {
+        kind: "heartbeat".into(),
+        observed_at: now.wall.before(ago),
+        source: "agent".into(),
+        detail: format!(
+            "it beats every {}, and is missed after a silence of {}",
+            tenths(apart),
+            tenths(missed)
+        ),
+    }
 }

@@ -60,6 +60,8 @@ pub struct Glance<'s> {
     pub health: Health,
     /// What is wanted of it.
     pub intent: Wanted,
+    /// Whether it has conditions.
+    pub has_conditions: bool,
     /// Its process, where there is one.
     pub pid: Option<i32>,
     /// The group that it is a replica of.
@@ -142,6 +144,7 @@ impl Shown {
                 phase: &view.phase,
                 health: view.health,
                 intent: view.intent,
+                has_conditions: !view.conditions.is_empty(),
                 pid: view.pid,
                 group: view.group.as_ref(),
                 labels: Labels::Whole(&view.labels),
@@ -349,6 +352,7 @@ fn write(record: &Record, to: &mut Vec<u8>) {
     (phase.index() as u64).pack(to);
     record.health().pack(to);
     intent.wanted.pack(to);
+    (!conditions.is_empty()).pack(to);
     spec.labels.pack(to);
 
     boot.pack(to);
@@ -430,6 +434,7 @@ impl Packed {
                 },
                 health: from.read()?,
                 intent: from.read()?,
+                has_conditions: from.read()?,
                 pid: None,
                 group: None,
                 labels: Labels::Packed(from),
@@ -451,6 +456,7 @@ impl Packed {
         let (halted, _has_deadline): (bool, bool) = (from.read()?, from.read()?);
         let phase = read_phase(from, &self.profile)?;
         let (_shown, _wanted): (Health, Wanted) = (from.read()?, from.read()?);
+        let _has_conditions: bool = from.read()?;
         let labels: BTreeMap<String, String> = from.read()?;
         let spec = if labels.is_empty() {
             Arc::clone(&self.told)

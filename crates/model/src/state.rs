@@ -100,6 +100,24 @@ words! {
     }
 }
 
+impl Condition {
+    /// Whether it asks for a person's eye.
+    #[must_use]
+    pub const fn is_alarming(self) -> bool {
+        match self {
+            Self::Suspect
+            | Self::Stuck
+            | Self::Looping
+            | Self::Flapping
+            | Self::Held
+            | Self::Quarantined
+            | Self::Warning
+            | Self::WaitingApproval => true,
+            Self::HealthyBusy | Self::Unverified => false,
+        }
+    }
+}
+
 /// A condition that holds: since when and by what.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct ConditionView {

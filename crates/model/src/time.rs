@@ -72,6 +72,15 @@ impl Wall {
         )
     }
 
+    /// The time `wait` earlier; saturates.
+    #[must_use]
+    pub fn before(self, wait: Duration) -> Self {
+        Self(
+            self.0
+                .saturating_sub(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX)),
+        )
+    }
+
     /// How long it is from `earlier` to here; nothing if `earlier` is later.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {

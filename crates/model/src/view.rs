@@ -213,20 +213,3 @@ pub struct RestartBudget {
     /// The policy that decides which exits are answered.
     pub policy: crate::spec::RestartPolicy,
 }
-
-/// Counts over agents: `GET analytics/summary`.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
-pub struct Summary {
-    /// All of them.
-    pub total_agents: u64,
-    /// Those that work.
-    pub operational_agents: u64,
-    /// Those that can take a task.
-    pub available_agents: u64,
-    /// Those with something wrong.
-    pub error_agents: u64,
-    /// Those taken out of work on purpose.
-    pub maintenance_agents: u64,
-    /// How many are in each state.
-    pub state_distribution: BTreeMap<String, u64>,
-}

@@ -444,6 +444,19 @@ pub(crate) struct Top {
     pub(crate) once: bool,
 }
 
+/// `stead health`.
+#[derive(Args, Debug)]
+pub(crate) struct HealthOf {
+    #[command(flatten)]
+    pub(crate) scope: Scope,
+    /// Only those with such labels
+    #[arg(short = 'l', long)]
+    pub(crate) selector: Option<Selector>,
+    /// How many of those that do not do well are shown
+    #[arg(long, default_value_t = 20, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1000))]
+    pub(crate) limit: usize,
+}
+
 /// `stead wait`.
 #[derive(Args, Debug)]
 pub(crate) struct Wait {

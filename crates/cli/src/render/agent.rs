@@ -109,7 +109,7 @@ fn row(agent: &AgentView, extra: Extra, wide: Columns, now: Wall) -> Vec<Cell> {
 
 /// What a person should know beyond phase and health: alarming conditions, what is wanted where that differs, what comes.
 fn status(agent: &AgentView, now: Wall) -> Cell {
-    let alarms = agent.conditions.iter().filter(|held| paint::alarming(held.condition));
+    let alarms = agent.conditions.iter().filter(|held| held.condition.is_alarming());
     let mut parts: Vec<String> = alarms
         .map(|held| format!("{}: {}", held.condition, held.detail))
         .collect();
@@ -243,7 +243,7 @@ pub(super) fn conditions(agent: &AgentView, now: Wall) -> Vec<String> {
 }
 
 fn condition(condition: Condition) -> Cell {
-    if paint::alarming(condition) {
+    if condition.is_alarming() {
         Cell::new(condition.as_str(), owo_colors::Style::new().yellow())
     } else {
         Cell::dim(condition.as_str())

@@ -1,7 +1,7 @@
 //! Which colour means what.
 
 use owo_colors::{OwoColorize, Style};
-use stead_model::{AgentView, Class, Condition, Health, Profile, Role};
+use stead_model::{AgentView, Class, Health, Profile, Role};
 
 /// Text and its colour; padded before it is painted, since colours have no width.
 #[derive(Clone, Debug)]
@@ -92,19 +92,4 @@ pub(super) fn health(health: Health) -> Cell {
         Health::Unknown => Style::new().dimmed(),
     };
     Cell::new(health.as_str(), style)
-}
-
-/// Whether a condition asks for a person's eye.
-pub(super) const fn alarming(condition: Condition) -> bool {
-    match condition {
-        Condition::Suspect
-        | Condition::Stuck
-        | Condition::Looping
-        | Condition::Flapping
-        | Condition::Held
-        | Condition::Quarantined
-        | Condition::Warning
-        | Condition::WaitingApproval => true,
-        Condition::HealthyBusy | Condition::Unverified => false,
-    }
 }

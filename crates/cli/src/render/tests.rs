@@ -7,8 +7,8 @@ use stead_model::group::{GroupPhase, RevisionView, RolloutState, RolloutView};
 use stead_model::spec::{RestartPolicy, SpecForm};
 use stead_model::{
     AttemptState, Condition, ConditionView, Evidence, Exit as ProcessExit, Explanation, FailureKind, Health,
-    Incarnation, Intent, LastExit, NextStep, Problem, ProblemCode, Reason, RecoveryAttempt, RestartBudget, Sequence,
-    Span, Strategy, Summary, Transition, Wanted,
+    HealthSummary, Incarnation, Intent, LastExit, Metric, MetricSummary, NextStep, Problem, ProblemCode, Reason,
+    RecoveryAttempt, RestartBudget, Sequence, Span, Strategy, Summary, Transition, Troubled, Wanted,
 };
 
 use super::fixture::{NOW, agent, ago, group_view};
@@ -110,6 +110,32 @@ fn recoveries_show_what_was_tried_and_whether_it_helped() {
         attempt(1, AttemptState::Verified),
     ];
     assert_snapshot!(shown(&recoveries(&rows, NOW)));
+}
+
+#[test]
+fn health_of_all_tells_levels_metrics_and_the_worst() {
+    let mut summary = HealthSummary::new();
+    summary.total = 1_000;
+    summary.levels.insert(Health::Healthy, 997);
+    summary.levels.insert(Health::Failed, 3);
+    summary.conditions.insert(Condition::Quarantined, 1);
+    let told = MetricSummary {
+        agents: 800,
+        mean: 0.4125,
+        max: 0.97,
+    };
+    summary.metrics.insert(Metric::CpuUsage, told);
+    summary.troubled.push(Troubled {
+        namespace: stead_model::Namespace::default(),
+        name: "indexer".parse().unwrap(),
+        health: Health::Failed,
+        phase: "failed".into(),
+        since: ago(30),
+        conditions: vec![Condition::Quarantined],
+        detail: "more than 5 restarts within 10m".into(),
+    });
+    summary.troubled_total = 3;
+    assert_snapshot!(shown(&health_summary(&summary, NOW)));
 }
 
 fn explanation() -> Explanation {

@@ -1,14 +1,13 @@
-//! What happened, why agents are as they are, and counts over all of them.
+//! What happened, and why agents are as they are.
 
 use axum::http::Method;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
-use stead_model::{AgentName, AgentRef, Class, Explanation, Namespace, ProblemCode, Reason, Summary, Transition};
+use stead_model::{AgentName, AgentRef, Explanation, Namespace, ProblemCode, Reason, Transition};
 use stead_store::{PageCursor, RecoveryQuery, TransitionQuery};
 
 use super::agents::{InNamespace, Kind};
 use super::extract::{Limit, Read, When};
-use super::find::views;
 use super::logs::last_lines;
 use super::operation::{About, Table};
 use super::problem::Failure;
@@ -42,12 +41,6 @@ pub(super) fn mount(table: &mut Table) {
     )
     .may(&[UnknownAgent, UnknownGroup, StoreUnavailable]);
     table.add(Method::GET, format!("{BASE}/transitions"), rows, transitions);
-    let summary = About::new(
-        "summarize",
-        "history",
-        "Counts agents by what state they are in; components are left out",
-    );
-    table.add(Method::GET, format!("{BASE}/analytics/summary"), summary, summarize);
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -151,36 +144,6 @@ async fn page(api: &Api, asked: RowsQuery) -> Result<Shown<List<Transition>>, Fa
         items: page.items,
         next_cursor: page.next.map(|next| next.to_string()),
     }))
-}
-
-async fn summarize(api: Api, read: Read<(), InNamespace>) -> Result<Shown<Summary>, Failure> {
-    let mut summary = Summary::default();
-    views(&api).each(|shown| {
-        let agent = shown.glance();
-        if agent.profile == "component"
-            || read
-                .query
-                .namespace
-                .as_ref()
-                .is_some_and(|wanted| wanted.as_str() != agent.namespace)
-        {
-            return;
-        }
-        summary.total_agents += 1;
-        match summary.state_distribution.get_mut(agent.phase) {
-            Some(count) => *count += 1,
-            None => drop(summary.state_distribution.insert(agent.phase.to_owned(), 1)),
-        }
-        for (class, count) in [
-            (Class::Operational, &mut summary.operational_agents),
-            (Class::Available, &mut summary.available_agents),
-            (Class::Error, &mut summary.error_agents),
-            (Class::Maintenance, &mut summary.maintenance_agents),
-        ] {
-            *count += u64::from(api.is(&agent, class));
-        }
-    });
-    Ok(Shown(summary))
 }
 
 pub(super) fn agent_ref<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<AgentRef>, D::Error> {

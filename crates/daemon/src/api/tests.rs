@@ -1,5 +1,6 @@
 //! The API before the engine itself: a real pump, the store in memory, processes that are played.
 
+mod analytics;
 mod audit;
 mod batch;
 mod config;

@@ -37,6 +37,12 @@ impl Engine {
         self.beats.counts()
     }
 
+    /// What agents measured of themselves last, where they did.
+    #[must_use]
+    pub fn vitals(&self) -> Vec<(AgentId, Vitals)> {
+        self.beats.vitals().collect()
+    }
+
     /// Whether the silence of anybody is judged: whoever drives this engine must then come by each second, and say when it did not.
     #[must_use]
     pub const fn listens(&self) -> bool {

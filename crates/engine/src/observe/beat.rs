@@ -36,6 +36,11 @@ pub(crate) fn word(step: &mut Step, record: &mut Record, word: Word) {
 /// It was heard.
 fn heard(step: &mut Step, record: &mut Record, word: &Word) {
     step.clear(record, Condition::Suspect);
+    // However it does, from here on this run is expected to go on beating.
+    if let Some(instance) = record.row.instance.as_mut().filter(|instance| !instance.beats) {
+        instance.beats = true;
+        step.touch();
+    }
     match word.level {
         Health::Unknown | Health::Healthy | Health::Recovering => {
             if record.row.vital.is_some() {
@@ -76,10 +81,6 @@ fn comes(step: &mut Step, record: &mut Record) {
         Driver::None if !record.is_watched() => report::heard(step, record),
         Driver::None => {}
         Driver::Process(_) => {
-            if let Some(instance) = record.row.instance.as_mut().filter(|instance| !instance.beats) {
-                instance.beats = true;
-                step.touch();
-            }
             if record.role().serves() && !record.ending() && record.spec.readiness() == ReadinessSource::Spawn {
                 if matches!(record.row.health, Health::Unknown | Health::Recovering) {
                     step.health(record, Health::Healthy, "it beats");

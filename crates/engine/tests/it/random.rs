@@ -69,7 +69,8 @@ fn twins(events: &[Event], cut: usize) -> Result<(), TestCaseError> {
             .engine
             .explain(rig.now, &Namespace::default(), &AgentRef::Name(name()));
         // Waits for signs of life begin anew with the node.
-        seen.map(|seen| {
+        seen.map(|mut seen| {
+            seen.agent.evidence.retain(|seen| seen.kind != "heartbeat");
             (
                 stead_model::AgentView {
                     next: None,

@@ -289,6 +289,7 @@ async fn pump(mut asked: mpsc::Receiver<Ask>, views: Arc<Views>, seen: Arc<Mutex
                 seen.lock().unwrap().beats.push(*beat);
                 let _left = back.send(heard);
             }
+            Ask::Vitals(back) => drop(back.send(Ok(Vec::new()))),
             Ask::Beats(beats, _, back) => {
                 let answers = beats.iter().map(|beat| match &beat.of {
                     stead_model::BeatOf::Named(named) => {
