@@ -22,7 +22,9 @@ pub(crate) enum Verdict {
 /// What a person can do about a cause that no start can help.
 pub(crate) fn mend(record: &Record) -> String {
     let name = &record.row.name;
-    if record.spec.labels.get(MANAGED_BY).is_some_and(|by| by == FLEET_FILE) {
+    if record.spec.labels.contains_key(RUN) {
+        "mend the command and run it again".into()
+    } else if record.spec.labels.get(MANAGED_BY).is_some_and(|by| by == FLEET_FILE) {
         alloc::format!("mend the file and run `stead apply FILE`, or mend the machine and run `stead start {name}`")
     } else {
         alloc::format!("give it another spec, or mend the machine and run `stead start {name}`")
@@ -32,6 +34,8 @@ pub(crate) fn mend(record: &Record) -> String {
 /// The label by which agents of a fleet file are known.
 const MANAGED_BY: &str = "stead/managed-by";
 const FLEET_FILE: &str = "fleet-file";
+/// The label of the one command of `stead run`, which no file tells of.
+const RUN: &str = "stead/run";
 
 /// Judges an end that nobody ordered.
 pub(crate) fn judge(record: &Record, exit: Exit) -> Verdict {

@@ -261,7 +261,9 @@ fn fleet_of_one(name: &AgentName, run: &Run) -> Result<Fleet, Failure> {
     };
     let words: Vec<String> = run.command.iter().map(|word| word.replace('$', "$$")).collect();
     let command = serde_json::to_string(&words).map_err(|error| Failure::new(error.to_string()))?;
-    let text = format!("[agents.\"{name}\"]\ncommand = {command}\nrestart = {{ policy = \"{policy}\" }}\n");
+    let text = format!(
+        "[agents.\"{name}\"]\ncommand = {command}\nrestart = {{ policy = \"{policy}\" }}\nlabels = {{ \"stead/run\" = \"yes\" }}\n"
+    );
     Fleet::parse(&text, "stead-run.toml".as_ref(), &|_| None).map_err(|problems| invalid(&problems))
 }
 
