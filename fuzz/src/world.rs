@@ -127,6 +127,11 @@ impl Body {
                 self.own(home(&namespace, &agent));
                 let _left = back.send(self.engine.explain(now, &namespace, &agent).map_err(Problem::from));
             }
+            Ask::Foresee(namespace, agent, failure, back) => {
+                self.own(home(&namespace, &agent));
+                let foreseen = self.engine.foresee(now, &namespace, &agent, failure);
+                let _left = back.send(foreseen.map_err(Problem::from));
+            }
             Ask::Lifecycle(namespace, agent, back) => {
                 self.own(home(&namespace, &agent));
                 let _left = back.send(self.engine.lifecycle(&namespace, &agent).map_err(Problem::from));

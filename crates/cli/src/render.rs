@@ -47,7 +47,7 @@ pub(crate) use orphans::{ended, orphans, size};
 pub(crate) use paint::role;
 pub(crate) use progress::Board;
 pub(crate) use readers::{reader_removed, readers};
-pub(crate) use recoveries::recoveries;
+pub(crate) use recoveries::{foresight, recoveries};
 pub(crate) use why::why;
 
 /// Standard output and error, in the format that was asked for.

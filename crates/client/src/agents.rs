@@ -6,7 +6,8 @@ use reqwest::header::IF_NONE_MATCH;
 use serde_json::{Value, json};
 use stead_model::spec::SpecForm;
 use stead_model::{
-    AgentView, Answer, AuditRow, Explanation, LifecycleView, Namespace, RecoveryAttempt, Revision, Span, Transition,
+    AgentRef, AgentView, Answer, AuditRow, Explanation, FailureKind, Foresight, LifecycleView, Namespace,
+    RecoveryAttempt, Revision, Span, Transition,
 };
 
 use crate::request::Mutation;
@@ -151,6 +152,24 @@ impl Client {
     /// Those of every request.
     pub async fn recoveries(&self, filter: &RecoveryFilter) -> Result<Page<RecoveryAttempt>, ClientError> {
         self.read("/recoveries", &filter.query()).await
+    }
+
+    /// Asks what would be done about a failure of an agent, had it come now: `GET /recoveries/what-if`. Nothing is done.
+    ///
+    /// # Errors
+    /// As [`Client::agent`].
+    pub async fn foresee(
+        &self,
+        namespace: &Namespace,
+        agent: &AgentRef,
+        failure: FailureKind,
+    ) -> Result<Foresight, ClientError> {
+        let query = vec![
+            ("namespace", namespace.to_string()),
+            ("agent", agent.to_string()),
+            ("failure", failure.to_string()),
+        ];
+        self.read("/recoveries/what-if", &query).await
     }
 
     /// Reads who changed what, newest first: `GET /audit`.

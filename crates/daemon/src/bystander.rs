@@ -232,6 +232,8 @@ impl Bystander {
                     },
                 );
             }
+            // Nothing would be done: it changes nothing.
+            Ask::Foresee(_, _, _, back) => answer(back, Err(self.refusal())),
             Ask::Lifecycle(namespace, agent, back) => {
                 answer(
                     back,

@@ -9,8 +9,8 @@ use stead_engine::KnownGroup;
 use stead_model::group::{GroupAnswer, GroupCommand, GroupRequest, RolloutStatus};
 use stead_model::profile::policy::TransitionPolicy;
 use stead_model::{
-    AgentId, AgentRef, AgentSpec, Answer, Beat, BeatAnswer, Command, Driver, Explanation, IdempotencyKey,
-    LifecycleView, Namespace, Problem, ProblemCode, Profile, Refusal, Request, Vitals,
+    AgentId, AgentRef, AgentSpec, Answer, Beat, BeatAnswer, Command, Driver, Explanation, FailureKind, Foresight,
+    IdempotencyKey, LifecycleView, Namespace, Problem, ProblemCode, Profile, Refusal, Request, Vitals,
 };
 use stead_store::{Retention, Store};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -48,6 +48,13 @@ pub enum Ask {
     Vitals(oneshot::Sender<Result<Vec<(AgentId, Vitals)>, Problem>>),
     /// Why an agent is as it is.
     Explain(Namespace, AgentRef, oneshot::Sender<Result<Explanation, Problem>>),
+    /// What would be done about a failure of an agent.
+    Foresee(
+        Namespace,
+        AgentRef,
+        FailureKind,
+        oneshot::Sender<Result<Foresight, Problem>>,
+    ),
     /// Where an agent may go from its state.
     Lifecycle(Namespace, AgentRef, oneshot::Sender<Result<LifecycleView, Problem>>),
     /// Other profiles and policies in force, all or none.
@@ -208,6 +215,19 @@ impl Handle {
     /// `unknown-agent` or `agent-gone`; `busy` when the queue is full.
     pub async fn explain(&self, namespace: Namespace, agent: AgentRef) -> Result<Explanation, Problem> {
         self.ask(|back| Ask::Explain(namespace, agent, back)).await
+    }
+
+    /// Says what would be done about a failure of an agent, had it come now.
+    ///
+    /// # Errors
+    /// `unknown-agent` or `agent-gone`; `busy` when the queue is full.
+    pub async fn foresee(
+        &self,
+        namespace: Namespace,
+        agent: AgentRef,
+        failure: FailureKind,
+    ) -> Result<Foresight, Problem> {
+        self.ask(|back| Ask::Foresee(namespace, agent, failure, back)).await
     }
 
     /// Tells where an agent may go from its state.

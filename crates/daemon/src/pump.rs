@@ -341,6 +341,12 @@ impl Pump {
                 back,
                 self.engine.explain(now, &namespace, &agent).map_err(Problem::from),
             ),
+            Ask::Foresee(namespace, agent, failure, back) => answer(
+                back,
+                self.engine
+                    .foresee(now, &namespace, &agent, failure)
+                    .map_err(Problem::from),
+            ),
             Ask::Lifecycle(namespace, agent, back) => {
                 answer(back, self.engine.lifecycle(&namespace, &agent).map_err(Problem::from));
             }

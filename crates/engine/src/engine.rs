@@ -12,8 +12,8 @@ use stead_model::group::{GroupCommand, GroupSpec, RolloutStatus};
 use stead_model::journal::{AgentRow, Durability, SlotState};
 use stead_model::profile::policy::TransitionPolicy;
 use stead_model::{
-    AgentId, AgentName, AgentRef, AgentSpec, BootClock, Command, Explanation, Inventory, LifecycleView, Moment,
-    Namespace, Now, Observation, Profile, Refusal, Slot,
+    AgentId, AgentName, AgentRef, AgentSpec, BootClock, Command, Explanation, FailureKind, Foresight, Inventory,
+    LifecycleView, Moment, Namespace, Now, Observation, Profile, Refusal, Slot,
 };
 
 use crate::answers::Answers;
@@ -21,6 +21,7 @@ use crate::batch::{Batch, Reply};
 use crate::beats::Beats;
 use crate::depend::{Body, Message};
 use crate::explain;
+use crate::foresee;
 use crate::group::{Claim, KnownGroup};
 use crate::observe;
 use crate::open::{Changed, Open, obey};
@@ -238,6 +239,20 @@ impl Engine {
                 .extend(rhythm.map(|rhythm| explain::rhythm(now, rhythm)));
             explained
         })
+    }
+
+    /// Says what would be done about a failure of this kind, had it come now. Nothing is done.
+    ///
+    /// # Errors
+    /// [`Refusal::Unknown`] or [`Refusal::Gone`].
+    pub fn foresee(
+        &self,
+        now: Now,
+        namespace: &Namespace,
+        agent: &AgentRef,
+        failure: FailureKind,
+    ) -> Result<Foresight, Refusal> {
+        self.look(namespace, agent, |_, record| foresee::foresee(record, now, failure))
     }
 
     /// Tells where an agent may go from its state.

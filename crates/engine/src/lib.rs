@@ -7,6 +7,7 @@
 
 extern crate alloc;
 
+mod abstain;
 mod agents;
 mod answers;
 mod batch;
@@ -16,6 +17,7 @@ mod command;
 mod depend;
 mod engine;
 mod explain;
+mod foresee;
 mod group;
 mod invariant;
 mod observe;

@@ -18,6 +18,7 @@ use stead_model::{
     AgentId, Exit, Health, Notice, Observation, Order, ProcessIdentity, Reason, Role, SpawnFailure, Wanted,
 };
 
+use crate::abstain;
 use crate::cause;
 use crate::plan::{self, plan};
 use crate::record::{Record, Timer};
@@ -271,6 +272,9 @@ pub(crate) fn ill(step: &mut Step, record: &mut Record, reason: Reason, detail: 
         return;
     }
     cause::note_reason(step, record, reason, detail);
+    if abstain::up(step, record, detail) {
+        return;
+    }
     step.hop(record, to, Why::new(reason, detail));
     step.health(record, Health::Failed, detail);
     record.set_timer(Timer::Silence, None);
@@ -339,11 +343,16 @@ fn publish(step: &mut Step, record: &mut Record) {
 const BETWEEN_WORDS: core::time::Duration = core::time::Duration::from_secs(1);
 
 /// Any word on its socket feeds the watchdog of one that serves.
-fn feed(step: &Step, record: &mut Record) {
+fn feed(step: &mut Step, record: &mut Record) {
     if let Some(watchdog) = record.watchdog()
         && record.role().serves()
         && !record.ending()
     {
         record.set_timer(Timer::Silence, Some(step.now.moment.after(watchdog.0)));
+        let unseen = record.spec.probes == stead_model::spec::Probes::default();
+        if unseen && record.row.health == Health::Critical {
+            step.ready(record, true, "its watchdog is fed again");
+            step.health(record, Health::Healthy, "its watchdog is fed again");
+        }
     }
 }

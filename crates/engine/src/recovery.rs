@@ -3,23 +3,48 @@
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString};
-use core::time::Duration;
 
 use stead_model::journal::Change;
 use stead_model::spec::ReadinessSource;
 use stead_model::{AttemptState, Condition, FailureKind, Happening, Health, RecoveryAttempt, Strategy, Wanted};
 
+use crate::abstain;
 use crate::cause;
 use crate::plan;
 use crate::record::{Record, Timer};
 use crate::step::Step;
 use crate::storm;
 
-/// How long after the time that it may take to come up an attempt may take to show that it helped.
-pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
-
 /// Notes that an agent is being started again, in the append that has it started.
 pub(crate) fn begin(step: &mut Step, record: &mut Record, strategy: Strategy) {
+    let attempt = attempt(step, record, strategy);
+    record.row.recovery.open = Some(Box::new(attempt.clone()));
+    let within = record.time_to_start().saturating_add(record.spec.recovery.timeout.0);
+    record.set_timer(Timer::Attempt, Some(step.now.moment.after(within)));
+    step.event(
+        record,
+        Happening::RecoveryStarted {
+            number: attempt.number,
+            strategy,
+            failure: attempt.failure,
+            cause: attempt.cause.clone(),
+        },
+    );
+    step.put(Change::Recovery(Box::new(attempt)));
+}
+
+/// Notes what would have been done, had it been permitted.
+pub(crate) fn note_observed(step: &mut Step, record: &mut Record, strategy: Strategy) {
+    close(step, record, AttemptState::Failed, "it failed again");
+    let mut observed = attempt(step, record, strategy);
+    observed.ended = Some(step.now.wall);
+    observed.state = AttemptState::Observed;
+    observed.detail = "nothing was done: `recovery.mode` is \"observe\"".into();
+    ended(step, record, observed);
+}
+
+/// A new attempt, numbered.
+fn attempt(step: &Step, record: &mut Record, strategy: Strategy) -> RecoveryAttempt {
     let row = &mut record.row;
     let recovery = &mut row.recovery;
     recovery.attempts = recovery.attempts.saturating_add(1);
@@ -31,7 +56,7 @@ pub(crate) fn begin(step: &mut Step, record: &mut Record, strategy: Strategy) {
         Some(failure) => (failure.kind, failure.detail.clone()),
         None => (FailureKind::ProcessExit, "it was down".to_string()),
     };
-    let attempt = RecoveryAttempt {
+    RecoveryAttempt {
         agent: row.id,
         namespace: row.namespace.clone(),
         name: row.name.clone(),
@@ -47,21 +72,7 @@ pub(crate) fn begin(step: &mut Step, record: &mut Record, strategy: Strategy) {
         state: AttemptState::Running,
         detail: String::new(),
         correlation_id: row.correlation_id.clone(),
-    };
-    recovery.open = Some(Box::new(attempt.clone()));
-    // The time to come up is its phase's own; see `Record::time_to_start`.
-    let within = record.time_to_start().saturating_add(TIMEOUT);
-    record.set_timer(Timer::Attempt, Some(step.now.moment.after(within)));
-    step.event(
-        record,
-        Happening::RecoveryStarted {
-            number,
-            strategy,
-            failure,
-            cause: attempt.cause.clone(),
-        },
-    );
-    step.put(Change::Recovery(Box::new(attempt)));
+    }
 }
 
 /// Looks at an attempt after the agent's health changed, or something showed how it does.
@@ -69,6 +80,7 @@ pub(crate) fn look(step: &mut Step, record: &mut Record, detail: &str) {
     match record.health() {
         Health::Healthy => {
             cause::forget(step, record);
+            abstain::well(step, record);
             if is_shown(record) {
                 let state = if is_inferred(record) {
                     AttemptState::Unverified
@@ -143,12 +155,16 @@ fn close(step: &mut Step, record: &mut Record, state: AttemptState, detail: &str
         detail: detail.into(),
         ..*open
     };
+    ended(step, record, attempt);
+}
+
+fn ended(step: &mut Step, record: &Record, attempt: RecoveryAttempt) {
     step.event(
         record,
         Happening::RecoveryEnded {
             number: attempt.number,
             strategy: attempt.strategy,
-            state,
+            state: attempt.state,
             detail: attempt.detail.clone(),
         },
     );

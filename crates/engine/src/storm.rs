@@ -18,7 +18,7 @@ use crate::view;
 const RAMP: Duration = Duration::from_secs(10);
 
 /// What it depends on and is down, if that is so: then no restart of its own can help.
-fn outage(record: &Record) -> Option<String> {
+pub(crate) fn outage(record: &Record) -> Option<String> {
     let known = |name| record.standings.get(name).is_some_and(Option::is_some);
     let (name, condition) = depend::unmet(record).find(|(name, _)| known(*name))?;
     let until = view::condition_word(condition);

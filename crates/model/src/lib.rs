@@ -49,7 +49,7 @@ pub use profile::policy::AccessRole;
 pub use profile::{Class, PhaseId, Profile, Role};
 pub use reader::ReaderView;
 pub use reason::{Reason, UnknownReason};
-pub use recovery::{AttemptState, RecoveryAttempt, Strategy};
+pub use recovery::{AttemptState, Foresight, RecoveryAttempt, Remedy, Strategy};
 pub use selector::{InvalidSelector, Selector};
 pub use spec::{AgentSpec, Driver};
 pub use state::{Condition, ConditionView, Evidence, Health, Intent, Origin, Pause, PauseMode, Wanted};

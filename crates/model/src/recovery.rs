@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::state::words;
-use crate::{AgentId, AgentName, FailureKind, Incarnation, Namespace, Wall};
+use crate::{AgentId, AgentName, FailureKind, Incarnation, Namespace, Span, Wall};
 
 words! {
     /// What is done about a failure.
@@ -27,9 +27,45 @@ words! {
         Unverified = "unverified",
         /// It did not help, or nothing showed in time that it did.
         Failed = "failed",
+        /// Nothing was done: its mode is to say what would have been.
+        Observed = "observed",
         /// It was overtaken: something else is wanted, or another start took its place.
         Abandoned = "abandoned",
     }
+}
+
+words! {
+    /// What would be done about a failure.
+    Remedy {
+        /// It is stopped, if it still lives, and started again.
+        Restart = "restart",
+        /// It is left alone until what it depends on is back.
+        Hold = "hold",
+        /// It is not started again until somebody looked at it.
+        Quarantine = "quarantine",
+        /// Nothing.
+        Nothing = "nothing",
+    }
+}
+
+/// What would be done about a failure, had it come at this moment. Nothing was done.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Foresight {
+    /// The agent.
+    pub agent: AgentId,
+    /// Its namespace.
+    pub namespace: Namespace,
+    /// Its name.
+    pub name: AgentName,
+    /// The kind of failure that was asked about.
+    pub failure: FailureKind,
+    /// What would be done.
+    pub would: Remedy,
+    /// How long it would wait before; absent where nothing is waited for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<Span>,
+    /// What decides so.
+    pub why: String,
 }
 
 /// One attempt to bring an agent back. Written in one transaction with what it does, and again when it has ended.

@@ -3,6 +3,7 @@
 mod health;
 mod probe;
 mod process;
+mod recovery;
 mod restart;
 
 use alloc::borrow::ToOwned;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 pub use health::{HealthSettings, HealthSpec, ThresholdsSpec, WarningStep};
 pub use probe::{ExecAction, GrpcAction, HttpGetAction, Probe, ProbeAction, ProbeKind, Probes, TcpSocketAction};
 pub use process::{EnvValue, Limits, LogSpec, ProcessSpec, StopSpec};
+pub use recovery::{RecoveryMode, RecoverySpec};
 pub use restart::{BackoffSpec, IntensitySpec, RestartPolicy, RestartSpec};
 
 use crate::{AgentName, Span};
@@ -35,6 +37,8 @@ pub struct AgentSpec {
     pub driver: Driver,
     /// When it is started again.
     pub restart: RestartSpec,
+    /// How it is brought back.
+    pub recovery: RecoverySpec,
     /// Whom it waits for before it starts.
     pub depends_on: BTreeMap<AgentName, Condition>,
     /// How it is looked at from outside.
@@ -57,6 +61,7 @@ impl AgentSpec {
             labels: BTreeMap::new(),
             driver: Driver::None,
             restart: RestartSpec::default(),
+            recovery: RecoverySpec::default(),
             depends_on: BTreeMap::new(),
             probes: Probes::default(),
             health: HealthSpec::default(),
@@ -83,6 +88,7 @@ impl AgentSpec {
             labels: _,
             driver,
             restart,
+            recovery,
             depends_on,
             probes,
             health,
@@ -93,6 +99,7 @@ impl AgentSpec {
             && *kind == other.kind
             && *driver == other.driver
             && *restart == other.restart
+            && *recovery == other.recovery
             && *depends_on == other.depends_on
             && *probes == other.probes
             && *health == other.health
@@ -270,6 +277,9 @@ pub struct SpecForm {
     /// When it is started again.
     #[serde(default, skip_serializing_if = "is_default")]
     pub restart: RestartSpec,
+    /// How it is brought back.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub recovery: RecoverySpec,
     /// Whom it waits for: `{ db = "healthy" }`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub depends_on: BTreeMap<AgentName, Condition>,
@@ -439,6 +449,7 @@ impl TryFrom<SpecForm> for AgentSpec {
             labels: form.labels,
             driver,
             restart: form.restart,
+            recovery: form.recovery,
             depends_on: form.depends_on,
             probes: form.probes,
             health: form.health,
@@ -471,6 +482,7 @@ impl From<AgentSpec> for SpecForm {
             notify: process.notify,
             watchdog: process.watchdog,
             restart: spec.restart,
+            recovery: spec.recovery,
             depends_on: spec.depends_on,
             probes: spec.probes,
             health: spec.health,

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use clap::{Args, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use stead_model::FailureKind;
 use stead_model::{AgentName, AgentRef, Class, Health, Incarnation, PauseMode, ReaderName, Selector, Span, Wanted};
 
 use super::{One, Scope};
@@ -303,6 +304,9 @@ pub(crate) struct History {
 pub(crate) struct Recoveries {
     /// Name or id of an agent [default: all]
     pub(crate) agent: Option<AgentRef>,
+    /// Say what would be done about a failure of this agent, of the kind that --failure names; nothing is done
+    #[arg(long, value_name = "AGENT", requires = "failure", conflicts_with = "agent")]
+    pub(crate) what_if: Option<AgentRef>,
     #[command(flatten)]
     pub(crate) scope: Scope,
     /// Only of this strategy, such as restart
@@ -310,7 +314,7 @@ pub(crate) struct Recoveries {
     pub(crate) strategy: Option<String>,
     /// Only against this kind of failure, such as process_exit
     #[arg(long, value_name = "KIND")]
-    pub(crate) failure: Option<String>,
+    pub(crate) failure: Option<FailureKind>,
     /// Only those that stand or ended so, such as failed
     #[arg(long)]
     pub(crate) state: Option<String>,

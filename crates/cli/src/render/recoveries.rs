@@ -1,7 +1,7 @@
 //! What was done to bring agents back.
 
 use owo_colors::OwoColorize as _;
-use stead_model::{AttemptState, RecoveryAttempt, Wall};
+use stead_model::{AttemptState, Foresight, RecoveryAttempt, Wall};
 
 use super::age::relative;
 use super::paint::Cell;
@@ -35,12 +35,23 @@ pub(crate) fn recoveries(rows: &[RecoveryAttempt], now: Wall) -> String {
     table(&headings, &rows)
 }
 
+/// What would be done, in a sentence.
+pub(crate) fn foresight(found: &Foresight) -> String {
+    let (name, failure, why) = (&found.name, found.failure, &found.why);
+    let after = match found.after {
+        Some(wait) if wait.0.is_zero() => " at once".to_owned(),
+        Some(wait) => format!(" after {wait}"),
+        None => String::new(),
+    };
+    format!("{name}, {failure}: {}{after} ({why})\n", found.would.bold())
+}
+
 /// One attempt in a line, as an explanation tells it.
 pub(super) fn line(row: &RecoveryAttempt, now: Wall) -> String {
     let state = match row.state {
         AttemptState::Verified | AttemptState::Unverified => row.state.green().to_string(),
         AttemptState::Failed => row.state.red().to_string(),
-        AttemptState::Running | AttemptState::Abandoned => row.state.to_string(),
+        AttemptState::Running | AttemptState::Observed | AttemptState::Abandoned => row.state.to_string(),
     };
     let (strategy, failure, cause) = (row.strategy, row.failure, &row.cause);
     let ago = relative(now, row.began);

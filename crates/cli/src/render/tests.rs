@@ -6,9 +6,9 @@ use stead_daemon::config::Fleet;
 use stead_model::group::{GroupPhase, RevisionView, RolloutState, RolloutView};
 use stead_model::spec::{RestartPolicy, SpecForm};
 use stead_model::{
-    AttemptState, Condition, ConditionView, Evidence, Exit as ProcessExit, Explanation, FailureKind, Health,
+    AttemptState, Condition, ConditionView, Evidence, Exit as ProcessExit, Explanation, FailureKind, Foresight, Health,
     HealthSummary, Incarnation, Intent, LastExit, Metric, MetricSummary, NextStep, Problem, ProblemCode, Reason,
-    RecoveryAttempt, RestartBudget, Sequence, Span, Strategy, Summary, Transition, Troubled, Wanted,
+    RecoveryAttempt, Remedy, RestartBudget, Sequence, Span, Strategy, Summary, Transition, Troubled, Wanted,
 };
 
 use super::fixture::{NOW, agent, ago, group_view};
@@ -110,6 +110,22 @@ fn recoveries_show_what_was_tried_and_whether_it_helped() {
         attempt(1, AttemptState::Verified),
     ];
     assert_snapshot!(shown(&recoveries(&rows, NOW)));
+}
+
+#[test]
+fn what_would_be_done_is_a_sentence() {
+    let mut foreseen = Foresight {
+        agent: agent("web").id,
+        namespace: stead_model::Namespace::default(),
+        name: "web".parse().unwrap(),
+        failure: FailureKind::Stuck,
+        would: Remedy::Restart,
+        after: Some(Span::secs(4)),
+        why: "restart 3 of 5 within 10m".into(),
+    };
+    assert_snapshot!(shown(&foresight(&foreseen)), @"web, stuck: restart after 4s (restart 3 of 5 within 10m)");
+    foreseen.after = Some(Span::default());
+    assert_snapshot!(shown(&foresight(&foreseen)), @"web, stuck: restart at once (restart 3 of 5 within 10m)");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use axum::http::Method;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use stead_model::{AgentRef, AttemptState, FailureKind, Namespace, ProblemCode, RecoveryAttempt, Strategy};
+use stead_model::{AgentRef, AttemptState, FailureKind, Foresight, Namespace, ProblemCode, RecoveryAttempt, Strategy};
 use stead_store::RecoveryQuery;
 
 use super::extract::{Limit, Read, When};
@@ -25,6 +25,19 @@ show that it helped has failed.",
     )
     .may(&[ProblemCode::StoreUnavailable]);
     table.add(Method::GET, format!("{BASE}/recoveries"), about, list);
+    let about = About::new(
+        "foreseeRecovery",
+        "history",
+        "Says what would be done about a failure of an agent, had it come now; nothing is done",
+    )
+    .may(&[
+        ProblemCode::UnknownAgent,
+        ProblemCode::AgentGone,
+        ProblemCode::Busy,
+        ProblemCode::ShuttingDown,
+        ProblemCode::StoreUnavailable,
+    ]);
+    table.add(Method::GET, format!("{BASE}/recoveries/what-if"), about, what_if);
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -51,6 +64,28 @@ struct AttemptsQuery {
     limit: Limit,
     /// Where an earlier page of the same query ended: its `next_cursor`.
     cursor: Option<String>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct WhatIfQuery {
+    /// The agent's namespace. Default: `default`.
+    namespace: Option<Namespace>,
+    /// The agent: its name or id.
+    #[schemars(with = "String")]
+    #[serde(deserialize_with = "agent_ref")]
+    agent: Option<AgentRef>,
+    /// The kind of failure.
+    failure: FailureKind,
+}
+
+async fn what_if(api: Api, read: Read<(), WhatIfQuery>) -> Result<Shown<Foresight>, Failure> {
+    let asked = read.query;
+    let Some(agent) = asked.agent else {
+        return Err(Failure::invalid("in the query: agent: name the agent"));
+    };
+    let namespace = api.namespace(asked.namespace, &agent);
+    Ok(Shown(api.state.handle.foresee(namespace, agent, asked.failure).await?))
 }
 
 async fn list(api: Api, read: Read<(), AttemptsQuery>) -> Result<Shown<List<RecoveryAttempt>>, Failure> {

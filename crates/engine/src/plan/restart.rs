@@ -6,6 +6,7 @@ use stead_model::journal::{Block, BlockKind};
 use stead_model::spec::RestartPolicy;
 use stead_model::{Condition, Exit, Happening};
 
+use crate::abstain;
 use crate::record::{Record, Timer};
 use crate::step::Step;
 use crate::storm;
@@ -73,6 +74,9 @@ pub(crate) fn schedule(step: &mut Step, record: &mut Record) {
     let seen = record.row.recovery.failure.as_ref();
     let seen = seen.map_or_else(String::new, |failure| failure.detail.clone());
     if storm::hold(step, record, &seen) {
+        return;
+    }
+    if abstain::down(step, record) {
         return;
     }
     match record.schedule(step.now) {

@@ -3,8 +3,8 @@
 use stead_engine::Input;
 use stead_model::spec::ProbeKind;
 use stead_model::{
-    AgentSpec, AttemptState, Exit, FailureKind, InstanceId, Notice, Observation, Order, RecoveryAttempt, Request,
-    Wanted,
+    AgentRef, AgentSpec, AttemptState, Exit, FailureKind, Health, InstanceId, Namespace, Notice, Observation, Order,
+    RecoveryAttempt, Remedy, Request, Span, Wanted,
 };
 
 use crate::rig::{Rig, identity};
@@ -154,4 +154,66 @@ fn a_cause_that_no_start_can_help_is_named_and_not_answered_with_one() {
         (FailureKind::ProcessingError, false)
     );
     assert!(rig.attempts.is_empty());
+}
+
+#[test]
+fn where_recovery_only_observes_it_says_what_it_would_have_done_and_a_person_does_it() {
+    let (mut rig, first) = started(r#"{"command":["x"],"recovery":{"mode":"observe"}}"#);
+    exited(&mut rig, first, CRASH);
+    rig.wait(600_000);
+    assert_eq!(told(&rig), [(1, 1, FailureKind::ProcessExit, AttemptState::Observed)]);
+    assert!(rig.row().unwrap().instance.is_none());
+    rig.ask(Request::Want(Wanted::Running));
+    assert!(rig.row().unwrap().instance.is_some());
+}
+
+#[test]
+fn one_that_hangs_under_observation_lives_on_and_comes_back_by_itself() {
+    let spec = r#"{"command":["x"],"notify":true,"watchdog":"5s","recovery":{"mode":"observe"}}"#;
+    let (mut rig, run) = started(spec);
+    let say = |rig: &mut Rig, notice| {
+        rig.step(Input::Observed(Observation::Notified { instance: run, notice }));
+    };
+    say(&mut rig, Notice::Ready);
+    rig.wait(5_001);
+    let row = rig.row().unwrap();
+    assert_eq!(
+        (row.health, row.ready, row.conditions.len()),
+        (Health::Critical, false, 1)
+    );
+    say(&mut rig, Notice::Watchdog);
+    let row = rig.row().unwrap();
+    assert_eq!(
+        (row.health, row.ready, row.conditions.len()),
+        (Health::Healthy, true, 0)
+    );
+    assert_eq!(row.instance.as_ref().unwrap().incarnation, run.incarnation);
+}
+
+#[test]
+fn what_would_be_done_is_told_without_doing_it() {
+    let foresee = |rig: &Rig, failure| {
+        let agent = AgentRef::Name(crate::rig::name());
+        let told = rig
+            .engine
+            .foresee(rig.now, &Namespace::default(), &agent, failure)
+            .unwrap();
+        (told.would, told.after)
+    };
+    let (mut rig, first) = started(r#"{"command":["x"],"restart":{"intensity":{"max":2},"backoff":{"jitter":0}}}"#);
+    let before = rig.engine.freeze(rig.now, rig.slot);
+    let at_once = (Remedy::Restart, Some(Span::default()));
+    assert_eq!(foresee(&rig, FailureKind::Stuck), at_once);
+    assert_eq!(foresee(&rig, FailureKind::DependencyFailure).0, Remedy::Hold);
+    assert_eq!(rig.engine.freeze(rig.now, rig.slot), before);
+    exited(&mut rig, first, CRASH);
+    assert_eq!(
+        foresee(&rig, FailureKind::Stuck),
+        (Remedy::Restart, Some(Span::secs(1)))
+    );
+    let second = spawned(&mut rig);
+    exited(&mut rig, second, CRASH);
+    assert_eq!(foresee(&rig, FailureKind::Stuck).0, Remedy::Quarantine);
+    rig.ask(Request::Want(Wanted::Stopped));
+    assert_eq!(foresee(&rig, FailureKind::Stuck).0, Remedy::Nothing);
 }

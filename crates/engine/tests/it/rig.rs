@@ -177,8 +177,8 @@ pub(crate) fn event(profile: &'static str) -> impl Strategy<Value = Event> {
     let spec = move |driver: usize| Box::new(spec(profile, driver));
     let task = || prop_oneof![Just("t1".to_owned()), Just("t2".to_owned())];
     let request = prop_oneof![
-        4 => (0..4_usize).prop_map(move |n| Request::Register { spec: spec(n), wanted: Wanted::Running }),
-        1 => (0..4_usize).prop_map(move |n| Request::Respec { spec: spec(n) }),
+        4 => (0..5_usize).prop_map(move |n| Request::Register { spec: spec(n), wanted: Wanted::Running }),
+        1 => (0..5_usize).prop_map(move |n| Request::Respec { spec: spec(n) }),
         6 => proptest::sample::select(Wanted::ALL).prop_map(Request::Want),
         1 => Just(Request::Resume),
         1 => Just(Request::Deploy),
@@ -231,6 +231,7 @@ fn spec(profile: &str, which: usize) -> AgentSpec {
         1 => {
             r#"{"command":["x"],"notify":true,"watchdog":"5s","restart":{"backoff":{"jitter":0},"policy":"on-failure"}}"#
         }
+        3 => r#"{"command":["x"],"notify":true,"watchdog":"5s","recovery":{"mode":"observe"}}"#,
         2 => r#"{"command":["x"],"stop":{"grace":"0s"},"restart":{"policy":"never"}}"#,
         _ => r#"{"driver":"none"}"#,
     };

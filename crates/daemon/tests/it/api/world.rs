@@ -16,8 +16,8 @@ use stead_daemon::{
 use stead_model::journal::{Append, Durability};
 use stead_model::{
     AgentId, AgentRef, AgentSpec, AgentView, Answer, BeatAnswer, BeatHandle, BeatOutcome, Command, Event, Explanation,
-    Happening, Health, Incarnation, Intent, LifecycleView, Namespace, Origin, Outcome, Problem, ProblemCode, Refusal,
-    Request as Asked, Revision, Slot, Transition, Wall, Wanted,
+    Foresight, Happening, Health, Incarnation, Intent, LifecycleView, Namespace, Origin, Outcome, Problem, ProblemCode,
+    Refusal, Remedy, Request as Asked, Revision, Slot, Span, Transition, Wall, Wanted,
 };
 use stead_store::{Lease, MemoryStore, Owner, Store};
 use tokio::sync::{mpsc, watch};
@@ -310,6 +310,18 @@ async fn pump(mut asked: mpsc::Receiver<Ask>, views: Arc<Views>, seen: Arc<Mutex
                         .map_err(Problem::from),
                 );
             }
+            Ask::Foresee(namespace, agent, failure, back) => {
+                let foreseen = find(&namespace, &agent).map(|view| Foresight {
+                    agent: view.id,
+                    namespace: view.namespace.clone(),
+                    name: view.name.clone(),
+                    failure,
+                    would: Remedy::Restart,
+                    after: Some(Span::default()),
+                    why: "restart 1 of 5 within 10m".into(),
+                });
+                let _left = back.send(foreseen.map_err(Problem::from));
+            }
             Ask::Lifecycle(namespace, agent, back) => {
                 let view = |view: Arc<AgentView>| LifecycleView {
                     current_state: view.phase.clone(),
@@ -592,6 +604,6 @@ fn heard(view: &AgentView) -> BeatAnswer {
         outcome: BeatOutcome::Accepted,
         handle: Some(BeatHandle(1)),
         incarnation: view.incarnation,
-        next_in: stead_model::Span::secs(5),
+        next_in: Span::secs(5),
     }
 }

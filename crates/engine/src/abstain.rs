@@ -1,0 +1,72 @@
+//! Where recovery only says what it would have done.
+
+use alloc::format;
+use alloc::string::String;
+
+use stead_model::journal::{Block, BlockKind};
+use stead_model::spec::RecoveryMode;
+use stead_model::{Condition, Health, Strategy};
+
+use crate::plan;
+use crate::record::Record;
+use crate::recovery;
+use crate::step::Step;
+
+/// What is said of one that is left as it is.
+fn said(record: &Record) -> String {
+    format!(
+        "it would be restarted, but for `recovery.mode = \"observe\"`; `stead restart {name}` does it",
+        name = record.row.name
+    )
+}
+
+/// Leaves one down that would be started again, if that is its mode. Says whether it does.
+pub(crate) fn down(step: &mut Step, record: &mut Record) -> bool {
+    if record.spec.recovery.mode == RecoveryMode::Act {
+        return false;
+    }
+    recovery::note_observed(step, record, Strategy::Restart);
+    let detail = format!(
+        "it would be started again, but for `recovery.mode = \"observe\"`; `stead start {}` does it",
+        record.row.name
+    );
+    plan::block(
+        step,
+        record,
+        Block {
+            kind: BlockKind::Held,
+            detail,
+        },
+    );
+    true
+}
+
+/// Lets one live on that would be ended and started again, if that is its mode. Says whether it does.
+pub(crate) fn up(step: &mut Step, record: &mut Record, seen: &str) -> bool {
+    let serves = record.role().serves() && !record.ending();
+    if record.spec.recovery.mode == RecoveryMode::Act || !serves {
+        return false;
+    }
+    let held = |record: &Record| {
+        record
+            .row
+            .conditions
+            .iter()
+            .any(|held| held.condition == Condition::Held)
+    };
+    if !held(record) {
+        recovery::note_observed(step, record, Strategy::Restart);
+        let detail = said(record);
+        step.raise(record, Condition::Held, detail);
+    }
+    step.health(record, Health::Critical, seen);
+    step.ready(record, false, seen);
+    true
+}
+
+/// It does well again: nothing is to be said any more.
+pub(crate) fn well(step: &mut Step, record: &mut Record) {
+    if record.spec.recovery.mode == RecoveryMode::Observe && !record.row.recovery.sheltered {
+        step.clear(record, Condition::Held);
+    }
+}
