@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 mod breakers;
 mod floors;
+mod memory;
 mod pipelines;
 mod seats;
 
@@ -69,6 +70,8 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let (rounds, wanted) = match arguments.as_slice() {
         [calls, n, wanted] if calls == "calls" => return once(n.parse().unwrap_or(1), wanted),
+        [memory, n] if memory == "memory" => return memory::run(n, None),
+        [memory, n, kind] if memory == "memory" => return memory::run(n, Some(kind)),
         [] => (15, ""),
         [rounds] => (rounds.parse().unwrap_or(15), ""),
         [rounds, wanted, ..] => (rounds.parse().unwrap_or(15), wanted.as_str()),

@@ -54,6 +54,23 @@ pub enum CircuitState {
     Disabled,
 }
 
+impl CircuitState {
+    /// As it is written: `closed`, `half_open` and so on.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Open => "open",
+            Self::HalfOpen => "half_open",
+            Self::Recovering => "recovering",
+            Self::Isolated => "isolated",
+            Self::ForcedOpen => "forced_open",
+            Self::ForcedClosed => "forced_closed",
+            Self::Disabled => "disabled",
+        }
+    }
+}
+
 /// What a call came to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Outcome {

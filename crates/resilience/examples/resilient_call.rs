@@ -4,8 +4,8 @@
 //! cargo run -p stead-resilience --example resilient_call
 //! ```
 //!
-//! The pipeline, from the outside in: fallback, last good answer, total timeout, retry, circuit breaker, rate limiter, bulkhead,
-//! timeout of one try, call.
+//! The pipeline, from the outside in: fallback, last good answer, total timeout, retry, hedge, circuit breaker, rate limiter,
+//! bulkhead, timeout of one try, call. Retries, second calls and probes share one budget.
 
 use std::error::Error;
 use std::io;

@@ -226,8 +226,8 @@ impl<C: Clock> Breaker<C> {
         Ok(OwnedPermit::new(Arc::clone(self), pass))
     }
 
-    /// Asks leave for a deliberate probe: as [`Breaker::try_acquire`], but an isolated breaker admits one at a time, and
-    /// closes when it succeeds.
+    /// Asks leave for a deliberate probe: as [`Breaker::try_acquire`], but an isolated breaker admits one at a time. One
+    /// success ends the isolation: the breaker climbs its [`Ramp`](crate::Ramp), or closes where it has none.
     ///
     /// # Errors
     ///

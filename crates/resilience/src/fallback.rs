@@ -193,8 +193,7 @@ impl<T, E, K> Fallback<T, E, K> {
         }
     }
 
-    /// What becomes of a call that failed.
-    /// What follows a failure, within the call that has paid. Boxed, so that calls that succeed carry none of it about.
+    /// What becomes of a call that failed, within the call that has paid. Boxed, so that calls that succeed carry none of it about.
     async fn after(&self, failure: Failure<E>) -> Result<Answer<T, E>, Failure<E>>
     where
         K: Classify<T, E>,

@@ -11,7 +11,7 @@
 //! | [`Retry`], [`Hedge`], [`Budget`] | trying again, trying beside, and how much of both there may be |
 //! | [`Breaker`] | refusing calls to what is down |
 //! | [`Limiter`], [`Bulkhead`], [`AdaptiveBulkhead`] | how many per second, how many at once |
-//! | [`Pipeline`], [`NamedPipeline`], [`Registry`] | policies as one, in code or from configuration, and breakers by name |
+//! | [`Pipeline`], [`NamedPipeline`], [`Registry`] | policies as one, in code or from configuration, and all of them by name |
 //! | [`HealthChecker`], [`degrade`] | whether what is needed works, and what to give up while it does not |
 //! | [`LeakDetector`] | what is held and not let go |
 //! | [`Chaos`], [`replay`], [`Virtual`] | trouble on purpose, what other settings would have made of it, and time to try it in |
@@ -102,7 +102,10 @@ pub use pipeline::{
     TimeoutPolicy, Traits, lint,
 };
 pub use preset::{Preset, UnknownPreset};
-pub use registry::{Listed, Registry, RegistryConfig};
+pub use registry::{
+    BreakerStatus, Force, Inspect, Listed, NameTaken, NotReloaded, PolicySnapshot, Registry, RegistryConfig,
+    ReloadRefused, Settings,
+};
 pub use retry::{GaveUp, Retry, RetryConfig, RetryEvent, RetrySnapshot};
 pub use seats::Order;
 pub use setting::InvalidSetting;

@@ -1,53 +1,64 @@
-//! Breakers by name: looked at, forced and reloaded while calls go through them.
+//! Policies and pipelines by name: looked at, forced, reloaded and measured while calls go through them.
 
-use core::fmt::Write;
+use core::any::Any;
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use serde::{Deserialize, Serialize};
-use stead_policy::{BreakerImage, BreakerSettings, CircuitState};
+use stead_policy::{BreakerImage, BreakerSettings};
 
-use crate::{Breaker, BreakerCounts, Clock, Coarse};
+use crate::{Breaker, Clock, Coarse};
 
-/// Breakers by name. Registering a name again keeps its breaker, with its state and its window.
+pub(crate) mod families;
+mod inspect;
+mod reload;
+
+pub use inspect::{BreakerStatus, Force, Inspect, PolicySnapshot};
+pub use reload::{NameTaken, NotReloaded, RegistryConfig, ReloadRefused, Settings};
+
+/// Policies and pipelines by name. Breakers it makes itself; everything else is made by the program and registered.
 ///
-/// Share it in an [`Arc`]. Keep the breaker that [`Registry::breaker`] gives rather than asking for it with every call:
-/// a look-up takes a lock and compares names.
+/// There may be one of each kind by one name: the breaker and the bulkhead of the same service, say. Registering a breaker's
+/// name again keeps the breaker, with its state and its window.
+///
+/// Share it in an [`Arc`]. Keep what it gives rather than asking for it with every call: a look-up takes a lock and compares
+/// names.
 ///
 /// # Examples
 ///
 /// ```
-/// use stead_resilience::{BreakerConfig, CircuitState, Registry};
+/// use stead_resilience::{BreakerConfig, Bulkhead, BulkheadConfig, CircuitState, Force, Registry};
+/// use std::sync::Arc;
 ///
 /// let registry = Registry::new();
 /// let breaker = registry.breaker("model", BreakerConfig::default().try_into()?);
-/// registry.get("model").map(|breaker| breaker.force_open());
+/// registry.register("model", Arc::new(Bulkhead::new(BulkheadConfig::default())?))?;
+///
+/// assert_eq!(registry.force("model", Force::Open), 1, "a bulkhead cannot be forced");
 /// assert_eq!(breaker.state(), CircuitState::ForcedOpen);
-/// # Ok::<(), stead_resilience::BreakerRefused>(())
+/// assert_eq!(registry.list().len(), 2);
+/// assert!(registry.metrics().contains(r#"stead_bulkhead_seats{policy="model"} 10"#));
+/// # Ok::<(), Box<dyn core::error::Error>>(())
 /// ```
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Registry<C: Clock = Coarse> {
     breakers: RwLock<BTreeMap<String, Arc<Breaker<C>>>>,
+    others: RwLock<Others>,
     clock: C,
 }
 
-/// One breaker of a [`Registry`], as it was a moment ago.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Listed {
-    /// Its name.
-    pub name: String,
-    /// Its state.
-    pub state: CircuitState,
-    /// How often its state changed.
-    pub generation: u64,
-    /// How often it did what costs something.
-    pub counts: BreakerCounts,
-}
+/// What the program has registered, by kind and name.
+type Others = BTreeMap<&'static str, BTreeMap<String, Arc<dyn Inspect>>>;
 
-/// The breakers of a registry in configuration, by name.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct RegistryConfig(pub BTreeMap<String, BreakerSettings>);
+/// One policy of a [`Registry`], as it was a moment ago.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Listed {
+    /// Its name, or that of its pipeline.
+    pub name: String,
+    /// Where it stands in its pipeline, 0 for the outermost; `None` where it stands alone.
+    pub place: Option<usize>,
+    /// What it is and does.
+    pub is: PolicySnapshot,
+}
 
 impl Registry {
     /// An empty registry on the coarse clock.
@@ -58,17 +69,18 @@ impl Registry {
 }
 
 impl<C: Clock> Registry<C> {
-    /// An empty registry on `clock`.
+    /// An empty registry whose breakers are on `clock`.
     pub const fn with_clock(clock: C) -> Self {
         Self {
             breakers: RwLock::new(BTreeMap::new()),
+            others: RwLock::new(BTreeMap::new()),
             clock,
         }
     }
 
     /// The breaker of this name: a new one, or the one that is there, with these settings from now on.
     pub fn breaker(&self, name: &str, settings: BreakerSettings) -> Arc<Breaker<C>> {
-        let mut breakers = self.write();
+        let mut breakers = write(&self.breakers);
         if let Some(breaker) = breakers.get(name).map(Arc::clone) {
             drop(breakers);
             breaker.apply(settings);
@@ -82,47 +94,120 @@ impl<C: Clock> Registry<C> {
     /// The breaker of this name, if there is one. Asking for a name does not make it.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<Arc<Breaker<C>>> {
-        self.read().get(name).map(Arc::clone)
+        read(&self.breakers).get(name).map(Arc::clone)
     }
 
     /// Takes a breaker out. Whoever holds it goes on with it.
     pub fn remove(&self, name: &str) -> Option<Arc<Breaker<C>>> {
-        self.write().remove(name)
+        write(&self.breakers).remove(name)
     }
 
-    /// All breakers, by name.
+    /// Registers anything but a breaker. What is shared by cloning (a checker, a budget in an [`Arc`]) is registered as a clone.
+    ///
+    /// # Errors
+    ///
+    /// There is one of its kind by this name, which stays.
+    pub fn register<P: Inspect>(&self, name: &str, policy: Arc<P>) -> Result<(), NameTaken> {
+        let kind = policy.kind();
+        let mut others = write(&self.others);
+        let alike = others.entry(kind).or_default();
+        if alike.contains_key(name) {
+            let name = name.to_owned();
+            return Err(NameTaken { kind, name });
+        }
+        alike.insert(name.to_owned(), policy);
+        Ok(())
+    }
+
+    /// What was registered by this name, if it is of this type.
+    #[must_use]
+    pub fn find<P: Inspect>(&self, name: &str) -> Option<Arc<P>> {
+        let others = read(&self.others);
+        let mut named = others.values().filter_map(|alike| alike.get(name));
+        named.find_map(downcast)
+    }
+
+    /// Takes out what was registered by this name, if it is of this type. Whoever holds it goes on with it.
+    pub fn take<P: Inspect>(&self, name: &str) -> Option<Arc<P>> {
+        let mut others = write(&self.others);
+        let found = others.values_mut().find_map(|alike| {
+            let found = alike.get(name).and_then(downcast)?;
+            alike.remove(name);
+            Some(found)
+        });
+        others.retain(|_, alike| !alike.is_empty());
+        found
+    }
+
+    /// How everything stands: the breakers by name, then the rest by kind and name, pipelines policy by policy.
     #[must_use]
     pub fn list(&self) -> Vec<Listed> {
-        let listed = self.all().into_iter().map(|(name, breaker)| Listed {
+        let breakers = self.breakers().into_iter().map(|(name, breaker)| Listed {
             name,
-            state: breaker.state(),
-            generation: breaker.generation(),
-            counts: breaker.counts(),
+            place: None,
+            is: PolicySnapshot::Breaker(breaker.status()),
         });
-        listed.collect()
+        let others = self.others().into_iter().flat_map(|(kind, name, other)| {
+            let snapshots = other.inspect().into_iter().enumerate();
+            snapshots.map(move |(place, is)| Listed {
+                name: name.clone(),
+                place: (kind == PIPELINE).then_some(place),
+                is,
+            })
+        });
+        breakers.chain(others).collect()
     }
 
-    /// Makes the breakers be those of `config`: new ones are made, those that stay keep state and window under their new
-    /// settings, those that are not named any more are taken out.
-    pub fn reload(&self, config: &RegistryConfig) {
-        self.write().retain(|name, _| config.0.contains_key(name));
-        for (name, settings) in &config.0 {
+    /// Does what a person wants with whatever has this name: breakers, those of pipelines too, limiters, degradation. Says how
+    /// many policies did it: none where nothing of this name can.
+    pub fn force(&self, name: &str, what: Force) -> usize {
+        let breaker = self.get(name).inspect(|breaker| breaker.forced(what));
+        let named = self.others().into_iter().filter(|(_, other, _)| other == name);
+        let forced: usize = named.map(|(_, _, other)| other.force(what)).sum();
+        forced + usize::from(breaker.is_some())
+    }
+
+    /// Makes the breakers be those of `config` (new ones are made, those that stay keep state and window under their new
+    /// settings, those that are not named any more are taken out), and gives everything else its settings. What is registered and
+    /// not named keeps those that it has.
+    ///
+    /// # Errors
+    ///
+    /// Settings were refused, or are for what nobody registered: those are left alone, all others are in force.
+    pub fn reload(&self, config: &RegistryConfig) -> Result<(), NotReloaded> {
+        write(&self.breakers).retain(|name, _| config.breakers.contains_key(name));
+        for (name, settings) in &config.breakers {
             self.breaker(name, settings.clone());
+        }
+        let mut refused = Vec::new();
+        for (name, kind, settings) in config.settings() {
+            let other = read(&self.others)
+                .get(&*kind)
+                .and_then(|alike| alike.get(name).cloned());
+            let done = other
+                .ok_or(ReloadRefused::Unknown)
+                .and_then(|other| other.reload(&settings));
+            refused.extend(done.err().map(|why| (name.to_owned(), kind, why)));
+        }
+        if refused.is_empty() {
+            Ok(())
+        } else {
+            Err(NotReloaded(refused))
         }
     }
 
     /// What all breakers know, for storing.
     #[must_use]
     pub fn snapshot(&self) -> BTreeMap<String, BreakerImage> {
-        let all = self.all().into_iter();
+        let all = self.breakers().into_iter();
         all.map(|(name, breaker)| (name, breaker.snapshot())).collect()
     }
 
     /// Puts breakers in as they were stored, under settings that hold now. A name that is there already is left alone:
     /// what is live knows better.
     pub fn restore(&self, config: &RegistryConfig, images: &BTreeMap<String, BreakerImage>) {
-        for (name, settings) in &config.0 {
-            let mut breakers = self.write();
+        for (name, settings) in &config.breakers {
+            let mut breakers = write(&self.breakers);
             if let (false, Some(image)) = (breakers.contains_key(name), images.get(name)) {
                 let breaker = Breaker::restore(settings.clone(), image, self.clock.clone());
                 breakers.insert(name.clone(), Arc::new(breaker));
@@ -130,201 +215,51 @@ impl<C: Clock> Registry<C> {
         }
     }
 
-    /// State and counts of all breakers as Prometheus reads them.
+    /// All that is listed as Prometheus reads it. The pages of `docs/patterns` say which families there are.
     #[must_use]
     pub fn metrics(&self) -> String {
-        let listed = self.list();
-        let mut text = String::new();
-        family(
-            &mut text,
-            "stead_breaker_state",
-            "gauge",
-            "1 for the state that the breaker is in",
-        );
-        for breaker in &listed {
-            let (name, state) = (label(&breaker.name), state(breaker.state));
-            line(
-                &mut text,
-                format_args!("stead_breaker_state{{breaker=\"{name}\",state=\"{state}\"}} 1"),
-            );
-        }
-        for (metric, help, count) in COUNTERS {
-            family(&mut text, metric, "counter", help);
-            for breaker in &listed {
-                let (name, count) = (label(&breaker.name), count(breaker));
-                line(&mut text, format_args!("{metric}{{breaker=\"{name}\"}} {count}"));
-            }
-        }
-        text
+        families::render(&self.list())
     }
 
-    fn all(&self) -> Vec<(String, Arc<Breaker<C>>)> {
-        let breakers = self.read();
+    fn breakers(&self) -> Vec<(String, Arc<Breaker<C>>)> {
+        let breakers = read(&self.breakers);
         let all = breakers
             .iter()
             .map(|(name, breaker)| (name.clone(), Arc::clone(breaker)));
         all.collect()
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, BTreeMap<String, Arc<Breaker<C>>>> {
-        self.breakers.read().unwrap_or_else(PoisonError::into_inner)
+    /// Held by nobody's lock: what is registered may use the registry itself.
+    fn others(&self) -> Vec<(&'static str, String, Arc<dyn Inspect>)> {
+        let others = read(&self.others);
+        let all = others.iter().flat_map(|(kind, alike)| {
+            let all = alike.iter();
+            all.map(|(name, other)| (*kind, name.clone(), Arc::clone(other)))
+        });
+        all.collect()
     }
+}
 
-    fn write(&self) -> RwLockWriteGuard<'_, BTreeMap<String, Arc<Breaker<C>>>> {
-        self.breakers.write().unwrap_or_else(PoisonError::into_inner)
+impl<C: Clock> core::fmt::Debug for Registry<C> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_set().entries(self.list()).finish()
     }
 }
 
-type Count = fn(&Listed) -> u64;
+const PIPELINE: &str = "pipeline";
 
-const COUNTERS: &[(&str, &str, Count)] = &[
-    ("stead_breaker_transitions_total", "changes of state", |breaker| {
-        breaker.generation
-    }),
-    (
-        "stead_breaker_rejected_calls_total",
-        "calls that were not admitted",
-        |breaker| breaker.counts.rejected,
-    ),
-    (
-        "stead_breaker_let_through_calls_total",
-        "calls that would not have been admitted were the breaker enforced",
-        |breaker| breaker.counts.let_through,
-    ),
-    (
-        "stead_breaker_failed_calls_total",
-        "failures that were counted",
-        |breaker| breaker.counts.failed,
-    ),
-    (
-        "stead_breaker_slow_calls_total",
-        "slow calls that were counted",
-        |breaker| breaker.counts.slow,
-    ),
-    (
-        "stead_breaker_ignored_calls_total",
-        "calls that say nothing about the service",
-        |breaker| breaker.counts.ignored,
-    ),
-    (
-        "stead_breaker_abandoned_calls_total",
-        "calls that never reported",
-        |breaker| breaker.counts.abandoned,
-    ),
-    (
-        "stead_breaker_late_results_total",
-        "results of an earlier state, which changed nothing",
-        |breaker| breaker.counts.late,
-    ),
-    (
-        "stead_breaker_unpaid_probes_total",
-        "probes that the budget did not pay for",
-        |breaker| breaker.counts.not_granted,
-    ),
-];
-
-fn family(text: &mut String, name: &str, kind: &str, help: &str) {
-    line(text, format_args!("# HELP {name} {help}\n# TYPE {name} {kind}"));
+fn downcast<P: Inspect>(other: &Arc<dyn Inspect>) -> Option<Arc<P>> {
+    let any: Arc<dyn Any + Send + Sync> = Arc::<dyn Inspect>::clone(other);
+    any.downcast().ok()
 }
 
-fn line(text: &mut String, line: core::fmt::Arguments<'_>) {
-    // Writing to a text does not fail.
-    let _written = writeln!(text, "{line}");
+fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn label(name: &str) -> String {
-    name.replace('\\', r"\\").replace('"', "\\\"").replace('\n', r"\n")
-}
-
-const fn state(state: CircuitState) -> &'static str {
-    match state {
-        CircuitState::Closed => "closed",
-        CircuitState::Open => "open",
-        CircuitState::HalfOpen => "half_open",
-        CircuitState::Recovering => "recovering",
-        CircuitState::Isolated => "isolated",
-        CircuitState::ForcedOpen => "forced_open",
-        CircuitState::ForcedClosed => "forced_closed",
-        CircuitState::Disabled => "disabled",
-    }
+fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+    lock.write().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
-mod tests {
-    use stead_policy::BreakerConfig;
-
-    use super::*;
-    use crate::Virtual;
-
-    fn settings(failure_threshold: u32) -> BreakerSettings {
-        let config = BreakerConfig {
-            failure_threshold,
-            ..BreakerConfig::default()
-        };
-        config.try_into().expect("valid")
-    }
-
-    #[test]
-    fn registering_a_name_again_keeps_state_and_window() {
-        let registry = Registry::with_clock(Virtual::new());
-        let breaker = registry.breaker("model", settings(5));
-        breaker.try_acquire().unwrap().failure();
-        let again = registry.breaker("model", settings(2));
-        assert!(Arc::ptr_eq(&breaker, &again));
-        again.try_acquire().unwrap().failure();
-        assert_eq!(breaker.state(), CircuitState::Open);
-        registry.breaker("model", settings(9));
-        assert_eq!(breaker.state(), CircuitState::Open);
-    }
-
-    #[test]
-    fn asking_for_an_unknown_name_does_not_make_it() {
-        let registry = Registry::new();
-        assert!(registry.get("nobody").is_none());
-        assert_eq!(registry.list(), []);
-    }
-
-    #[test]
-    fn a_reload_makes_changes_and_takes_out_and_nothing_else() {
-        let registry = Registry::with_clock(Virtual::new());
-        let kept = registry.breaker("kept", settings(1));
-        kept.try_acquire().unwrap().failure();
-        registry.breaker("gone", settings(1));
-        let config: RegistryConfig = serde_json::from_str(r#"{"kept": {"failure_threshold": 3}, "new": {}}"#).unwrap();
-        registry.reload(&config);
-        let names: Vec<_> = registry.list().into_iter().map(|listed| listed.name).collect();
-        assert_eq!(names, ["kept", "new"]);
-        assert!(Arc::ptr_eq(&kept, &registry.get("kept").unwrap()));
-        assert_eq!(kept.state(), CircuitState::Open);
-        assert_eq!(kept.settings().config().failure_threshold, 3);
-    }
-
-    #[test]
-    fn a_registry_that_was_stored_comes_back() {
-        let config: RegistryConfig = serde_json::from_str(r#"{"one": {"failure_threshold": 1}, "two": {}}"#).unwrap();
-        let registry = Registry::with_clock(Virtual::new());
-        registry.reload(&config);
-        registry.get("one").unwrap().try_acquire().unwrap().failure();
-        let text = serde_json::to_string(&registry.snapshot()).unwrap();
-        let other = Registry::with_clock(Virtual::new());
-        other.restore(&config, &serde_json::from_str(&text).unwrap());
-        assert_eq!(other.snapshot(), registry.snapshot());
-    }
-
-    #[test]
-    fn metrics_tell_state_and_counts_by_name() {
-        let registry = Registry::with_clock(Virtual::new());
-        let breaker = registry.breaker("a \"quoted\" name", settings(1));
-        breaker.try_acquire().unwrap().failure();
-        assert!(breaker.try_acquire().is_err());
-        let text = registry.metrics();
-        for line in [
-            r#"stead_breaker_state{breaker="a \"quoted\" name",state="open"} 1"#,
-            r#"stead_breaker_rejected_calls_total{breaker="a \"quoted\" name"} 1"#,
-            r#"stead_breaker_failed_calls_total{breaker="a \"quoted\" name"} 1"#,
-            "# TYPE stead_breaker_rejected_calls_total counter",
-        ] {
-            assert!(text.lines().any(|found| found == line), "{line} in\n{text}");
-        }
-    }
-}
+mod tests;

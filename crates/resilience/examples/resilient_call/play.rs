@@ -41,16 +41,35 @@ pub(crate) async fn run(out: impl Write + Send + 'static) -> Result<(), Box<dyn 
         "it is not up yet, and nobody has an answer: the canned one stands in",
     );
     stage
-        .ask_until_told(&[("retry", "try 2 in "), ("fallback", "the canned answer stands in")])
+        .ask_until_told(&[
+            ("retry", "try 2 in "),
+            ("budget", "the savings are used up: no "),
+            ("fallback", "the canned answer stands in"),
+        ])
         .await?;
 
-    stage.act(Mood::Well, "now it is");
-    stage.ask_until_fresh(20).await?;
+    stage.act(Mood::Well, "now it is, and calls that succeed pay for extra ones");
+    stage.ask_until_fresh(FILLS_THE_BUDGET).await?;
 
     stage.act(Mood::Flaky, "every third answer is an error, every tenth never comes");
     stage.ask(60).await;
     stage
         .ask_until_told(&[("retry", "saved by try "), ("timeout", "cut off after 250ms")])
+        .await?;
+
+    stage.act(Mood::Well, "and a while without trouble");
+    stage.ask_until_closed().await?;
+    stage.ask_until_fresh(FILLS_THE_BUDGET).await?;
+
+    stage.act(
+        Mood::Mute,
+        "every third answer never comes: a call beside it does better",
+    );
+    stage
+        .ask_until_told(&[
+            ("hedge", "no answer yet: call 2 goes out beside it"),
+            ("hedge", "the call beside it answers first"),
+        ])
         .await?;
 
     stage.act(
@@ -105,6 +124,9 @@ pub(crate) async fn run(out: impl Write + Send + 'static) -> Result<(), Box<dyn 
 
 /// The pause between calls that do not come at once.
 const APART: Duration = Duration::from_millis(10);
+
+/// Answers after which the budget has saved as much as it may.
+const FILLS_THE_BUDGET: u64 = 60;
 
 /// The longest that an act may last.
 const ACT: Duration = Duration::from_secs(60);
@@ -204,7 +226,7 @@ impl Stage {
         let protected = &self.protected;
         let (asked, fresh) = (self.asked, self.fresh());
         let [stale, canned] = [protected.stale.snapshot().served, protected.fallback.snapshot().needed];
-        let told: [(&str, String); 7] = [
+        let told: [(&str, String); 9] = [
             (
                 "callers",
                 format!(
@@ -214,6 +236,8 @@ impl Stage {
             ),
             ("server", format!("{} requests", self.server.requests())),
             ("retry", format!("{:?}", protected.retry.snapshot())),
+            ("hedge", format!("{:?}", protected.hedge.snapshot())),
+            ("budget", format!("{:?}", protected.budget.snapshot())),
             ("breaker", format!("{:?}", protected.breaker.counts())),
             ("limiter", format!("{:?}", protected.limiter.snapshot())),
             ("bulkhead", format!("{:?}", protected.bulkhead.snapshot())),

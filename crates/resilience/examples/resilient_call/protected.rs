@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stead_resilience::{
-    Breaker, BreakerConfig, Budget, BudgetConfig, Bulkhead, BulkheadConfig, Failure, Fallback, Judged, Layer, Limiter,
-    LimiterConfig, Precise, Preset, Quota, Retry, RetryConfig, StaleCache, StaleConfig, Timeout, TimeoutConfig,
-    Verdict,
+    Breaker, BreakerConfig, Budget, BudgetConfig, Bulkhead, BulkheadConfig, Failure, Fallback, Hedge, HedgeConfig,
+    HedgeDelay, Judged, Layer, Limiter, LimiterConfig, Pipeline, Precise, Preset, Quota, Retry, RetryConfig,
+    StaleCache, StaleConfig, Timeout, TimeoutConfig, Traits, Verdict,
 };
 
 use super::client::{CallError, get, judge};
@@ -22,11 +22,13 @@ pub(crate) struct Protected {
     pub(crate) stale: StaleCache<(), String, Precise, Judge>,
     pub(crate) total: Timeout<Precise>,
     pub(crate) retry: Retry<Precise, Judge>,
+    pub(crate) hedge: Hedge<Precise, Judge>,
     pub(crate) breaker: Arc<Breaker<Precise>>,
     judged: Judged<Arc<Breaker<Precise>>, Judge>,
     pub(crate) limiter: Limiter<Precise, Judge>,
     pub(crate) bulkhead: Bulkhead<Precise>,
     pub(crate) each: Timeout<Precise>,
+    pub(crate) budget: Arc<Budget>,
 }
 
 impl Protected {
@@ -56,33 +58,58 @@ impl Protected {
             max_wait_duration: ms(100),
             ..BulkheadConfig::default()
         };
+        let hedge = HedgeConfig {
+            delay: HedgeDelay::After(ms(100)),
+            max_hedges: 1,
+        };
+        // Little, so that it is used up while we look.
         let budget = BudgetConfig {
-            ratio: 0.5,
-            ..BudgetConfig::default()
+            ratio: 0.05,
+            burst: 3,
+            per_second: 0,
         };
 
-        let breaker = Arc::new(Breaker::with_clock(breaker, Precise)?);
-        Ok(Self {
+        let budget = Arc::new(Budget::new(budget)?);
+        let breaker = Breaker::with_clock(breaker, Precise)?.with_budget(Arc::clone(&budget));
+        let breaker = Arc::new(breaker);
+        let hedge = Hedge::for_idempotent_with(hedge, Precise, judge as Judge)?;
+        let protected = Self {
             address,
             fallback: Fallback::with(judge as Judge).or_value("canned", |_| "a canned answer".to_owned()),
             stale: StaleCache::with(StaleConfig::default(), Precise, judge as Judge)?,
             total: Timeout::with_clock(limit(1000), Precise)?,
-            retry: Retry::with(retry, Precise, judge as Judge)?.with_budget(Arc::new(Budget::new(budget)?)),
+            retry: Retry::with(retry, Precise, judge as Judge)?.with_budget(Arc::clone(&budget)),
+            hedge: hedge.with_budget(Arc::clone(&budget)),
             judged: Judged::new(Arc::clone(&breaker), judge),
             breaker,
             limiter: Limiter::with(limiter, Precise, judge as Judge)?,
             bulkhead: Bulkhead::with_clock(bulkhead, Precise)?,
             each: Timeout::with_clock(limit(250), Precise)?,
-        })
+            budget,
+        };
+        // What cannot work as meant is refused here.
+        Pipeline::new()
+            .with(&protected.fallback)
+            .with(protected.stale.at(()))
+            .with(&protected.total)
+            .with(&protected.retry)
+            .with(&protected.hedge)
+            .with(&protected.judged)
+            .with(&protected.limiter)
+            .with(&protected.bulkhead)
+            .with(&protected.each)
+            .checked(Traits::Idempotent)?;
+        Ok(protected)
     }
 
-    /// One call through all of them.
+    /// One call through all of them. By hand, as the compiler takes minutes for nine policies as one type that is sent to other threads.
     pub(crate) async fn ask(&self) -> Result<String, Failure<CallError>> {
         let each = || self.each.call(|| get(self.address));
         let bulkhead = || self.bulkhead.run(each);
         let limiter = || self.limiter.run(bulkhead);
         let breaker = || self.judged.run(limiter);
-        let retry = || self.retry.run(breaker);
+        let hedge = || self.hedge.run(breaker);
+        let retry = || self.retry.run(hedge);
         let total = || self.total.run(retry);
         let last = self.stale.at(());
         let stale = || last.run(total);

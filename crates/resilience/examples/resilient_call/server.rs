@@ -18,6 +18,8 @@ pub(crate) enum Mood {
     Well,
     /// Every third answer is an error, every tenth never comes.
     Flaky,
+    /// Every third answer never comes.
+    Mute,
     /// Every answer is an error.
     Down,
     /// Answers, but takes its time.
@@ -27,7 +29,7 @@ pub(crate) enum Mood {
 }
 
 impl Mood {
-    const ALL: [Self; 5] = [Self::Well, Self::Flaky, Self::Down, Self::Slow, Self::Busy];
+    const ALL: [Self; 6] = [Self::Well, Self::Flaky, Self::Mute, Self::Down, Self::Slow, Self::Busy];
 }
 
 /// The server; it ends with this handle.
@@ -89,8 +91,9 @@ async fn answer(mut connection: TcpStream, shared: &Shared) -> io::Result<()> {
     let (status, header, wait) = match mood {
         Mood::Well => ("200 OK", "", 1),
         Mood::Flaky if number.is_multiple_of(10) => ("200 OK", "", 60_000),
+        Mood::Mute if number.is_multiple_of(3) => ("200 OK", "", 60_000),
         Mood::Flaky if number.is_multiple_of(3) => ("503 Service Unavailable", "", 1),
-        Mood::Flaky => ("200 OK", "", 1),
+        Mood::Flaky | Mood::Mute => ("200 OK", "", 1),
         Mood::Down => ("503 Service Unavailable", "", 1),
         Mood::Slow => ("200 OK", "", 80),
         Mood::Busy => ("429 Too Many Requests", "retry-after: 1\r\n", 1),

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use stead_resilience::{
-    BreakerEvent, BulkheadEvent, FallbackEvent, Heard, LimiterEvent, Listener, RetryEvent, StaleEvent, TimeoutEvent,
+    BreakerEvent, BudgetEvent, BulkheadEvent, Extra, FallbackEvent, Heard, HedgeEvent, LimiterEvent, Listener,
+    RetryEvent, StaleEvent, TimeoutEvent,
 };
 use tokio::task::JoinSet;
 
@@ -64,6 +65,8 @@ impl Tale {
         set.spawn(self.clone().all("fallback", protected.fallback.events(), fallback));
         set.spawn(self.clone().all("cache", protected.stale.events(), stale));
         set.spawn(self.clone().all("retry", protected.retry.events(), retry));
+        set.spawn(self.clone().all("hedge", protected.hedge.events(), hedge));
+        set.spawn(self.clone().all("budget", protected.budget.events(), budget));
         set.spawn(self.clone().all("breaker", protected.breaker.listen(), breaker));
         set.spawn(self.clone().all("limiter", protected.limiter.events(), limiter));
         set.spawn(self.clone().all("bulkhead", protected.bulkhead.events(), bulkhead));
@@ -102,6 +105,24 @@ fn retry(event: RetryEvent) -> String {
         RetryEvent::GaveUp { attempts, why } => format!("gave up after {attempts}: {why:?}"),
         RetryEvent::NotBegun => "not begun: no time is left".to_owned(),
     }
+}
+
+fn hedge(event: HedgeEvent) -> String {
+    match event {
+        HedgeEvent::Hedged { number } => format!("no answer yet: call {} goes out beside it", number + 1),
+        HedgeEvent::Won => "the call beside it answers first".to_owned(),
+    }
+}
+
+fn budget(event: BudgetEvent) -> String {
+    let BudgetEvent::Refused { extra } = event;
+    let extra = match extra {
+        Extra::Retry => "retry",
+        Extra::Hedge => "call beside a slow one",
+        Extra::Probe => "probe",
+        Extra::Fallback => "other provider",
+    };
+    format!("the savings are used up: no {extra}")
 }
 
 fn breaker(event: BreakerEvent) -> String {

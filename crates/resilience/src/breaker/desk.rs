@@ -282,17 +282,28 @@ impl<C: Clock> Breaker<C> {
             match outcome {
                 Outcome::Ignored | Outcome::Abandoned => {}
                 Outcome::Terminal => self.isolate(desk, now, pass),
-                Outcome::Success => self.judge(desk, now, word, slow.good()),
+                Outcome::Success => {
+                    self.note_slow(word, slow);
+                    self.judge(desk, now, word, slow.good());
+                }
                 Outcome::Failure { retry_after } => {
                     if let Some(wait) = retry_after {
                         let not_before = &mut desk.trouble().not_before;
                         *not_before = now.after(wait.min(RETRY_AFTER_MOST)).max(*not_before);
                     }
+                    self.note_slow(word, slow);
                     self.judge(desk, now, word, slow.failed());
                 }
             }
             Recorded::Noted
         })
+    }
+
+    /// Counts a slow probe, or a slow call on a ramp. Those of a closed breaker are counted with its window.
+    fn note_slow(&self, word: Word, slow: Slowness) {
+        if slow == Slowness::Slow && word.mode() != CircuitState::Closed {
+            self.counters.slow.add();
+        }
     }
 
     fn judge(&self, desk: &mut Desk, now: Moment, word: Word, mark: Mark) {

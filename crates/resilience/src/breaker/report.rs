@@ -62,23 +62,24 @@ impl<C: Clock> Breaker<C> {
 
     #[inline(never)]
     pub(super) fn record(&self, pass: Pass, outcome: Outcome) {
+        let recorded = match pass.role {
+            Role::Bypass | Role::Settled => None,
+            Role::Probe => {
+                let now = self.clock.now();
+                let slowness = self.slowness(pass, now);
+                Some(self.report_at_desk(now, pass, outcome, slowness))
+            }
+            Role::Call => Some(self.record_call(pass, outcome)),
+        };
         match outcome {
-            Outcome::Success | Outcome::Terminal => {}
-            Outcome::Failure { .. } => self.counters.failed.add(),
+            Outcome::Failure { .. } if recorded == Some(Recorded::Noted) => self.counters.failed.add(),
+            Outcome::Success | Outcome::Failure { .. } | Outcome::Terminal => {}
+            // So they are whatever became of the breaker meanwhile.
             Outcome::Ignored => self.counters.ignored.add(),
             Outcome::Abandoned => self.counters.abandoned.add(),
         }
-        let recorded = match pass.role {
-            Role::Bypass | Role::Settled => return,
-            Role::Probe => {
-                let now = self.clock.now();
-                self.report_at_desk(now, pass, outcome, self.slowness(pass, now))
-            }
-            Role::Call => self.record_call(pass, outcome),
-        };
-        match recorded {
-            Recorded::Noted => {}
-            Recorded::Late => self.counters.late.add(),
+        if recorded == Some(Recorded::Late) {
+            self.counters.late.add();
         }
     }
 
@@ -125,6 +126,15 @@ impl<C: Clock> Breaker<C> {
     /// Counts a call through a closed breaker. The clock is read where the window needs it.
     #[inline]
     fn count(&self, pass: Pass, mark: Mark, now: Option<Moment>) -> Recorded {
+        let recorded = self.count_in_window(pass, mark, now);
+        if mark.slow() && recorded == Recorded::Noted {
+            self.counters.slow.add();
+        }
+        recorded
+    }
+
+    #[inline]
+    fn count_in_window(&self, pass: Pass, mark: Mark, now: Option<Moment>) -> Recorded {
         loop {
             let word = self.word();
             if !word.same_generation(pass.word) {
@@ -200,9 +210,6 @@ impl<C: Clock> Breaker<C> {
         }
         let (epoch, size) = (word.epoch(), shape.size());
         let Added { total, failed, slow } = self.rings().add(epoch, size, mark, word.timed())?;
-        if mark.slow() {
-            self.counters.slow.add();
-        }
         let enough_now = shape.by_rate() && total == shape.minimum();
         let after = |word: Word| {
             let moved = word.moved(failed, slow);
@@ -266,9 +273,6 @@ impl<C: Clock> Breaker<C> {
 
     #[inline(never)]
     fn look_at_time(&self, pass: Pass, shape: Shape, mark: Mark, now: Moment, at: At, warm: bool) -> Recorded {
-        if mark.slow() {
-            self.counters.slow.add();
-        }
         let counts = self.shards().counts(at);
         let enough_now = shape.by_rate() && !warm && counts.total >= shape.minimum();
         if enough_now {

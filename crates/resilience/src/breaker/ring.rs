@@ -2,8 +2,8 @@
 //!
 //! A call takes a place from the cursor and sets its bits there; whoever sets a bit that was clear, or clears one that was
 //! set, moves the count in `STATE` by what the bit operation returned. So bits and counts agree whenever nobody is
-//! between the two. Every word carries its epoch: one of an older epoch reads as empty, one of a newer tells its finder
-//! that it came too late.
+//! between the two; a failure that comes while somebody is may see one that is just about to go. Every word carries its
+//! epoch: one of an older epoch reads as empty, one of a newer tells its finder that it came too late.
 
 use std::sync::OnceLock;
 

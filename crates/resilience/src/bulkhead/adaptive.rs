@@ -102,7 +102,12 @@ impl AdaptiveConfig {
             OutOfRange::Limit { .. } => {
                 InvalidSetting::new("adaptive.range", self.range, "it must be 1 <= least <= initial <= most")
             }
-            _ => InvalidSetting::new("adaptive.rule", why, "see the ranges of its numbers"),
+            OutOfRange::Adaptive { .. }
+            | OutOfRange::Factor(_)
+            | OutOfRange::Rate { .. }
+            | OutOfRange::Burst
+            | OutOfRange::Ratio(_)
+            | OutOfRange::Spread(_) => InvalidSetting::new("adaptive.rule", why, "see the ranges of its numbers"),
         })
     }
 

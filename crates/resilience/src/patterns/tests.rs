@@ -5,12 +5,13 @@ use std::collections::BTreeSet;
 use stead_policy::{Jitter, degrade};
 
 use super::PAGES;
+use crate::registry::families::{self, Family};
 use crate::replay::Hindsight;
 use crate::{
-    BreakerConfig, BreakerCounts, Budget, BudgetConfig, Bulkhead, BulkheadConfig, BulkheadPolicy, ChaosConfig,
-    ChaosSnapshot, CheckConfig, Fallback, Hedge, HedgeConfig, HedgeDelay, HedgePolicy, LeakConfig, LeakReport,
-    LimitRange, Limiter, LimiterConfig, PipelineFinding, PolicyKind, Preset, Quota, Ramp, Registry, RetryConfig,
-    RetryPolicy, RetrySnapshot, StaleCache, StaleConfig, Timeout, TimeoutConfig, Traits, lint,
+    AdaptiveConfig, Breaker, BreakerConfig, Budget, BudgetConfig, Bulkhead, BulkheadConfig, BulkheadPolicy,
+    ChaosConfig, ChaosSnapshot, CheckConfig, Fallback, Hedge, HedgeConfig, HedgeDelay, HedgePolicy, LeakConfig,
+    LeakReport, LimitRange, Limiter, LimiterConfig, PipelineFinding, PolicyKind, Preset, Quota, Ramp, Registry,
+    RetryConfig, RetryPolicy, RetrySnapshot, StaleCache, StaleConfig, Timeout, TimeoutConfig, Traits, lint,
 };
 
 /// The part of a page under a heading of the second order.
@@ -114,8 +115,28 @@ fn telemetry(file: &str, report: &impl Debug) {
         .into_iter()
         .map(|(name, _)| name)
         .collect();
-    let real: Vec<_> = fields(report).into_iter().map(|(name, _)| name).collect();
+    let fields = fields(report).into_iter();
+    let real: Vec<_> = fields.map(|(name, _)| name).collect();
     assert_eq!(told, real, "{file}: the telemetry");
+}
+
+/// The same, and compares the metrics that it names with the families of the registry.
+fn metrics<S: Debug>(file: &str, report: &S, families: &[Family<S>]) {
+    telemetry(file, report);
+    families_of(file, families);
+}
+
+fn families_of<S>(file: &str, families: &[Family<S>]) {
+    let mut told = BTreeSet::new();
+    for (field, names) in table(section(file, "Telemetry"), "| field | metric |") {
+        let names = names.split(", ").map(|name| name.trim_matches('`').to_owned());
+        told.extend(names.filter(|name| name != "–").map(|name| (field.clone(), name)));
+    }
+    let real = families.iter();
+    let real: BTreeSet<_> = real
+        .map(|family| (family.field.to_owned(), family.name.to_owned()))
+        .collect();
+    assert_eq!(told, real, "{file}: the metrics");
 }
 
 #[test]
@@ -128,6 +149,16 @@ fn the_defaults_that_pages_tell_are_those_of_the_code() {
     defaults::<TimeoutConfig>("timeouts.md", "TimeoutConfig");
     defaults::<BulkheadConfig>("bulkhead.md", "BulkheadConfig");
     defaults::<LimitRange>("bulkhead.md", "LimitRange");
+    let adaptive = AdaptiveConfig::default();
+    let (range, rule) = (
+        ("range", "1 to 200, starting at 20", &adaptive.range as &dyn Debug),
+        (
+            "rule",
+            "gradient, tolerance 1.5, smoothing 0.2",
+            &adaptive.rule as &dyn Debug,
+        ),
+    );
+    defaults_but::<AdaptiveConfig>("bulkhead.md", "AdaptiveConfig", &[range, rule]);
     defaults::<BreakerConfig>("circuit-breaker.md", "BreakerConfig");
     let steps = ("steps", "10, 25, 50", &[10, 25, 50] as &dyn Debug);
     defaults_but::<Ramp>("circuit-breaker.md", "Ramp", &[steps]);
@@ -227,6 +258,7 @@ fn the_findings_of_the_linter_are_those_that_its_page_tells() {
         }
     }
     note(&[Retry], Traits::Idempotent, "no timeout", "retry");
+    note(&[Timeout, Retry], Traits::Idempotent, "no timeout inside", "retry");
     note(&[Retry, Timeout], Traits::Idempotent, "no timeout outside", "retry");
 
     let mut told = BTreeSet::new();
@@ -249,40 +281,55 @@ fn the_telemetry_that_pages_tell_is_what_is_reported() {
         .add("it", CheckConfig::default(), || async { crate::Finding::healthy() })
         .unwrap();
     telemetry("health-checks.md", &checker.report().checks[0]);
-    telemetry("leak-detector.md", &LeakReport::default());
-    telemetry(
+    families_of("health-checks.md", families::HEALTH);
+    let breaker = Breaker::new(BreakerConfig::default()).unwrap();
+    let told = table(section("circuit-breaker.md", "Telemetry"), "| field |");
+    let status = ["state", "generation"].map(str::to_owned).into_iter();
+    let counts = fields(&breaker.counts()).into_iter().map(|(name, _)| name);
+    assert_eq!(
+        told.into_iter().map(|(name, _)| name).collect::<Vec<_>>(),
+        status.chain(counts).collect::<Vec<_>>()
+    );
+    families_of("circuit-breaker.md", families::BREAKER);
+    metrics("leak-detector.md", &LeakReport::default(), families::LEAKS);
+    metrics(
         "timeouts.md",
         &Timeout::new(TimeoutConfig::default()).unwrap().snapshot(),
+        families::TIMEOUT,
     );
-    telemetry(
+    metrics(
         "bulkhead.md",
         &Bulkhead::new(BulkheadConfig::default()).unwrap().snapshot(),
+        families::BULKHEAD,
     );
-    telemetry(
+    metrics(
         "rate-limiter.md",
         &Limiter::new(LimiterConfig::default()).unwrap().snapshot(),
+        families::LIMITER,
     );
-    telemetry("circuit-breaker.md", &BreakerCounts::default());
-    telemetry(
+    metrics(
         "hedging.md",
         &Hedge::for_idempotent(HedgeConfig::default()).unwrap().snapshot(),
+        families::HEDGE,
     );
-    telemetry("fallback.md", &Fallback::<(), ()>::new().snapshot());
-    telemetry(
+    metrics("fallback.md", &Fallback::<(), ()>::new().snapshot(), families::FALLBACK);
+    metrics(
         "cache-on-failure.md",
         &StaleCache::<(), ()>::new(StaleConfig::default()).unwrap().snapshot(),
+        families::CACHE,
     );
+    metrics("retry.md", &RetrySnapshot::default(), families::RETRY);
+    metrics(
+        "retry-budget.md",
+        &Budget::new(BudgetConfig::default()).unwrap().snapshot(),
+        families::BUDGET,
+    );
+    metrics("chaos.md", &ChaosSnapshot::default(), families::CHAOS);
+    let degrader = degrade::Degrader::new(degrade::Plan::default()).unwrap();
+    metrics("degradation.md", degrader.state(), families::DEGRADATION);
     let registry = Registry::new();
     registry.breaker("it", BreakerConfig::default().try_into().unwrap());
     telemetry("pipeline.md", &registry.list()[0]);
-    telemetry("retry.md", &RetrySnapshot::default());
-    telemetry(
-        "retry-budget.md",
-        &Budget::new(BudgetConfig::default()).unwrap().snapshot(),
-    );
-    telemetry("chaos.md", &ChaosSnapshot::default());
-    let degrader = degrade::Degrader::new(degrade::Plan::default()).unwrap();
-    telemetry("degradation.md", degrader.state());
     let settings = BreakerConfig::default().try_into().unwrap();
     telemetry(
         "replay.md",

@@ -162,7 +162,7 @@ impl From<Written> for RetryPolicy {
 }
 
 impl RetryPolicy {
-    pub(super) fn config(self) -> Result<RetryConfig, OutOfRange> {
+    pub(crate) fn config(self) -> Result<RetryConfig, OutOfRange> {
         Ok(RetryConfig {
             max_attempts: self.max_attempts,
             backoff: Backoff {
@@ -260,7 +260,7 @@ impl Default for HedgePolicy {
 }
 
 impl HedgePolicy {
-    pub(super) fn config(self) -> Result<HedgeConfig, InvalidSetting> {
+    pub(crate) fn config(self) -> Result<HedgeConfig, InvalidSetting> {
         require(
             self.idempotent,
             "hedge.idempotent",

@@ -230,7 +230,7 @@ impl PolicyConfig {
 }
 
 impl TimeoutPolicy {
-    pub(super) const fn config(self) -> TimeoutConfig {
+    pub(crate) const fn config(self) -> TimeoutConfig {
         TimeoutConfig {
             limit: Some(self.limit),
         }
@@ -238,7 +238,7 @@ impl TimeoutPolicy {
 }
 
 impl LimiterPolicy {
-    pub(super) fn config(self) -> LimiterConfig {
+    pub(crate) fn config(self) -> LimiterConfig {
         LimiterConfig {
             quota: Quota {
                 units: self.calls,
@@ -253,7 +253,7 @@ impl LimiterPolicy {
 }
 
 impl BulkheadPolicy {
-    pub(super) fn config(self) -> BulkheadConfig {
+    pub(crate) fn config(self) -> BulkheadConfig {
         BulkheadConfig {
             max_concurrent_calls: self.max_concurrent_calls,
             max_queue: self.max_queue,

@@ -113,12 +113,19 @@ pub fn lint(order: &[PolicyKind], operation: Traits) -> Vec<Finding> {
 /// A retry that nothing bounds in time.
 fn unbounded(order: &[PolicyKind]) -> Option<Finding> {
     let retry = order.iter().position(|kind| *kind == PolicyKind::Retry)?;
-    let why = if !order.contains(&PolicyKind::Timeout) {
-        "nothing bounds the time of a try: one that hangs is never tried again; put a timeout inside of the retry"
-    } else if !order[..retry].contains(&PolicyKind::Timeout) {
-        "nothing bounds the whole: tries and the waits between them add up; put a timeout outside of the retry, too"
-    } else {
-        return None;
+    let (outside, inside) = order.split_at(retry);
+    let bounded = |part: &[PolicyKind]| part.contains(&PolicyKind::Timeout);
+    let why = match (bounded(outside), bounded(inside)) {
+        (true, true) => return None,
+        (false, false) => {
+            "nothing bounds the time of a try: one that hangs is never tried again; put a timeout inside of the retry"
+        }
+        (true, false) => {
+            "a try that hangs takes the time of all others, and is never tried again; put a timeout inside of the retry, too"
+        }
+        (false, true) => {
+            "nothing bounds the whole: tries and the waits between them add up; put a timeout outside of the retry, too"
+        }
     };
     Some(Finding {
         gravity: Gravity::Warning,

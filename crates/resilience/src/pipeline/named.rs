@@ -12,7 +12,8 @@ use super::parts::{HandedIn, Parts};
 use super::stand_in::{Answers, Boxed, Nobody};
 use crate::sync::{Mutex, lock};
 use crate::{
-    AnyError, Breaker, Budget, Bulkhead, Classify, Clock, Coarse, Failure, Hedge, Layer, Limiter, Retry, Timeout,
+    AnyError, Breaker, Budget, Bulkhead, Classify, Clock, Coarse, Failure, Force, Hedge, Inspect, Layer, Limiter,
+    PolicySnapshot, Retry, Timeout,
 };
 
 /// A pipeline from configuration. Each policy costs one box per call; where that matters, use [`Pipeline`](crate::Pipeline).
@@ -141,6 +142,30 @@ impl<C: Clock, S, K> NamedPipeline<C, S, K> {
             | Policy::StandIn(_) => None,
         });
         breakers.collect::<Vec<_>>().into_iter()
+    }
+
+    /// How each of its policies stands, the outermost first.
+    #[must_use]
+    pub fn snapshots(&self) -> Vec<PolicySnapshot>
+    where
+        S: Inspect,
+    {
+        let now = self.now.load_full();
+        now.policies.iter().flat_map(|policy| policy.snapshots()).collect()
+    }
+
+    /// Does with its breakers and limiters what a person wants, and says how many it were.
+    pub(crate) fn force(&self, what: Force) -> usize {
+        let now = self.now.load_full();
+        let forced = now.policies.iter().map(|policy| match &**policy {
+            Policy::Breaker(breaker, _) => {
+                breaker.forced(what);
+                1
+            }
+            Policy::Limiter(limiter) => limiter.forced(what),
+            Policy::Timeout(_) | Policy::Retry(_) | Policy::Hedge(_) | Policy::Bulkhead(_) | Policy::StandIn(_) => 0,
+        });
+        forced.sum()
     }
 
     /// Runs `operation` under all policies. Each try calls it again. Dropping the future cancels the try in flight.
@@ -281,6 +306,21 @@ impl<C: Clock, S, K> Made<C, S, K> {
 }
 
 impl<C: Clock, S, K> Policy<C, S, K> {
+    fn snapshots(&self) -> Vec<PolicySnapshot>
+    where
+        S: Inspect,
+    {
+        vec![match self {
+            Self::Timeout(timeout) => PolicySnapshot::Timeout(timeout.snapshot()),
+            Self::Retry(retry) => PolicySnapshot::Retry(retry.snapshot()),
+            Self::Hedge(hedge) => PolicySnapshot::Hedge(hedge.snapshot()),
+            Self::Breaker(breaker, _) => PolicySnapshot::Breaker(breaker.status()),
+            Self::Limiter(limiter) => PolicySnapshot::Limiter(limiter.snapshot()),
+            Self::Bulkhead(bulkhead) => PolicySnapshot::Bulkhead(bulkhead.snapshot()),
+            Self::StandIn(stand_in) => return stand_in.inspect(),
+        }]
+    }
+
     /// Takes other settings, if they are those of its kind. They have built a policy before.
     fn takes(&self, config: &PolicyConfig) -> bool {
         match (self, config) {

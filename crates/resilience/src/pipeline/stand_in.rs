@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::lint::PolicyKind;
-use crate::{Classify, Clock, Failure, Fallback, Layer, StaleCache};
+use crate::{Classify, Clock, Failure, Fallback, Inspect, Layer, StaleCache};
 
 pub(super) type Boxed<'a, T, E> = Pin<Box<dyn Future<Output = Result<T, Failure<E>>> + Send + 'a>>;
 
@@ -17,7 +17,7 @@ pub(super) type Boxed<'a, T, E> = Pin<Box<dyn Future<Output = Result<T, Failure<
 pub(super) type Next<'a, T, E> = Box<dyn Fn() -> Boxed<'a, T, E> + Send + Sync + 'a>;
 
 /// What a pipeline from configuration may have among its policies to answer for others.
-pub trait Answers<T, E>: Send + Sync {
+pub trait Answers<T, E>: Inspect {
     /// Makes a try, and answers in its place where it fails. `key` says whose answers may stand in.
     #[doc(hidden)]
     fn answer<'a>(&'a self, key: &'a str, next: Next<'a, T, E>) -> Boxed<'a, T, E>
@@ -42,9 +42,9 @@ impl<T, E> Answers<T, E> for Nobody {
 
 impl<T, E, K> Answers<T, E> for Fallback<T, E, K>
 where
-    T: Send,
-    E: Send + Sync,
-    K: Classify<T, E> + Send + Sync,
+    T: Send + 'static,
+    E: Send + Sync + 'static,
+    K: Classify<T, E> + Send + Sync + 'static,
 {
     fn answer<'a>(&'a self, _: &'a str, next: Next<'a, T, E>) -> Boxed<'a, T, E>
     where
@@ -75,11 +75,11 @@ impl CacheKey for String {
 
 impl<Q, T, E, C, K> Answers<T, E> for StaleCache<Q, T, C, K>
 where
-    Q: CacheKey,
-    T: Clone + Send,
+    Q: CacheKey + 'static,
+    T: Clone + Send + 'static,
     E: Send,
     C: Clock,
-    K: Classify<T, E> + Send + Sync,
+    K: Classify<T, E> + Send + Sync + 'static,
 {
     fn answer<'a>(&'a self, key: &'a str, next: Next<'a, T, E>) -> Boxed<'a, T, E>
     where
@@ -157,7 +157,14 @@ impl<T, E> StandIns<T, E> {
     }
 }
 
-impl<T, E> Answers<T, E> for StandIn<T, E> {
+impl<T, E> StandIn<T, E> {
+    /// The fallback or the cache itself.
+    pub(crate) fn behind(&self) -> &dyn Answers<T, E> {
+        &*self.answers
+    }
+}
+
+impl<T: 'static, E: 'static> Answers<T, E> for StandIn<T, E> {
     fn answer<'a>(&'a self, key: &'a str, next: Next<'a, T, E>) -> Boxed<'a, T, E>
     where
         T: 'a,

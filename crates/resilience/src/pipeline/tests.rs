@@ -51,7 +51,8 @@ async fn a_pipeline_from_configuration_does_what_it_says_and_may_travel() {
             {"kind": "retry", "max_attempts": 4, "base": "10ms", "max": "1s", "jitter": 0.0},
             {"kind": "breaker", "failure_threshold": 3, "open_for": "5s"},
             {"kind": "limiter", "calls": 100, "period": "1s"},
-            {"kind": "bulkhead", "max_concurrent_calls": 2}
+            {"kind": "bulkhead", "max_concurrent_calls": 2},
+            {"kind": "timeout", "limit": "20s"}
         ]}"#,
     );
     let clock = Virtual::new();

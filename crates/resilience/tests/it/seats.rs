@@ -4,8 +4,9 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use stead_resilience::{
-    AdaptiveBulkhead, AdaptiveConfig, Budget, BudgetConfig, Bulkhead, BulkheadConfig, Coarse, Deadline, Extra,
-    Fallback, Hedge, HedgeConfig, Layer, Limiter, LimiterConfig, Quota, Retry, RetryConfig, Timeout, TimeoutConfig,
+    AdaptiveBulkhead, AdaptiveConfig, Breaker, BreakerConfig, Budget, BudgetConfig, Bulkhead, BulkheadConfig, Coarse,
+    Deadline, Extra, Fallback, Hedge, HedgeConfig, Layer, Limiter, LimiterConfig, Pipeline, Quota, Retry, RetryConfig,
+    Timeout, TimeoutConfig,
 };
 
 use crate::allocations::{NOTHING, allocated};
@@ -68,6 +69,13 @@ fn nothing_is_allocated_for_calls_that_succeed() {
         ..LimiterConfig::default()
     };
     let limit = Some(Duration::from_secs(60));
+    let pipeline = Pipeline::new()
+        .with(Timeout::new(TimeoutConfig { limit }).unwrap())
+        .with(Retry::new(RetryConfig::default()).unwrap())
+        .with(Breaker::new(BreakerConfig::default()).unwrap())
+        .with(Limiter::new(limiter).unwrap())
+        .with(Bulkhead::new(BulkheadConfig::default()).unwrap());
+    succeeds(&pipeline, "five policies as one pipeline");
     succeeds(&Bulkhead::new(BulkheadConfig::default()).unwrap(), "bulkhead");
     succeeds(
         &AdaptiveBulkhead::new(AdaptiveConfig::default()).unwrap(),

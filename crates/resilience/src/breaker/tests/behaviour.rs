@@ -145,7 +145,12 @@ fn a_late_result_of_an_earlier_generation_changes_nothing() {
     assert_eq!(breaker.state(), CircuitState::HalfOpen);
     probe.success();
     assert_eq!(breaker.state(), CircuitState::Closed);
-    assert_eq!(breaker.counts().late, 2);
+    let counts = breaker.counts();
+    assert_eq!(
+        (counts.late, counts.failed),
+        (2, 5),
+        "what came late is not counted as a failure"
+    );
 }
 
 #[test]
@@ -242,9 +247,11 @@ fn by_hand_it_admits_all_or_none_until_it_is_reset() {
     breaker.disable();
     fail(&breaker, 100);
     assert_eq!(breaker.state(), CircuitState::Disabled);
+    assert_eq!(breaker.counts().failed, 0, "nothing was counted");
     breaker.reset();
     fail(&breaker, 5);
     assert_eq!(breaker.state(), CircuitState::Open);
+    assert_eq!(breaker.counts().failed, 5);
 }
 
 #[test]
@@ -389,6 +396,41 @@ fn slow_calls_open_by_their_rate() {
     }
     assert_eq!(breaker.state(), CircuitState::Open);
     assert_eq!(breaker.counts().slow, 5);
+}
+
+#[test]
+fn slow_probes_and_slow_calls_on_a_ramp_are_counted_once_each() {
+    let (breaker, clock) = opened(BreakerConfig {
+        window: Window::Count { calls: 100 },
+        slow_calls: Some(SlowCalls {
+            over: SECOND,
+            rate: 1.0,
+        }),
+        ramp: Some(Ramp {
+            steps: vec![99],
+            ..Ramp::default()
+        }),
+        half_open_max_calls: 3,
+        ..BreakerConfig::default()
+    });
+    clock.advance(60 * SECOND);
+    let [slow, late, fast] = [(); 3].map(|()| breaker.try_acquire().unwrap());
+    drop(fast);
+    clock.advance(2 * SECOND);
+    slow.success();
+    assert_eq!(breaker.state(), CircuitState::Open, "a slow probe is a failed one");
+    late.failure();
+    let counts = breaker.counts();
+    assert_eq!((counts.slow, counts.late), (1, 1), "a late one is not slow as well");
+
+    clock.advance(60 * SECOND);
+    succeed(&breaker, 2);
+    assert_eq!(breaker.state(), CircuitState::Recovering);
+    let permit = (0..2).find_map(|_| breaker.try_acquire().ok()).unwrap();
+    clock.advance(2 * SECOND);
+    permit.failure();
+    let counts = breaker.counts();
+    assert_eq!((counts.slow, counts.failed), (2, 6));
 }
 
 #[test]

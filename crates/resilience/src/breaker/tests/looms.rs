@@ -10,6 +10,8 @@ use stead_policy::{BreakerConfig, CircuitState, PhaseImage, Window, WindowImage}
 use super::super::Breaker;
 use crate::Virtual;
 
+mod windows;
+
 fn breaker(config: BreakerConfig) -> (Arc<Breaker<Virtual>>, Virtual) {
     let clock = Virtual::new();
     (Arc::new(Breaker::with_clock(config, clock.clone()).unwrap()), clock)
