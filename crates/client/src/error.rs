@@ -122,8 +122,14 @@ fn problem_help(problem: &Problem) -> Option<String> {
             "`stead audit ID` tells who deleted it; a group of the same name is another one, with an id of its own"
         }
         Code::CursorGone => "start again without the cursor",
+        Code::UnknownCapability => "`stead capabilities` lists those of the fleet file",
+        Code::UnknownCircuit => "`stead circuits` lists them all",
+        Code::NoFallbackAvailable => {
+            "`stead capabilities` shows who provides it, and `stead circuits` why it is not asked"
+        }
         Code::InvalidRequest
         | Code::InvalidSpec
+        | Code::InvalidParameters
         | Code::InvalidConfig
         | Code::ForeignOrigin
         | Code::NotFound

@@ -10,6 +10,8 @@ mod audit;
 mod auth;
 mod batch;
 mod beats;
+mod capabilities;
+mod circuits;
 mod config;
 mod cursor;
 mod daemon;
@@ -110,6 +112,8 @@ fn table() -> Table {
     audit::mount(&mut table);
     events::mount(&mut table);
     readers::mount(&mut table);
+    capabilities::mount(&mut table);
+    circuits::mount(&mut table);
     config::mount(&mut table);
     daemon::mount(&mut table);
     health::mount(&mut table);

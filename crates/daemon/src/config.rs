@@ -12,6 +12,7 @@
 //! ```
 
 mod agents;
+mod capabilities;
 mod de;
 mod diagnostic;
 mod form;
@@ -48,6 +49,7 @@ use self::shape::Shapes;
 use self::source::{Bounds, Source};
 use self::suggest::{listed, nearest};
 use self::tree::{Node, Value};
+use crate::capability::Specs;
 
 /// Gives the value of an environment variable, where it is set.
 pub type Environment<'e> = &'e dyn Fn(&str) -> Option<String>;
@@ -65,6 +67,8 @@ pub struct Fleet {
     pub agents: Vec<FleetAgent>,
     /// Profiles and policies.
     pub shape: Shape,
+    /// What can be asked of the fleet.
+    pub(crate) capabilities: Specs,
     /// How long history is kept.
     pub retention: Retained,
     /// The file as it is written, references to the environment unfilled. It may hold secrets.
@@ -238,7 +242,8 @@ fn document(
     let folder = file.parent().unwrap_or(file);
     let defaults = table(&mut root, "defaults", findings);
     let tables = [Kind::Agent, Kind::Component].map(|kind| (kind, table(&mut root, kind.table(), findings)));
-    let [profiles, policies, types] = ["profiles", "policies", "types"].map(|key| table(&mut root, key, findings));
+    let [profiles, policies, types, capabilities] =
+        ["profiles", "policies", "types", "capabilities"].map(|key| table(&mut root, key, findings));
     let namespace = namespace(&mut root, findings);
     let daemon = daemon(&mut root, folder, findings);
     let retention = retention(&mut root, findings);
@@ -252,6 +257,8 @@ fn document(
     let defaults = agents::defaults(defaults, findings);
     let shapes = Shapes::read(profiles, policies, types, findings);
     let read = agents::read_all(tables, defaults.as_ref(), &shapes, folder, findings)?;
+    let capabilities = capabilities::read(capabilities, |file| agents::absolute(folder, file), findings);
+    capabilities.tell_unknown(read.iter().map(|agent| agent.waiting.name.as_str()), findings);
     let agents = in_order(read, source, findings);
     let mut fleet = Fleet {
         file: file.to_owned(),
@@ -259,6 +266,7 @@ fn document(
         daemon: daemon?,
         agents: agents?,
         shape: shapes.shape,
+        capabilities: capabilities.specs,
         retention: retention?,
         text: FleetSource(source.text.into()),
         stamp: None,
@@ -277,7 +285,9 @@ fn table(root: &mut Node, key: &str, findings: &mut Findings) -> Option<tree::En
     let finding = Finding::new(entry.node.at, format!("`{key}` is a table"));
     findings.add(finding.help(match key {
         "defaults" => "write [defaults] and its keys below",
-        "profiles" | "policies" | "types" => "write a table for each, such as [profiles.NAME], and its keys below",
+        "profiles" | "policies" | "types" | "capabilities" => {
+            "write a table for each, such as [profiles.NAME], and its keys below"
+        }
         _of_agents => "write a table for each, such as [agents.NAME], and its keys below",
     }));
     None
@@ -406,8 +416,10 @@ fn hash(fleet: &Fleet) -> ContentHash {
             .map(|replicas| (replicas.count, &replicas.update));
         (&agent.name, agent.spec.redacted(), replicas)
     });
+    let capabilities = fleet.capabilities.iter().map(|(name, spec)| (name, spec.redacted()));
     let parts = std::iter::once(serde_json::to_vec(&(&fleet.namespace, &fleet.daemon)))
         .chain(std::iter::once(serde_json::to_vec(&(&fleet.shape, &fleet.retention))))
+        .chain(capabilities.map(|capability| serde_json::to_vec(&capability)))
         .chain(shown.map(|agent| serde_json::to_vec(&agent)));
     let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
     for byte in parts.flat_map(Result::unwrap_or_default).chain([b'\n']) {

@@ -16,6 +16,7 @@ use stead_store::{Retention, Store};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::app::check_limits;
+use crate::capability::Capabilities;
 use crate::clock;
 use crate::status::Status;
 use crate::views::Views;
@@ -78,6 +79,7 @@ pub struct Handle {
     committed: watch::Receiver<u64>,
     status: Arc<Status>,
     retention: Arc<ArcSwap<Retention>>,
+    capabilities: Arc<Capabilities>,
 }
 
 impl std::fmt::Debug for Handle {
@@ -103,6 +105,7 @@ impl Handle {
             committed,
             status,
             retention: Arc::default(),
+            capabilities: Arc::default(),
         }
     }
 
@@ -296,6 +299,11 @@ impl Handle {
     /// What the store is to keep, as it is in force; whoever applies a configuration sets it.
     pub(crate) fn retention(&self) -> &ArcSwap<Retention> {
         &self.retention
+    }
+
+    /// What can be asked of the fleet, as it is in force; whoever applies a configuration sets it.
+    pub(crate) fn capabilities(&self) -> &Arc<Capabilities> {
+        &self.capabilities
     }
 
     /// Changes whenever events may have been added to the store.

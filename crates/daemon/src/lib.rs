@@ -1,12 +1,14 @@
-//! The body of Stead: pump, clock, HTTP API, drivers and probes around the engine.
+//! The body of Stead: pump, clock, HTTP API, drivers, probes and capabilities around the engine.
 
 mod api;
 mod app;
 mod bystander;
+mod capability;
 mod clock;
 pub mod config;
 mod damage;
 mod driver;
+mod exchange;
 mod handle;
 mod probe;
 mod pump;

@@ -267,4 +267,4 @@ fn prefix(agent: &Shown) -> Prefix {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

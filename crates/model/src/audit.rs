@@ -23,7 +23,7 @@ pub struct AuditRow {
     pub namespace: Namespace,
     /// What sort of thing was changed.
     pub kind: AuditKind,
-    /// Its id; the configuration and readers have none.
+    /// Its id; the configuration, readers and circuits have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<AgentId>,
     /// Its name; of the configuration the file.
@@ -32,7 +32,7 @@ pub struct AuditRow {
     pub verb: String,
     /// Whether it was made known or changed.
     pub outcome: Outcome,
-    /// Its version right after; of the configuration the number of the revision, of readers nought.
+    /// Its version right after; of the configuration the number of the revision, of readers and circuits nought.
     pub revision: Revision,
     /// Why, in the asker's words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -56,6 +56,8 @@ pub enum AuditKind {
     Config,
     /// A named reader of the events.
     Reader,
+    /// A circuit before providers.
+    Circuit,
 }
 
 impl AuditKind {
@@ -67,6 +69,7 @@ impl AuditKind {
             Self::Group => "group",
             Self::Config => "config",
             Self::Reader => "reader",
+            Self::Circuit => "circuit",
         }
     }
 }

@@ -8,6 +8,7 @@ extern crate alloc;
 mod action;
 mod audit;
 mod beat;
+mod capability;
 mod command;
 mod event;
 mod failure;
@@ -35,6 +36,7 @@ pub use beat::{
     Activity, ActivityKind, Beat, BeatAnswer, BeatCounts, BeatHandle, BeatMore, BeatOf, BeatOutcome, InvalidMetric,
     Metric, Vitals,
 };
+pub use capability::{CapabilityView, CircuitFailure, CircuitVerb, CircuitView, Level, ProviderView};
 pub use command::{AgentRef, Answer, Command, IdempotencyKey, Outcome, Refusal, Request};
 pub use event::{Event, Happening, MAX_METADATA, Transition};
 pub use failure::{Failure, FailureKind, UnknownFailure};

@@ -45,7 +45,10 @@ codes! {
     InvalidConfig = "invalid-config", 422, "The configuration does not hold together";
     Unauthorized = "unauthorized", 401, "A valid token is needed";
     ForeignOrigin = "foreign-origin", 403, "The request came by way of another site";
+    InvalidParameters = "invalid-parameters", 422, "The parameters do not fit the capability's schema";
     NotFound = "not-found", 404, "There is nothing here";
+    UnknownCapability = "unknown-capability", 404, "There is no such capability";
+    UnknownCircuit = "unknown-circuit", 404, "There is no such circuit";
     UnknownAgent = "unknown-agent", 404, "There is no such agent";
     UnknownGroup = "unknown-group", 404, "There is no such group";
     UnknownReader = "unknown-reader", 404, "There is no such reader";
@@ -70,6 +73,7 @@ codes! {
     Busy = "busy", 503, "Too much is under way; try again soon";
     StoreUnavailable = "store-unavailable", 503, "Changes cannot be written down now";
     OutcomeUnknown = "outcome-unknown", 503, "Whether the change was written down is unknown";
+    NoFallbackAvailable = "no-fallback-available", 503, "No provider gave an answer";
     ShuttingDown = "shutting-down", 503, "The daemon is going down";
     Internal = "internal", 500, "Something went wrong here";
 }

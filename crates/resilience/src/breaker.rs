@@ -25,6 +25,7 @@ mod event;
 mod image;
 mod permit;
 mod report;
+mod rest;
 mod ring;
 mod shards;
 mod word;

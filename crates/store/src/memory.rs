@@ -348,6 +348,14 @@ impl Store for MemoryStore {
         Ok(revision)
     }
 
+    fn put_audit(&self, audit: AuditRow) -> Result<(), StoreError> {
+        let mut inner = self.lock();
+        inner.settle();
+        inner.well()?;
+        inner.state.put_audit(audit);
+        Ok(())
+    }
+
     fn configs(&self, limit: usize) -> Result<Vec<ConfigRow>, StoreError> {
         let inner = self.lock();
         let untold = |row: &ConfigRow| ConfigRow {

@@ -296,6 +296,13 @@ impl Store for SqliteStore {
         })
     }
 
+    fn put_audit(&self, audit: AuditRow) -> Result<(), StoreError> {
+        self.ask(|reply| Job::Audit {
+            asked: Box::new(audit),
+            reply,
+        })
+    }
+
     fn configs(&self, limit: usize) -> Result<Vec<ConfigRow>, StoreError> {
         self.read(|connection| configs::list(connection, limit))
     }

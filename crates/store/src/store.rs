@@ -219,6 +219,12 @@ pub trait Store: Send + Sync + Debug {
     /// The errors of an unwell store.
     fn put_config(&self, row: ConfigRow, audit: AuditRow) -> Result<u64, StoreError>;
 
+    /// Keeps who asked for a change of what the store itself does not hold, flushed.
+    ///
+    /// # Errors
+    /// The errors of an unwell store; nothing is kept then.
+    fn put_audit(&self, audit: AuditRow) -> Result<(), StoreError>;
+
     /// The newest revisions of the configuration, without their texts.
     ///
     /// # Errors

@@ -83,6 +83,7 @@ const HOUSES: &[House] = &[
         below: &[
             "stead-model",
             "stead-policy",
+            "stead-resilience",
             "stead-engine",
             "stead-store",
             "stead-keeper",

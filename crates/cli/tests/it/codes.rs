@@ -14,6 +14,8 @@ fn every_problem_of_the_daemon_ends_with_the_exit_code_of_the_guide() {
             | ProblemCode::UnknownReader
             | ProblemCode::NothingSelected
             | ProblemCode::NotFound
+            | ProblemCode::UnknownCapability
+            | ProblemCode::UnknownCircuit
             | ProblemCode::AgentGone
             | ProblemCode::GroupGone
             | ProblemCode::CursorGone => 4,
@@ -27,12 +29,14 @@ fn every_problem_of_the_daemon_ends_with_the_exit_code_of_the_guide() {
             | ProblemCode::StaleRevision
             | ProblemCode::InvalidSpec
             | ProblemCode::InvalidConfig
+            | ProblemCode::InvalidParameters
             | ProblemCode::IdempotencyKeyReused
             | ProblemCode::LimitReached => 5,
             ProblemCode::Busy
             | ProblemCode::RateLimited
             | ProblemCode::StoreUnavailable
             | ProblemCode::OutcomeUnknown
+            | ProblemCode::NoFallbackAvailable
             | ProblemCode::ShuttingDown => 7,
             ProblemCode::InvalidRequest => 2,
             ProblemCode::ForeignOrigin

@@ -270,6 +270,10 @@ const TAGS: &[(&str, &str)] = &[
     ),
     ("lifecycle", "What is wanted of an agent, and where it may go."),
     ("history", "What happened, and why it is as it is."),
+    (
+        "capabilities",
+        "What can be asked of the fleet, whoever provides it, and the circuits before the providers.",
+    ),
     ("config", "The fleet file in force."),
     ("daemon", "The daemon itself."),
 ];

@@ -3,6 +3,7 @@
 mod analytics;
 mod audit;
 mod batch;
+mod capabilities;
 mod config;
 mod groups;
 mod lifecycle;

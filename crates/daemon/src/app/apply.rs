@@ -17,8 +17,10 @@ use arc_swap::ArcSwapOption;
 use futures_util::future::BoxFuture;
 use stead_model::spec::Deadlines;
 use stead_model::{AgentName, AgentRef, Command, Namespace, Origin, Outcome, Problem, ProblemCode, Request};
+use tracing::warn;
 
 use self::plan::{NOT_NAMED, Plan};
+use self::revisions::Facts;
 use super::check_limits;
 use crate::api::{
     ApplyMode, ApplyOrder, ConfigApplied, ConfigCheck, ConfigDoor, ConfigFault, ConfigRefused, ConfigRevision,
@@ -129,6 +131,14 @@ impl Config {
     pub(crate) fn new(handle: Handle, clock: Clock, in_force: Option<InForce>) -> Self {
         if let Some(known) = &in_force {
             handle.retention().store(Arc::new(known.facts.retention.bounds()));
+            let Facts {
+                namespace,
+                capabilities,
+                ..
+            } = &known.facts;
+            if let Err(why) = handle.capabilities().configure(namespace, capabilities) {
+                warn!("the capabilities in force cannot be made: {why}");
+            }
         }
         Self {
             handle,
@@ -211,6 +221,11 @@ impl Config {
         self.handle.retention().store(Arc::new(retention));
         self.in_force.store(Some(Arc::new(in_force)));
         self.refused.store(None);
+        let capabilities = self
+            .handle
+            .capabilities()
+            .configure(&fleet.namespace, &fleet.capabilities);
+        capabilities.map_err(|detail| Problem::new(ProblemCode::InvalidConfig, detail))?;
         if let Err(problem) = self.settle_all(&fleet, turn(ApplyMode::Apply)).await {
             let left = self.settle_all(&fleet, turn(ApplyMode::DryRun)).await.ok();
             return Err(halfway(problem, &plan, left.as_ref()));

@@ -14,6 +14,7 @@ use stead_model::{AgentName, Namespace};
 use super::replicas::ReplicasForm;
 use super::retained::Retained;
 use super::shape::TypeForm;
+use crate::capability::CapabilitySpec;
 
 /// A fleet: agents and components with what they share, and settings of the daemon that runs them.
 #[derive(Debug, JsonSchema)]
@@ -55,6 +56,10 @@ pub(super) struct FleetForm {
     #[schemars(default)]
     #[expect(dead_code, reason = "as above")]
     types: BTreeMap<String, TypeForm>,
+    /// What can be asked of the fleet by name, and who provides it.
+    #[schemars(default)]
+    #[expect(dead_code, reason = "as above")]
+    capabilities: BTreeMap<AgentName, CapabilitySpec>,
     /// How long what only grows is kept.
     #[schemars(default)]
     #[expect(dead_code, reason = "as above")]
@@ -62,7 +67,7 @@ pub(super) struct FleetForm {
 }
 
 /// The keys of a fleet file.
-pub(super) const TOP: [&str; 9] = [
+pub(super) const TOP: [&str; 10] = [
     "namespace",
     "daemon",
     "defaults",
@@ -71,6 +76,7 @@ pub(super) const TOP: [&str; 9] = [
     "profiles",
     "policies",
     "types",
+    "capabilities",
     "retention",
 ];
 

@@ -238,7 +238,7 @@ impl Shapes {
 }
 
 /// Reads one table whose key is a name.
-fn named<T: serde::de::DeserializeOwned>(entry: &mut Entry, findings: &mut Findings) -> Option<T> {
+pub(super) fn named<T: serde::de::DeserializeOwned>(entry: &mut Entry, findings: &mut Findings) -> Option<T> {
     if let Err(invalid) = entry.key.parse::<AgentName>() {
         let said = invalid.to_string();
         let (_, help) = said.split_once(": ").unwrap_or((&said, ""));
@@ -248,7 +248,7 @@ fn named<T: serde::de::DeserializeOwned>(entry: &mut Entry, findings: &mut Findi
 }
 
 /// The tables in a table, no more than `most`.
-fn entries(table: Option<Entry>, most: usize, findings: &mut Findings) -> Vec<Entry> {
+pub(super) fn entries(table: Option<Entry>, most: usize, findings: &mut Findings) -> Vec<Entry> {
     let Some(Entry { node, key, key_at }) = table else {
         return Vec::new();
     };

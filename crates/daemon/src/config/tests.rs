@@ -1,4 +1,5 @@
 mod bounds;
+mod capabilities;
 mod examples;
 mod replicas;
 mod schema;

@@ -128,11 +128,14 @@ impl Node {
         at.map(|at| (path, at))
     }
 
-    /// The places of all texts in the tables that are values of environment variables, save names of files: they may be
+    /// The places of all texts in the tables that are values of environment variables or headers, save names of files: they may be
     /// secrets, even where their key is misspelt.
     pub(super) fn hidden(&self, found: &mut Vec<Bounds>) {
+        if let Value::List(items) = &self.value {
+            items.iter().for_each(|item| item.hidden(found));
+        }
         for entry in self.entries() {
-            if entry.key == "env" {
+            if entry.key == "env" || entry.key == "headers" {
                 for variable in entry.node.entries() {
                     let values = variable.node.entries().iter().filter(|value| value.key != "file");
                     found.extend(values.map(|value| value.node.at.clone()));

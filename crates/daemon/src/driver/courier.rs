@@ -5,23 +5,21 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::Full;
 use hyper::body::Bytes;
-use hyper::client::conn::http1;
 use hyper::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST, HeaderValue};
 use hyper::{Method, Request, StatusCode};
-use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use stead_model::spec::{EnvValue, LifecycleSpec};
 use stead_model::{AgentId, InstanceId, Observation, Word};
-use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+use crate::exchange::exchange;
 
 /// Says words; its tasks end when it is told so, when `closing` is cancelled, or once a word was heard.
 pub(crate) struct Courier {
@@ -175,11 +173,6 @@ impl Errand {
         let host = self.endpoint.host.as_deref().unwrap_or("127.0.0.1");
         let authority = format!("{host}:{}", self.endpoint.port);
         let failed = |error: &dyn fmt::Display| format!("{authority}: {error}");
-        let stream = TcpStream::connect((host, self.endpoint.port)).await;
-        let stream = stream.map_err(|error| failed(&error))?;
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
-            .await
-            .map_err(|error| failed(&error))?;
         let mut request = Request::builder()
             .method(method)
             .uri(path)
@@ -194,20 +187,10 @@ impl Errand {
         let request = request
             .body(Full::new(Bytes::from(body)))
             .map_err(|error| failed(&error))?;
-        let exchange = async {
-            let answer = sender.send_request(request).await.map_err(|error| failed(&error))?;
-            let status = answer.status();
-            let body = Limited::new(answer.into_body(), MOST).collect().await;
-            let body = body.map_err(|error| failed(&error))?.to_bytes();
-            Ok((status, serde_json::from_slice(&body).unwrap_or_default()))
-        };
-        let (mut exchange, connection) = (pin!(exchange), pin!(connection));
-        tokio::select! {
-            biased;
-            answer = &mut exchange => answer,
-            // The other side is done; how it went comes out of the exchange.
-            _ended = connection => exchange.await,
-        }
+        let answer = exchange((host, self.endpoint.port), request, MOST).await;
+        let answer = answer.map_err(|error| failed(&error))?;
+        let body = serde_json::from_slice(answer.body()).unwrap_or_default();
+        Ok((answer.status(), body))
     }
 
     /// Why, as long as the agent takes it.

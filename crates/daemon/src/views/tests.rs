@@ -2,7 +2,7 @@ use stead_model::{AgentId, AgentSpec, Health, Incarnation, Namespace, Revision, 
 
 use super::*;
 
-pub(super) fn view(number: u64, name: &str, phase: &'static str) -> AgentView {
+pub(crate) fn view(number: u64, name: &str, phase: &'static str) -> AgentView {
     AgentView {
         id: AgentId::new(Slot::try_from(1).unwrap(), number),
         name: name.parse().unwrap(),

@@ -57,7 +57,8 @@ pub enum EnvValue {
 }
 
 impl EnvValue {
-    pub(super) fn redact(&mut self) {
+    /// Puts `***` in place of a secret.
+    pub fn redact(&mut self) {
         match self {
             Self::Secret { secret } => "***".clone_into(secret),
             Self::Plain(_) | Self::File { .. } => {}

@@ -231,6 +231,29 @@ impl<C: Clock> Breaker<C> {
         });
     }
 
+    /// Opens it until then, or longer where it is open for longer already. What was forced or isolated stays as it is.
+    pub(super) fn rest_until(&self, now: Moment, until: Moment) {
+        self.under_lock(|desk| {
+            loop {
+                let from = self.word();
+                match from.mode() {
+                    CircuitState::Closed | CircuitState::HalfOpen | CircuitState::Recovering => {
+                        self.set_until(until);
+                        let to = Self::next(desk, from, CircuitState::Open);
+                        if self.enter(desk, now, from, to, Cause::AskedFor) {
+                            return;
+                        }
+                    }
+                    CircuitState::Open => return self.set_until(self.until().max(until)),
+                    CircuitState::Isolated
+                    | CircuitState::ForcedOpen
+                    | CircuitState::ForcedClosed
+                    | CircuitState::Disabled => return,
+                }
+            }
+        });
+    }
+
     /// A place for a probe, or when the next one is free.
     pub(super) fn lease(&self, desk: &mut Desk, now: Moment, limit: u32) -> Result<u32, Moment> {
         self.room(desk, now, limit)?;

@@ -28,6 +28,8 @@ pub enum Cause {
     SlowCalls,
     /// The service refuses for good.
     Terminal,
+    /// The service asked to be left alone ([`Breaker::rest`](crate::Breaker::rest)).
+    AskedFor,
     /// The open period was over and a call came.
     PeriodOver,
     /// A probe failed or was slow.

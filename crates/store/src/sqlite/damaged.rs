@@ -159,6 +159,10 @@ impl Store for DamagedStore {
         self.refused()
     }
 
+    fn put_audit(&self, _: AuditRow) -> Result<(), StoreError> {
+        self.refused()
+    }
+
     fn configs(&self, limit: usize) -> Result<Vec<ConfigRow>, StoreError> {
         self.readers.with(|connection| configs::list(connection, limit))
     }

@@ -179,6 +179,10 @@ impl Store for LateStore {
         self.now().put_config(row, audit)
     }
 
+    fn put_audit(&self, audit: AuditRow) -> Result<(), StoreError> {
+        self.now().put_audit(audit)
+    }
+
     fn configs(&self, limit: usize) -> Result<Vec<ConfigRow>, StoreError> {
         self.now().configs(limit)
     }

@@ -57,6 +57,10 @@ pub(super) enum Job {
         reader: Box<(ReaderName, AuditRow)>,
         reply: Reply<bool>,
     },
+    Audit {
+        asked: Box<AuditRow>,
+        reply: Reply<()>,
+    },
 }
 
 /// What the writer finds when it looks.

@@ -151,6 +151,7 @@ impl Writer {
             Job::Configure { row, reply } => drop(reply.send(self.configure(&row))),
             Job::Acknowledge { taken, reply } => drop(reply.send(self.acknowledge(&taken))),
             Job::RemoveReader { reader, reply } => drop(reply.send(self.remove_reader(&reader))),
+            Job::Audit { asked, reply } => drop(reply.send(self.keep_audit(&asked))),
         }
     }
 

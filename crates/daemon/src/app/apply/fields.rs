@@ -11,8 +11,13 @@ use crate::api::FieldChange;
 
 /// Says which keys of a spec change. Values of secrets are not in it, but that they change is.
 pub(super) fn of_specs(before: &AgentSpec, after: &AgentSpec) -> Vec<FieldChange> {
+    of_shown((before, after), (&before.redacted(), &after.redacted()))
+}
+
+/// Says which keys of settings change, with their values as they are `shown`: what is not shown of one is still told to change.
+pub(super) fn of_shown<T: Serialize>((before, after): (&T, &T), shown: (&T, &T)) -> Vec<FieldChange> {
     let (was, is) = (flat(before), flat(after));
-    let (was_shown, is_shown) = (flat(&before.redacted()), flat(&after.redacted()));
+    let (was_shown, is_shown) = (flat(shown.0), flat(shown.1));
     changes(&was, &is, |key| {
         (was_shown.get(key).cloned(), is_shown.get(key).cloned())
     })

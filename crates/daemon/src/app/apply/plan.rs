@@ -7,6 +7,7 @@ use stead_model::{AgentId, AgentName, AgentRef, AgentSpec, Driver, Namespace, Pr
 
 use super::{AT_ONCE, Config, Fate, Kind, LONGEST_REMOVAL, OWNED, Turn, fields, is_owned};
 use crate::api::{ApplyMode, ConfigChange, FieldChange};
+use crate::capability::{CapabilitySpec, Specs};
 use crate::config::{DaemonSettings, Fleet, FleetAgent};
 
 /// What becomes of each: those of the file in its order, then those that are no longer in it.
@@ -234,6 +235,10 @@ impl Config {
             })
         };
         named("", fields::of(&facts.shape, &fleet.shape))
+            .chain(named(
+                "capabilities.",
+                of_capabilities(&facts.capabilities, &fleet.capabilities),
+            ))
             .chain(named("retention.", fields::of(&facts.retention, &fleet.retention)))
             .chain(named("daemon.", fields::of(&facts.daemon, &fleet.daemon)))
             .collect()
@@ -258,6 +263,28 @@ impl Config {
 
 /// Why an agent or group goes.
 pub(super) const NOT_NAMED: &str = "no longer in the fleet file";
+
+/// What changes of capabilities.
+fn of_capabilities(before: &Specs, after: &Specs) -> Vec<FieldChange> {
+    let all = |specs: &Specs| by_name(specs, CapabilitySpec::clone);
+    let shown = |specs: &Specs| by_name(specs, CapabilitySpec::redacted);
+    fields::of_shown((&all(before), &all(after)), (&shown(before), &shown(after)))
+}
+
+/// Capabilities as JSON, providers by their name: each setting has a key of its own.
+fn by_name(specs: &Specs, shown: impl Fn(&CapabilitySpec) -> CapabilitySpec) -> serde_json::Value {
+    let one = |spec: CapabilitySpec| {
+        let providers = spec.providers.iter();
+        let providers: serde_json::Value = providers
+            .map(|provider| (provider.name.to_string(), serde_json::json!(provider)))
+            .collect();
+        let mut shown = serde_json::json!(spec);
+        shown["providers"] = providers;
+        shown
+    };
+    let all = specs.iter().map(|(name, spec)| (name.to_string(), one(shown(spec))));
+    all.collect()
+}
 
 /// Refuses what an agent cannot become while it is there.
 fn check_change(agent: &FleetAgent, present: &AgentSpec) -> Result<(), Problem> {

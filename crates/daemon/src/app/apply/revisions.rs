@@ -8,6 +8,7 @@ use stead_store::{ConfigRow, Store, StoreError};
 use tracing::warn;
 
 use crate::api::{ConfigRevision, ConfigText};
+use crate::capability::Specs;
 use crate::config::{DaemonSettings, FileStamp, Fleet, Retained, Shape, masked};
 
 /// What is kept of a configuration beside its text: what must be known at a start, whatever the environment is by then.
@@ -19,6 +20,7 @@ pub(crate) struct Facts {
     pub(crate) shape: Shape,
     pub(crate) daemon: DaemonSettings,
     pub(crate) retention: Retained,
+    pub(crate) capabilities: Specs,
 }
 
 impl Facts {
@@ -29,6 +31,7 @@ impl Facts {
             shape: fleet.shape.clone(),
             daemon: fleet.daemon.clone(),
             retention: fleet.retention.clone(),
+            capabilities: fleet.capabilities.clone(),
         }
     }
 }

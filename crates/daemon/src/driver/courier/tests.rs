@@ -4,7 +4,7 @@ use std::future::Future;
 
 use stead_model::{Incarnation, Slot};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
 use super::*;

@@ -170,6 +170,14 @@ impl Writer {
         removed.map_err(plain)
     }
 
+    pub(super) fn keep_audit(&mut self, asked: &AuditRow) -> Result<(), StoreError> {
+        let put = self.transact(Durability::Flushed, |connection, _, _, _| {
+            audit::put(connection, asked)?;
+            Ok(((), 1))
+        });
+        put.map_err(plain)
+    }
+
     pub(super) fn probe(&mut self) -> Result<(), StoreError> {
         let probed = self.transact(Durability::Flushed, |connection, _, _, _| {
             let sql = "INSERT INTO meta VALUES ('probe', zeroblob(?1)) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
