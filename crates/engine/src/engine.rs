@@ -35,6 +35,7 @@ use crate::slot::Cell;
 use crate::step::Step;
 use crate::storm;
 use crate::thaw::{Thawed, Thawing, Unthawable};
+use crate::turns::{self, Turns};
 use crate::view;
 
 /// Everything that decides about the agents of the slots that this node owns. Time is handed in; nothing is done here.
@@ -52,6 +53,7 @@ pub struct Engine {
     answers: Answers,
     specs: Specs,
     beats: Beats,
+    turns: Turns,
 }
 
 /// What the door takes.
@@ -91,6 +93,7 @@ impl Engine {
             alarms: BTreeSet::new(),
             answers: Answers::default(),
             specs: Specs::default(),
+            turns: Turns::default(),
             beats: Beats::new(u64::try_from(boot.at_start.as_nanos()).unwrap_or(boot.boot)),
         }
     }
@@ -222,7 +225,8 @@ impl Engine {
     #[must_use]
     pub fn next_deadline(&self) -> Option<Moment> {
         let alarm = self.alarms.first().map(|(due, _)| *due);
-        alarm.into_iter().chain(self.beats.next()).min()
+        let turn = self.turns.next().map(|_| Moment::START);
+        alarm.into_iter().chain(self.beats.next()).chain(turn).min()
     }
 
     /// Explains why an agent is as it is and what happens next. Its history is left for the caller to add.
@@ -341,6 +345,10 @@ impl Engine {
             }
         }
         self.beats.keep(now.moment, listed, |id| cell.agents.contains(id));
+        self.turns.keep(|id| id.slot() != cell.slot);
+        for record in cell.agents.whole() {
+            self.turns.follow(record);
+        }
         self.slots[place] = Some(cell);
         Batch {
             slot: receipt.slot(),
@@ -368,6 +376,7 @@ impl Engine {
     pub fn discard(&mut self, slot: Slot) {
         if let Some(cell) = self.slots[usize::from(slot.number())].take() {
             self.answers.forget(slot);
+            self.turns.keep(|id| id.slot() != slot);
             for record in cell.agents.all() {
                 if let Some(due) = record.next_timer() {
                     self.alarms.remove(&(due, record.row.id));
@@ -493,6 +502,7 @@ impl Engine {
             answers: &mut self.answers,
             specs: &mut self.specs,
             beats: &mut self.beats,
+            turns: &mut self.turns,
         })
     }
 
@@ -670,6 +680,11 @@ impl Engine {
     fn on_tick(&mut self, now: Now) -> Result<Batch, NotOwned> {
         if let Some((id, word)) = self.beats.stirred(now.moment) {
             return self.on_word(now, id, word);
+        }
+        if let Some(id) = self.turns.next() {
+            let mut open = self.open(now, id.slot())?;
+            open.with_agent(id, turns::come);
+            return Ok(open.close(None));
         }
         let alarm = self.alarms.first().copied().filter(|(due, _)| *due <= now.moment);
         let slot = alarm

@@ -8,6 +8,7 @@ use stead_model::Driver;
 use crate::Engine;
 use crate::record::{Record, Timer};
 use crate::recovery;
+use crate::turns;
 
 impl Engine {
     /// Checks every invariant of every agent.
@@ -64,5 +65,6 @@ fn check(record: &Record) -> Result<(), String> {
     {
         return Err("its instance is beyond its last run".into());
     }
+    turns::check(record)?;
     recovery::check(record)
 }

@@ -34,6 +34,7 @@ mod slot;
 mod step;
 mod storm;
 mod thaw;
+mod turns;
 mod view;
 mod wish;
 

@@ -24,6 +24,7 @@ use crate::plan::{self, plan};
 use crate::record::{Record, Timer};
 use crate::step::{Step, Why};
 use crate::storm;
+use crate::turns;
 
 pub(crate) use beat::word;
 pub(crate) use exit::exited;
@@ -275,11 +276,16 @@ pub(crate) fn ill(step: &mut Step, record: &mut Record, reason: Reason, detail: 
     if abstain::up(step, record, detail) {
         return;
     }
+    let served = record.role().serves();
     step.hop(record, to, Why::new(reason, detail));
     step.health(record, Health::Failed, detail);
     record.set_timer(Timer::Silence, None);
     record.set_timer(Timer::Settle, None);
-    plan::kill(step, record);
+    if served {
+        turns::end(step, record);
+    } else {
+        plan::kill(step, record);
+    }
     plan(step, record);
 }
 

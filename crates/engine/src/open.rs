@@ -21,6 +21,7 @@ use crate::rollout;
 use crate::shown::Specs;
 use crate::slot::Cell;
 use crate::step::Step;
+use crate::turns::Turns;
 use crate::view;
 
 /// How often groups are looked at in one step; what they decide stirs them again, and comes to rest at once.
@@ -34,12 +35,14 @@ pub(crate) struct Open<'e> {
     pub(crate) answers: &'e mut Answers,
     pub(crate) specs: &'e mut Specs,
     pub(crate) beats: &'e mut Beats,
+    pub(crate) turns: &'e mut Turns,
 }
 
 impl Open<'_> {
     /// Works on one agent that was taken out of the slot, and notes what came of it.
     pub(crate) fn work<T>(&mut self, record: &mut Record, work: impl FnOnce(&mut Step, &mut Record) -> T) -> T {
         let before = record.next_timer();
+        self.step.has_room = self.turns.has_room(record);
         let result = work(&mut self.step, record);
         self.settle(record, before);
         result
@@ -52,6 +55,7 @@ impl Open<'_> {
         }
         self.step.finish(record, &self.cell.watchers, self.specs);
         self.beats.follow(self.step.now.moment, record);
+        self.turns.follow(record);
         if let Some(member) = &record.row.member {
             self.step.stirred.insert(member.group);
         }

@@ -22,6 +22,7 @@ use crate::profiles::Profiles;
 use crate::record::{Record, Timer};
 use crate::recovery;
 use crate::shown::{Shown, Specs};
+use crate::turns;
 use crate::view;
 
 /// How many runs are reserved by one sync.
@@ -40,6 +41,8 @@ pub(crate) struct Step {
     pub(crate) position: Position,
     /// Nothing of the slot may be started before it was surveyed.
     pub(crate) surveyed: bool,
+    /// The agent at hand may be ended at once, to be started again.
+    pub(crate) has_room: bool,
     /// Who caused it.
     pub(crate) origin: Origin,
     durability: Durability,
@@ -134,6 +137,7 @@ impl Step {
             epoch,
             position,
             surveyed,
+            has_room: true,
             origin,
             durability: Durability::Written,
             changes: Vec::new(),
@@ -511,6 +515,7 @@ impl Step {
             return;
         }
         recovery::overtaken(self, record);
+        turns::settle(record);
         self.touched = false;
         let id = record.row.id;
         if self.revised.insert(id) {

@@ -249,6 +249,10 @@ fn deadline_says(record: &Record) -> String {
             alloc::format!("must have given a sign of life by then; otherwise it is `{}`", to())
         }
         Role::Stopping => alloc::format!("must be down by then; otherwise it is `{}`", to()),
+        Role::Error if record.row.recovery.waits => alloc::format!(
+            "ended and started again by then; sooner when its turn comes, as at most {} of its namespace are at the same time",
+            record.spec.recovery.at_once
+        ),
         Role::Error if plan::wanted(record) == stead_model::Wanted::Running => {
             "must serve again by then; otherwise its process is killed and its restart policy decides".into()
         }

@@ -554,6 +554,12 @@ pub struct RecoveryRow {
     /// When that must have shown that it helped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verify: Option<StoredWait>,
+    /// It failed and is ended when its turn comes.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub waits: bool,
+    /// Its turn has come, and it is not up again yet.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub acts: bool,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over so")]

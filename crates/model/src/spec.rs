@@ -397,6 +397,9 @@ impl TryFrom<SpecForm> for AgentSpec {
 
     fn try_from(form: SpecForm) -> Result<Self, InvalidSpec> {
         form.restart.check()?;
+        if form.recovery.at_once == 0 {
+            return Err(InvalidSpec::Zero("recovery.at_once"));
+        }
         form.health.check(&form.kind)?;
         form.check_texts()?;
         if form.lifecycle.as_ref().is_some_and(|endpoint| endpoint.port == 0) {

@@ -3,6 +3,7 @@
 
 mod beats;
 mod explains;
+mod fleet;
 mod generated;
 mod outside;
 mod policies;
@@ -13,3 +14,4 @@ mod rig;
 mod runs;
 mod signs;
 mod storms;
+mod turns;

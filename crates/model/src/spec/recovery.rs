@@ -13,6 +13,9 @@ pub struct RecoverySpec {
     pub mode: RecoveryMode,
     /// How long after the time that it may take to start an attempt may take to show that it helped; default 30 s.
     pub timeout: Span,
+    /// How many of its namespace may be ended and started again at the same time for it to be, too; it waits for its turn otherwise, 5
+    /// minutes at most. Default 5, at least 1. What ended by itself needs no turn.
+    pub at_once: u32,
 }
 
 impl Default for RecoverySpec {
@@ -20,6 +23,7 @@ impl Default for RecoverySpec {
         Self {
             mode: RecoveryMode::Act,
             timeout: Span::secs(30),
+            at_once: 5,
         }
     }
 }
