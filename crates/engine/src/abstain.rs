@@ -5,7 +5,7 @@ use alloc::string::String;
 
 use stead_model::journal::{Block, BlockKind};
 use stead_model::spec::RecoveryMode;
-use stead_model::{Condition, Health, Strategy};
+use stead_model::{Condition, FailureKind, Health, Strategy};
 
 use crate::plan;
 use crate::record::Record;
@@ -62,6 +62,25 @@ pub(crate) fn up(step: &mut Step, record: &mut Record, seen: &str) -> bool {
     step.health(record, Health::Critical, seen);
     step.ready(record, false, seen);
     true
+}
+
+/// Whether it was left as it is for a failure of this kind: what shows that this is over brings it back.
+pub(crate) fn is_left(record: &Record, kind: FailureKind) -> bool {
+    let failure = record.row.recovery.failure.as_ref();
+    record.spec.recovery.mode == RecoveryMode::Observe
+        && record.role().serves()
+        && !record.ending()
+        && !record.row.recovery.sheltered
+        && record.row.health == Health::Critical
+        && failure.is_some_and(|failure| failure.kind == kind)
+}
+
+/// Takes one back that was left as it is for a failure of this kind, now that it does well again.
+pub(crate) fn take_back(step: &mut Step, record: &mut Record, kind: FailureKind, seen: &str) {
+    if is_left(record, kind) {
+        step.ready(record, true, seen);
+        step.health(record, Health::Healthy, seen);
+    }
 }
 
 /// It does well again: nothing is to be said any more.

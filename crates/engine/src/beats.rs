@@ -23,7 +23,7 @@ use stead_policy::{Deadlines, Lease, Tick};
 
 use crate::record::Record;
 use class::Classes;
-use hot::{ARMED, BEATEN, BUSY, COMES, GONE, HEARD, Hot, LATE, OVER, PROBED, SILENT, STIRRED, WAITED};
+use hot::{ARMED, BEATEN, BUSY, COMES, GONE, HEARD, Hot, LATE, OVER, PROBED, SERVES, SILENT, STIRRED, WAITED};
 use scopes::{Scopes, Verdict};
 pub(crate) use signs::News;
 use signs::Signs;
@@ -195,9 +195,10 @@ impl Beats {
             hot.set(OVER, class.worst(vitals).is_some());
         }
         tells |= hot.judge(&class.settings, measured);
-        tells |= self
-            .signs
-            .feed(now, (place, &class, hot.class), beat, (vitals, hot.is(BUSY)));
+        if hot.is(SERVES) {
+            let busy = hot.is(BUSY);
+            tells |= self.signs.feed(now, (place, &class, hot.class), beat, (vitals, busy));
+        }
         // What it claims is told where it changes something, or comes with what does.
         let mut claimed = tells && hot.is(COMES) && beat.claim.is_some();
         if let Some(claim) = beat.claim {
@@ -373,6 +374,10 @@ impl Beats {
         hot.claim = record.row.claim;
         hot.set(COMES, record.awaits_beat());
         hot.set(BUSY, record.role() == Role::Busy);
+        hot.set(SERVES, record.role().serves() && !record.ending());
+        if !hot.is(STIRRED) {
+            self.signs.follow(place, record);
+        }
         hot.set(PROBED, record.probes[ProbeKind::Liveness as usize] > 0);
         let (was, armed) = (hot.is(ARMED), record.expects_beats());
         if was && (!armed || hot.scopes != scopes) {
@@ -419,6 +424,7 @@ impl Beats {
             }
         };
         self.places.insert(record.row.id, place);
+        self.signs.follow(place, record);
         place
     }
 

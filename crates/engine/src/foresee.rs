@@ -58,8 +58,9 @@ fn choose(record: &Record, now: Now, failure: FailureKind) -> (Remedy, Option<Sp
         Some(wait) => {
             let limit = &record.spec.restart.intensity;
             let used = twin.restarts_used(now.moment);
+            let millis = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
             let why = format!("restart {used} of {} within {}", limit.max, limit.period);
-            (Remedy::Restart, Some(Span(wait)), why)
+            (Remedy::Restart, Some(Span::millis(millis)), why)
         }
         None => {
             let limit = &record.spec.restart.intensity;

@@ -15,7 +15,7 @@ use alloc::string::ToString;
 use stead_model::journal::{Block, BlockKind};
 use stead_model::spec::ReadinessSource;
 use stead_model::{
-    AgentId, Exit, Health, Notice, Observation, Order, ProcessIdentity, Reason, Role, SpawnFailure, Wanted,
+    AgentId, Exit, FailureKind, Health, Notice, Observation, Order, ProcessIdentity, Reason, Role, SpawnFailure, Wanted,
 };
 
 use crate::abstain;
@@ -355,10 +355,6 @@ fn feed(step: &mut Step, record: &mut Record) {
         && !record.ending()
     {
         record.set_timer(Timer::Silence, Some(step.now.moment.after(watchdog.0)));
-        let unseen = record.spec.probes == stead_model::spec::Probes::default();
-        if unseen && record.row.health == Health::Critical {
-            step.ready(record, true, "its watchdog is fed again");
-            step.health(record, Health::Healthy, "its watchdog is fed again");
-        }
+        abstain::take_back(step, record, FailureKind::HeartbeatTimeout, "its watchdog is fed again");
     }
 }

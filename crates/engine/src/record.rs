@@ -9,13 +9,14 @@ use core::time::Duration;
 use stead_model::journal::{AgentRow, Block, BlockKind, RecoveryRow};
 use stead_model::spec::{BackoffSpec, ProbeKind, Probes, ProcessSpec, ReadinessSource, RestartSpec, WarningStep};
 use stead_model::{
-    AgentName, AgentSpec, BootClock, Condition, Driver, Health, Incarnation, InstanceId, Moment, Now, PhaseId, Profile,
-    Role, Span, Wanted,
+    AgentName, AgentSpec, BootClock, Condition, Driver, FailureKind, Health, Incarnation, InstanceId, Moment, Now,
+    PhaseId, Profile, Role, Span, Wanted,
 };
 use stead_policy::{
     Backoff, Factor, First, FrozenStreak, Growth, Intensity, IntensityLimit, Jitter, Spread, StableReset, Streak,
 };
 
+use crate::abstain;
 use crate::depend::Standing;
 use crate::permit::Asked;
 use crate::plan::{self, KILL_AGAIN};
@@ -303,6 +304,7 @@ impl Record {
                     || role.is_up() && !self.heard
                     || role.serves() && rises
             }
+            Some(_) if abstain::is_left(self, FailureKind::HeartbeatTimeout) => true,
             Some(_) => {
                 role.serves()
                     && !self.ending()

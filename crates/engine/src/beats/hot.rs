@@ -51,6 +51,8 @@ pub(crate) const WAITED: u16 = 1 << 9;
 pub(crate) const PROBED: u16 = 1 << 10;
 /// It has tasks.
 pub(crate) const BUSY: u16 = 1 << 11;
+/// It serves: what it says ahead of trouble counts.
+pub(crate) const SERVES: u16 = 1 << 12;
 
 impl Hot {
     /// An agent as its record has it.
@@ -67,7 +69,9 @@ impl Hot {
             generation,
             class,
             scopes,
-            flags: if record.awaits_beat() { COMES } else { 0 },
+            flags: flag(COMES, record.awaits_beat())
+                | flag(BUSY, record.role() == Role::Busy)
+                | flag(SERVES, record.role().serves() && !record.ending()),
             level: judged(record),
             claim: record.row.claim,
             good: u8::from(is_on_its_way(record)),
@@ -192,6 +196,11 @@ impl Hot {
         // That it is on its way back is told once.
         self.level == Health::Failed && self.good == 1
     }
+}
+
+/// A flag, if it is set.
+const fn flag(flag: u16, on: bool) -> u16 {
+    if on { flag } else { 0 }
 }
 
 /// How well a record says that its agent does, by its beats.

@@ -10,10 +10,11 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use stead_model::spec::WarningStep;
-use stead_model::{Activity, ActivityKind, Beat, Metric, Span, Vitals};
+use stead_model::{Activity, ActivityKind, Beat, Condition, Metric, Span, Vitals};
 use stead_policy::{Pace, Pacing, Round, Rounds, Standstill, Tick, Warnings, Watch, WatchConfig, Work, time_to};
 
 use super::class::Class;
+use crate::record::Record;
 
 /// What is remembered of all that tell of themselves, by their places.
 #[derive(Debug, Default)]
@@ -42,8 +43,12 @@ struct AtWork {
     rounds: Rounds,
     /// What it was at, and for how long, when it last said so.
     at: Option<(ActivityKind, Option<u64>, Duration)>,
-    pacing: Option<Pacing>,
-    round: Option<Round>,
+    /// How the operation gets on, by the last beat that told of one; how progress does, by the last that told of it.
+    operation: Option<Pacing>,
+    standing: Option<Pacing>,
+    /// What was told of both, and of rounds.
+    told: Option<Pacing>,
+    round: bool,
 }
 
 /// What changed of what beats say ahead of trouble; what did not is absent.
@@ -80,6 +85,11 @@ impl Signs {
         let activity = beat.more.as_ref().and_then(|more| more.activity.as_ref());
         let measured = !beat.vitals.is_empty() && class.settings.on_warning != WarningStep::Nothing;
         let mut news = News::default();
+        if class.settings.on_warning == WarningStep::Nothing
+            && let Some(Some(known)) = self.measured.get_mut(place as usize)
+        {
+            news.warning = known.warned.take().map(|_| None);
+        }
         if measured && let Some(known) = slot(&mut self.measured, place) {
             news.warning = known.measure(class, vitals);
         }
@@ -101,6 +111,25 @@ impl Signs {
         waiting.pacing = news.pacing.or_else(|| waiting.pacing.take());
         waiting.round = news.round.or_else(|| waiting.round.take());
         true
+    }
+
+    /// Takes over what holds of an agent: what is told no longer may be told again, and what still is, though nothing is known here of
+    /// why, may end.
+    pub(crate) fn follow(&mut self, place: u32, record: &Record) {
+        let holds = |condition| record.row.conditions.iter().any(|held| held.condition == condition);
+        let warned = holds(Condition::Warning);
+        if (warned || self.measured.get(place as usize).is_some_and(Option::is_some))
+            && let Some(known) = slot(&mut self.measured, place)
+        {
+            known.warned = warned.then(|| known.warned.unwrap_or(Sort::Novelty));
+        }
+        let (stuck, looping) = (holds(Condition::Stuck), holds(Condition::Looping));
+        if (stuck || looping || self.at_work.get(place as usize).is_some_and(Option::is_some))
+            && let Some(work) = slot(&mut self.at_work, place)
+        {
+            work.told = stuck.then(|| work.told.unwrap_or(Pacing::Slow));
+            work.round = looping;
+        }
     }
 
     /// Takes out what changed of one.
@@ -180,7 +209,7 @@ impl AtWork {
         if beat.progress.is_some_and(|progress| progress != self.still.progress()) {
             // Something came of them.
             self.rounds.forget();
-            return self.round.take().map(|_| None);
+            return core::mem::take(&mut self.round).then_some(None);
         }
         let activity = activity?;
         let call = (activity.kind, activity.hash?);
@@ -193,8 +222,8 @@ impl AtWork {
             return None;
         }
         let round = self.rounds.feed(&class.rounds(), call.1);
-        let (was, is) = (self.round.is_some(), round.is_some());
-        self.round = round;
+        let (was, is) = (self.round, round.is_some());
+        self.round = is;
         match round {
             Some(Round { calls, times }) if !was => Some(Some(format!(
                 "it makes the same {} again and again: {times} times in a row, with no progress between",
@@ -227,7 +256,7 @@ impl AtWork {
         if excused {
             self.still.excuse(now);
         }
-        let standing = beat.progress.and_then(|progress| {
+        let standing = beat.progress.map(|progress| {
             let gauges = beat.more.as_ref().map(|more| &more.gauges);
             let gauge = |name| gauges.and_then(|gauges| gauges.get(name)).copied();
             let at_work = activity.is_some_and(|activity| !matches!(activity.kind, ActivityKind::Idle));
@@ -258,14 +287,26 @@ impl AtWork {
                 format!("work is in flight, and its progress has stood at {progress} for {standing}{spent}"),
             ))
         });
-        let worst = operation.into_iter().chain(standing).max_by_key(|(pacing, _)| *pacing);
-        let pacing = worst.as_ref().map(|(pacing, _)| *pacing);
-        let tells = beat.progress.is_some() || activity.is_some();
-        if !tells || pacing == self.pacing {
+        if activity.is_some() {
+            self.operation = operation.as_ref().map(|(pacing, _)| *pacing);
+        }
+        if let Some(standing) = &standing {
+            self.standing = standing.as_ref().map(|(pacing, _)| *pacing);
+        }
+        let pacing = self.operation.max(self.standing);
+        if pacing == self.told {
             return None;
         }
-        self.pacing = pacing;
-        Some(worst.unwrap_or_else(|| (Pacing::Usual, "its work gets on again".into())))
+        self.told = pacing;
+        let said = operation
+            .into_iter()
+            .chain(standing.flatten())
+            .max_by_key(|(pacing, _)| *pacing);
+        Some(match (pacing, said) {
+            (None, _) => (Pacing::Usual, "its work gets on again".into()),
+            (Some(pacing), Some((_, said))) => (pacing, said),
+            (Some(pacing), None) => (pacing, "a part of its work still does not get on".into()),
+        })
     }
 }
 

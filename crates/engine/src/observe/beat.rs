@@ -5,9 +5,10 @@ use alloc::string::{String, ToString};
 use core::time::Duration;
 
 use stead_model::spec::{ProbeKind, ReadinessSource};
-use stead_model::{Condition, Driver, Health, Reason, Report, Role, Span};
+use stead_model::{Condition, Driver, FailureKind, Health, Reason, Report, Role, Span};
 
 use super::{ill, report, sign};
+use crate::abstain;
 use crate::beats::Word;
 use crate::plan::{self, plan};
 use crate::record::Record;
@@ -81,6 +82,7 @@ fn comes(step: &mut Step, record: &mut Record) {
         Driver::None if !record.is_watched() => report::heard(step, record),
         Driver::None => {}
         Driver::Process(_) => {
+            abstain::take_back(step, record, FailureKind::HeartbeatTimeout, "it beats again");
             if record.role().serves() && !record.ending() && record.spec.readiness() == ReadinessSource::Spawn {
                 if matches!(record.row.health, Health::Unknown | Health::Recovering) {
                     step.health(record, Health::Healthy, "it beats");

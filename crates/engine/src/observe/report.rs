@@ -6,6 +6,7 @@ use core::time::Duration;
 use stead_model::{Health, Reason, Report, Role, Wanted};
 
 use super::serves;
+use crate::abstain;
 use crate::cause;
 use crate::plan;
 use crate::record::{Record, Timer};
@@ -67,6 +68,9 @@ pub(crate) fn error_reported(step: &mut Step, record: &mut Record, detail: Strin
         return;
     }
     cause::note_reason(step, record, Reason::InternalError, &detail);
+    if abstain::up(step, record, &detail) {
+        return;
+    }
     if record.role().serves() && step.hop(record, Role::Error, Why::new(Reason::InternalError, detail.clone())) {
         step.health(record, Health::Critical, &detail);
         if record.has_instance() {

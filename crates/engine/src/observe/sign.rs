@@ -3,10 +3,11 @@
 use alloc::string::String;
 
 use stead_model::spec::WarningStep;
-use stead_model::{Condition, Reason};
+use stead_model::{Condition, FailureKind, Reason};
 use stead_policy::Pacing;
 
 use super::ill;
+use crate::abstain;
 use crate::beats::News;
 use crate::command::restart_drained;
 use crate::record::Record;
@@ -33,7 +34,10 @@ pub(crate) fn told(step: &mut Step, record: &mut Record, news: News) {
     if let Some((pacing, said)) = news.pacing {
         step.evidence(record, "progress", "agent", said.clone());
         match pacing {
-            Pacing::Usual => step.trust(record, Condition::Stuck, &said),
+            Pacing::Usual => {
+                step.trust(record, Condition::Stuck, &said);
+                abstain::take_back(step, record, FailureKind::Stuck, &said);
+            }
             Pacing::Slow => step.doubt(record, Condition::Stuck, said),
             Pacing::Stuck => {
                 step.doubt(record, Condition::Stuck, said.clone());

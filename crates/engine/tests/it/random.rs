@@ -110,7 +110,7 @@ fn patient(mut event: Event) -> Event {
             spec.health.adaptive_timeout = Some(false);
             event
         }
-        Event::Notice(Notice::Status { .. }) => Event::Wait(0),
+        Event::Notice(Notice::Status { .. }) | Event::Beat(..) => Event::Wait(0),
         _ => event,
     }
 }

@@ -3,8 +3,8 @@
 use stead_engine::Input;
 use stead_model::spec::ProbeKind;
 use stead_model::{
-    AgentRef, AgentSpec, AttemptState, Exit, FailureKind, Health, InstanceId, Namespace, Notice, Observation, Order,
-    RecoveryAttempt, Remedy, Request, Span, Wanted,
+    AgentRef, AgentSpec, AttemptState, Beat, BeatOf, Exit, FailureKind, Health, InstanceId, Namespace, Notice,
+    Observation, Order, RecoveryAttempt, Remedy, Request, Span, Wanted,
 };
 
 use crate::rig::{Rig, identity};
@@ -216,4 +216,39 @@ fn what_would_be_done_is_told_without_doing_it() {
     assert_eq!(foresee(&rig, FailureKind::Stuck).0, Remedy::Quarantine);
     rig.ask(Request::Want(Wanted::Stopped));
     assert_eq!(foresee(&rig, FailureKind::Stuck).0, Remedy::Nothing);
+}
+
+#[test]
+fn one_that_only_beats_comes_back_by_its_beats_where_recovery_only_observes() {
+    let spec = r#"{"command":["x"],"recovery":{"mode":"observe"},"health":{"expected":true,"adaptive_timeout":false}}"#;
+    let (mut rig, run) = started(spec);
+    let beat = |rig: &mut Rig| {
+        let id = rig.row().unwrap().id;
+        rig.engine
+            .beats(rig.now, &[Beat::bare(BeatOf::Id(id))], &mut Vec::new());
+        rig.wait(0);
+    };
+    beat(&mut rig);
+    rig.wait(300_000);
+    let row = rig.row().unwrap();
+    assert_eq!((row.health, row.ready), (Health::Critical, false));
+    beat(&mut rig);
+    beat(&mut rig);
+    let row = rig.row().unwrap();
+    assert_eq!(
+        (row.health, row.ready, row.conditions.len()),
+        (Health::Healthy, true, 0),
+        "{row:?}"
+    );
+    assert_eq!(row.instance.as_ref().unwrap().incarnation, run.incarnation);
+}
+
+#[test]
+fn one_of_which_an_error_is_reported_lives_on_where_recovery_only_observes() {
+    let (mut rig, run) = started(r#"{"command":["x"],"recovery":{"mode":"observe"}}"#);
+    rig.ask(Request::ReportError { detail: "500".into() });
+    rig.wait(600_000);
+    let row = rig.row().unwrap();
+    assert_eq!(row.instance.as_ref().unwrap().incarnation, run.incarnation);
+    assert_eq!(told(&rig)[0].3, AttemptState::Observed);
 }

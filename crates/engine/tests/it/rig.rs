@@ -7,9 +7,10 @@ use proptest::prelude::*;
 use stead_engine::{Engine, Input, Released};
 use stead_model::journal::{AgentRow, Change, Durability, SlotState, SpecRow};
 use stead_model::{
-    Action, AgentId, AgentName, AgentRef, AgentSpec, BootClock, Command, Epoch, Exit, Health, Incarnation, InstanceId,
-    Moment, Namespace, Notice, Now, Observation, Order, Origin, Position, ProcessIdentity, Profile, Report, Request,
-    Signal, Slot, SpawnFailure, SpawnFailureKind, Transition, Wall, Wanted,
+    Action, Activity, ActivityKind, AgentId, AgentName, AgentRef, AgentSpec, Beat, BeatMore, BeatOf, BootClock,
+    Command, Epoch, Exit, Health, Incarnation, InstanceId, Metric, Moment, Namespace, Notice, Now, Observation, Order,
+    Origin, Position, ProcessIdentity, Profile, Report, Request, Signal, Slot, Span, SpawnFailure, SpawnFailureKind,
+    Transition, Vitals, Wall, Wanted,
 };
 
 pub(crate) const BOOT: BootClock = BootClock {
@@ -169,6 +170,8 @@ pub(crate) enum Event {
     Exit(Exit),
     Notice(Notice),
     Report(Option<Health>),
+    /// A beat with metrics, progress and what it is at.
+    Beat(f64, Option<u64>, Option<(ActivityKind, u64)>),
     Stale,
     Wait(u64),
 }
@@ -186,7 +189,7 @@ pub(crate) fn event(profile: &'static str) -> impl Strategy<Value = Event> {
         1 => Just(Request::Reset),
         1 => Just(Request::Halt),
         1 => Just(Request::Lift),
-        2 => (0..20_u64).prop_map(|s| Request::Drain { within: stead_model::Span(Duration::from_secs(s)) }),
+        2 => (0..20_u64).prop_map(|s| Request::Drain { within: Span(Duration::from_secs(s)) }),
         1 => task().prop_map(|task| Request::Assign { task }),
         1 => task().prop_map(|task| Request::Complete { task }),
         1 => Just(Request::ReportError { detail: "500".into() }),
@@ -214,6 +217,9 @@ pub(crate) fn event(profile: &'static str) -> impl Strategy<Value = Event> {
         Notice::WatchdogInterval { micros: 0 },
         Notice::MainProcess { process: identity() },
     ];
+    let kinds = proptest::option::of((proptest::sample::select(ActivityKind::ALL), 0..2_u64));
+    let beat = (0.0..1.0_f64, proptest::option::of(0..3_u64), kinds)
+        .prop_map(|(memory, progress, call)| Event::Beat(memory, progress, call));
     prop_oneof![
         5 => request.prop_map(Event::Ask),
         12 => (0..4_usize, prop::bool::weighted(0.9)).prop_map(|(which, well)| Event::Obey(which, well)),
@@ -221,6 +227,7 @@ pub(crate) fn event(profile: &'static str) -> impl Strategy<Value = Event> {
         2 => proptest::sample::select(notices.to_vec()).prop_map(Event::Notice),
         2 => proptest::option::of(proptest::sample::select(Health::ALL)).prop_map(Event::Report),
         1 => Just(Event::Stale),
+        4 => beat,
         4 => proptest::sample::select(vec![1_u64, 100, 1_000, 11_000, 70_000, 700_000]).prop_map(Event::Wait),
     ]
 }
@@ -282,11 +289,41 @@ pub(crate) fn happen(rig: &mut Rig, standing: &mut Vec<Action>, event: &Event) {
                 ..Report::default()
             },
         }),
+        (Event::Beat(memory, progress, call), _) => {
+            if let Some(agent) = agent {
+                beat(rig, agent, (*memory, *progress, *call));
+                standing.extend(rig.wait(0));
+            }
+            None
+        }
         (Event::Exit(_) | Event::Notice(_) | Event::Stale, None) => None,
     };
     if let Some(seen) = seen {
         standing.extend(rig.step(Input::Observed(seen)));
     }
+}
+
+/// It beats many times at once, so that what takes a number of beats comes about.
+fn beat(rig: &mut Rig, agent: AgentId, (memory, progress, call): (f64, Option<u64>, Option<(ActivityKind, u64)>)) {
+    let mut vitals = Vitals::NONE;
+    vitals.set(Metric::MemoryUsage, memory).unwrap();
+    let activity = call.map(|(kind, hash)| Activity {
+        kind,
+        lasts: Some(Span::secs(700 * hash)),
+        hash: Some(hash),
+    });
+    let beat = Beat {
+        vitals,
+        progress,
+        more: activity.map(|activity| {
+            Box::new(BeatMore {
+                activity: Some(activity),
+                ..BeatMore::default()
+            })
+        }),
+        ..Beat::bare(BeatOf::Id(agent))
+    };
+    rig.engine.beats(rig.now, &vec![beat; 20], &mut Vec::new());
 }
 
 fn obey(action: Action, well: bool) -> Option<Observation> {

@@ -1,11 +1,12 @@
 //! What beats say ahead of trouble, over the whole engine.
 
+use stead_engine::Engine;
 use stead_model::{
     Action, Activity, ActivityKind, Beat, BeatMore, BeatOf, Condition, Health, Metric, Order, Request, Span, Vitals,
 };
 
 use crate::beats::{obey, registered};
-use crate::rig::Rig;
+use crate::rig::{BOOT, Rig};
 
 const INTERVAL: u64 = 5_000;
 
@@ -260,4 +261,73 @@ fn another_run_begins_with_nothing_against_it() {
         row.conditions.iter().all(|held| held.condition != Condition::Warning),
         "{row:?}"
     );
+}
+
+/// Another engine takes over what is stored.
+fn thawed(rig: &mut Rig) {
+    let stored = rig.stored();
+    rig.engine = Engine::new(BOOT);
+    let _views = rig.engine.thaw(rig.now, stored).unwrap();
+}
+
+#[test]
+fn what_was_told_ends_though_the_node_was_away_meanwhile() {
+    let mut rig = registered(r#"{"driver":"none","health":{"on_warning":"degrade","stuck_after":"1m"}}"#);
+    let _ = leak(&mut rig);
+    for n in 0..30 {
+        let _ = progressed(&mut rig, 7, at(ActivityKind::LlmCall, Some(n), 0));
+    }
+    assert!(held(&rig, Condition::Stuck).is_some() && held(&rig, Condition::Warning).is_some());
+    thawed(&mut rig);
+    for n in 0..60_u32 {
+        let _ = measured(&mut rig, Metric::MemoryUsage, 0.3 + f64::from(n % 2) * 0.02);
+    }
+    assert_eq!(held(&rig, Condition::Warning), None);
+    let _ = progressed(&mut rig, 8, None);
+    assert_eq!((held(&rig, Condition::Stuck), health(&rig)), (None, Health::Healthy));
+}
+
+#[test]
+fn one_that_was_paused_while_stuck_is_stuck_again_when_it_goes_on_so() {
+    let mut rig = registered(r#"{"driver":"none","health":{"stuck_after":"1m"}}"#);
+    let work = || at(ActivityKind::LlmCall, Some(1), 0);
+    for _ in 0..15 {
+        let _ = progressed(&mut rig, 7, work());
+    }
+    assert!(held(&rig, Condition::Stuck).is_some());
+    let _ = rig.ask(Request::Want(stead_model::Wanted::Maintenance));
+    let _ = progressed(&mut rig, 7, work());
+    assert_eq!(
+        held(&rig, Condition::Stuck),
+        None,
+        "nothing is expected of it meanwhile"
+    );
+    let _ = rig.ask(Request::Want(stead_model::Wanted::Running));
+    for _ in 0..15 {
+        let _ = progressed(&mut rig, 7, work());
+    }
+    assert!(held(&rig, Condition::Stuck).is_some());
+}
+
+#[test]
+fn a_beat_that_does_not_speak_of_its_work_changes_nothing_of_how_that_is_judged() {
+    let mut rig = registered(r#"{"driver":"none","health":{"stuck_after":"1m"}}"#);
+    let work = || at(ActivityKind::LlmCall, Some(1), 0);
+    for _ in 0..15 {
+        let _ = progressed(&mut rig, 7, work());
+    }
+    let (position, said) = (rig.position, held(&rig, Condition::Stuck).map(str::to_owned));
+    assert!(said.is_some());
+    for _ in 0..5 {
+        let spoken = Beat {
+            more: work(),
+            ..bare(&rig)
+        };
+        let _ = next(&mut rig, spoken);
+        let bare = bare(&rig);
+        let _ = next(&mut rig, bare);
+        let _ = progressed(&mut rig, 7, work());
+    }
+    assert_eq!(held(&rig, Condition::Stuck), said.as_deref());
+    assert_eq!(rig.position, position, "nothing is written");
 }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use stead_engine::Input;
 use stead_model::spec::ProbeKind;
+use stead_model::{AgentRef, Namespace, Notice, Observation};
 
 use crate::fleet::Fleet;
 use crate::rig::at;
@@ -93,4 +95,28 @@ fn one_that_fails_for_itself_is_restarted_while_its_provider_does_well() {
     assert_eq!(fleet.starts.len(), 1);
     let span = Duration::from_millis(fleet.starts[0].0);
     assert!(span < Duration::from_secs(1), "at once");
+}
+
+#[test]
+fn one_that_is_sheltered_takes_no_work_however_its_watchdog_is_fed() {
+    let mut fleet = Fleet::new(&["provider".into(), "web".into()]);
+    fleet.register("provider", PROVIDER);
+    fleet.probe("provider", ProbeKind::Readiness, true);
+    fleet.register(
+        "web",
+        r#"{"command":["x"],"notify":true,"watchdog":"5s","depends_on":{"provider":"healthy"}}"#,
+    );
+    let run = fleet.runs[&fleet.ids["web"]];
+    let say = |fleet: &mut Fleet, notice| fleet.step(Input::Observed(Observation::Notified { instance: run, notice }));
+    say(&mut fleet, Notice::Ready);
+    provider(&mut fleet, false);
+    fleet.wait(6_000);
+    assert!(fleet.held("web"));
+    say(&mut fleet, Notice::Watchdog);
+    let name = AgentRef::Name("web".parse().unwrap());
+    let why = fleet
+        .engine
+        .explain(at(fleet.millis), &Namespace::default(), &name)
+        .unwrap();
+    assert!(!why.agent.ready && fleet.held("web"));
 }
