@@ -1,11 +1,13 @@
 //! What can be asked on the command line.
 
+mod capabilities;
 mod verbs;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use stead_model::{AgentRef, InvalidId, Namespace};
 
 pub(crate) use crate::cmd::{Keeper, Run, Serve, Up};
+pub(crate) use capabilities::{Circuits, Invoke, Turn};
 pub(crate) use verbs::{
     Act, Apply, Audit, Completions, Config, Consent, Doctor, Down, Drain, Events, Get, Goal, HealthOf, History, Logs,
     Orphans, Pause, Ps, Readers, Recoveries, Register, Report, Retry, Rollout, RolloutStatus, Scale, StreamName, Task,
@@ -143,6 +145,12 @@ pub(crate) enum Command {
     Recoveries(Recoveries),
     /// Show who changed what, when and why, newest first
     Audit(Audit),
+    /// List what can be asked of the fleet, and who provides it
+    Capabilities,
+    /// Ask for a capability, whoever provides it
+    Invoke(Invoke),
+    /// List the circuits before providers, and turn one by hand
+    Circuits(Circuits),
     /// Make one agent known to the daemon
     Register(Register),
     /// Have agents work

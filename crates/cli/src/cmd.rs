@@ -2,6 +2,7 @@
 
 mod act;
 mod audit;
+mod capabilities;
 mod config;
 mod consent;
 mod daemon;
@@ -73,6 +74,9 @@ async fn ask(app: &mut App<'_>, command: Command) -> Result<ExitCode, Failure> {
         Command::Health(asked) => health::health(app, &asked).await?,
         Command::Recoveries(asked) => recoveries::recoveries(app, asked).await?,
         Command::Audit(asked) => audit::audit(app, asked).await?,
+        Command::Capabilities => capabilities::capabilities(app).await?,
+        Command::Invoke(asked) => capabilities::invoke(app, &asked).await?,
+        Command::Circuits(asked) => capabilities::circuits(app, &asked).await?,
         Command::Drain(drain) => act::drain(app, &drain).await?,
         Command::Update(update) => act::update(app, &update).await?,
         Command::Scale(scale) => act::scale(app, &scale).await?,

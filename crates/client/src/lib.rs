@@ -24,6 +24,7 @@
 //! ```
 
 mod agents;
+mod capabilities;
 mod client;
 mod config;
 mod daemon;
@@ -37,6 +38,7 @@ mod stream;
 mod target;
 mod wire;
 
+pub use capabilities::Invoked;
 pub use client::Client;
 pub use config::{Applying, ConfigRevision, ConfigText};
 pub use error::ClientError;

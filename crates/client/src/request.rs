@@ -165,7 +165,11 @@ pub(crate) struct Reply {
 }
 
 impl Reply {
-    fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 
@@ -176,7 +180,7 @@ impl Reply {
 }
 
 /// Reads a problem; one with a code that this version does not know is taken by its status.
-fn read_problem(body: &[u8]) -> Option<Problem> {
+pub(crate) fn read_problem(body: &[u8]) -> Option<Problem> {
     if let Ok(problem) = serde_json::from_slice(body) {
         return Some(problem);
     }

@@ -1,0 +1,45 @@
+//! What the verbs about capabilities take.
+
+use clap::{Args, Subcommand};
+use stead_model::{AgentName, Span};
+
+/// `stead invoke`.
+#[derive(Args, Debug)]
+pub(crate) struct Invoke {
+    /// Name of the capability
+    pub(crate) capability: AgentName,
+    /// What it is asked with: JSON, or @FILE; @- reads standard input [default: {}]
+    #[arg(short, long, value_name = "JSON|@FILE")]
+    pub(crate) data: Option<String>,
+    /// For how long the answer is of use [default: the capability's deadline]
+    #[arg(long, value_name = "SPAN")]
+    pub(crate) within: Option<Span>,
+}
+
+/// `stead circuits`.
+#[derive(Args, Debug)]
+pub(crate) struct Circuits {
+    #[command(subcommand)]
+    pub(crate) turn: Option<Turn>,
+}
+
+/// What can be done to a circuit.
+#[derive(Subcommand, Debug)]
+pub(crate) enum Turn {
+    /// Let no call through, until it is reset
+    ForceOpen(OneCircuit),
+    /// Let every call through and count none, until it is reset
+    ForceClose(OneCircuit),
+    /// Close it with nothing counted, whatever it was
+    Reset(OneCircuit),
+}
+
+/// One circuit.
+#[derive(Args, Debug)]
+pub(crate) struct OneCircuit {
+    /// Name of the circuit
+    pub(crate) circuit: String,
+    /// Why, for the audit
+    #[arg(long)]
+    pub(crate) reason: Option<String>,
+}
