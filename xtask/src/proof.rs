@@ -24,6 +24,7 @@ const BENCHES: &[&[&str]] = &[
     &["adopt"],
     &["transitions"],
     &["idle", "--peers", "stead"],
+    &["million"],
 ];
 
 /// Kills daemon, keeper and agents of the release binary, `tries` times each. The figures are among what is printed.
@@ -69,7 +70,7 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
         };
         let lasted = begun.elapsed().as_secs_f64();
         let told = told.trim();
-        let section = format!("{shape}\n{verdict} in {lasted:.0} s\n\n```text\n{told}\n```\n\n");
+        let section = format!("{shape}\n\n{verdict} in {lasted:.0} s\n\n```text\n{told}\n```\n\n");
         sections.insert(line.clone(), section);
         std::fs::write(&page, written(&sections, &lines)?).with_context(|| format!("cannot write {PAGE}"))?;
     }
