@@ -121,10 +121,10 @@ impl Beats {
         self.counts.count(outcome);
     }
 
-    /// The last metrics of those that told any.
+    /// The last metrics of those that told any and are not late.
     pub(crate) fn vitals(&self) -> impl Iterator<Item = (AgentId, Vitals)> + '_ {
         let told = self.hot.iter().zip(&self.vitals);
-        told.filter(|(hot, vitals)| !hot.is(GONE) && !vitals.is_empty())
+        told.filter(|(hot, vitals)| !hot.is(GONE) && !hot.is(LATE) && !vitals.is_empty())
             .map(|(hot, vitals)| (hot.agent, *vitals))
     }
 

@@ -1,16 +1,19 @@
 //! Counts over agents: by state, and by how well they do.
 
-use std::collections::HashMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap};
 
 use axum::http::Method;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use stead_engine::Shown as Image;
-use stead_model::{AgentId, Class, Health, HealthSummary, Namespace, ProblemCode, Selector, Summary, Troubled, Vitals};
+use stead_model::{
+    AgentId, AgentView, Class, Health, HealthSummary, Namespace, ProblemCode, Selector, Summary, Troubled, Vitals,
+};
 
 use super::agents::InNamespace;
 use super::extract::{Limit, Read};
-use super::find::views;
+use super::find::{blocking, views};
 use super::operation::{About, Table};
 use super::problem::Failure;
 use super::reply::Shown;
@@ -76,13 +79,21 @@ struct HealthQuery {
 }
 
 async fn health_of_all(api: Api, read: Read<(), HealthQuery>) -> Result<Shown<HealthSummary>, Failure> {
-    let vitals: HashMap<AgentId, Vitals> = api.state.handle.vitals().await?.into_iter().collect();
+    let vitals = api.state.handle.vitals().await?.into_iter().collect();
+    // Of very many agents this takes longer than others should wait.
+    let summary = blocking(move || count(&api, &read.query, &vitals)).await?;
+    Ok(Shown(summary))
+}
+
+fn count(api: &Api, asked: &HealthQuery, vitals: &HashMap<AgentId, Vitals>) -> HealthSummary {
     let mut summary = HealthSummary::new();
-    views(&api).each(|shown| {
+    // No more of them at any time than are shown.
+    let mut worst: BTreeMap<_, Image> = BTreeMap::new();
+    views(api).each(|shown| {
         let agent = shown.glance();
-        let asked = read.query.namespace.as_ref();
-        let wanted = asked.is_none_or(|namespace| namespace.as_str() == agent.namespace)
-            && read.query.selector.takes(|key| agent.label(key));
+        let namespace = asked.namespace.as_ref();
+        let wanted = namespace.is_none_or(|namespace| namespace.as_str() == agent.namespace)
+            && asked.selector.takes(|key| agent.label(key));
         if !wanted {
             return;
         }
@@ -92,30 +103,30 @@ async fn health_of_all(api: Api, read: Read<(), HealthQuery>) -> Result<Shown<He
             summary.metrics.entry(metric).or_default().add(value);
         }
         let is_ill = agent.health > Health::Healthy;
-        if is_ill || agent.has_conditions {
-            look(&mut summary, shown, is_ill);
+        if !is_ill && !agent.has_conditions {
+            return;
+        }
+        let view = shown.view();
+        for held in &view.conditions {
+            *summary.conditions.entry(held.condition).or_default() += 1;
+        }
+        if is_ill || view.conditions.iter().any(|held| held.condition.is_alarming()) {
+            summary.troubled_total += 1;
+            worst.insert((Reverse(severity(view.health)), view.since, view.id), shown.clone());
+            if worst.len() > asked.limit.0 {
+                worst.pop_last();
+            }
         }
     });
-    summary.troubled_total = u64::try_from(summary.troubled.len()).unwrap_or(u64::MAX);
-    let rank = |one: &Troubled| (core::cmp::Reverse(severity(one.health)), one.since);
-    summary.troubled.sort_by_key(rank);
-    summary.troubled.truncate(read.query.limit.0);
-    Ok(Shown(summary))
+    summary.troubled = worst.into_values().map(|shown| troubled(shown.view())).collect();
+    summary
 }
 
-/// Looks closer at one that is ill or has conditions.
-fn look(summary: &mut HealthSummary, shown: &Image, is_ill: bool) {
-    let view = shown.view();
-    for held in &view.conditions {
-        *summary.conditions.entry(held.condition).or_default() += 1;
-    }
+fn troubled(view: AgentView) -> Troubled {
     let weighs = view.conditions.iter().find(|held| held.condition.is_alarming());
-    if !is_ill && weighs.is_none() {
-        return;
-    }
     let last = view.evidence.iter().max_by_key(|seen| seen.observed_at);
     let detail = weighs.map(|held| held.detail.clone());
-    summary.troubled.push(Troubled {
+    Troubled {
         conditions: view.conditions.iter().map(|held| held.condition).collect(),
         detail: detail
             .or_else(|| last.map(|seen| seen.detail.clone()))
@@ -125,7 +136,7 @@ fn look(summary: &mut HealthSummary, shown: &Image, is_ill: bool) {
         health: view.health,
         phase: view.phase.into_owned(),
         since: view.since,
-    });
+    }
 }
 
 /// The worst first; those on their way back, and those that only warn, last.
