@@ -1,12 +1,14 @@
 //! Events as they happen: resumed where a broken connection left off, none lost, none twice.
 
+use std::fmt;
+use std::pin::Pin;
 use std::time::Duration;
 
 use reqwest::Response;
 use reqwest::header::ACCEPT;
 use serde_json::Value;
 use stead_model::Event;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::backoff::Backoff;
 use super::lines::Lines;
@@ -51,10 +53,38 @@ pub struct EventStream {
     backoff: Backoff,
 }
 
-#[derive(Debug)]
+/// What has to outlast a call of `next` that is given up stands here: nobody asks for longer than they want to wait.
 enum Link {
-    Open(Box<Response>),
-    Broken { retry_at: Instant },
+    /// Without a word by then it is taken for dead; nothing while nobody waits for one.
+    Open {
+        response: Box<Response>,
+        dead_at: Option<Instant>,
+    },
+    Broken {
+        retry_at: Instant,
+    },
+    Opening(Opening),
+}
+
+type Opening = Pin<Box<dyn Future<Output = Result<Response, ClientError>> + Send>>;
+
+impl Link {
+    fn open(response: Response) -> Self {
+        Self::Open {
+            response: Box::new(response),
+            dead_at: None,
+        }
+    }
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Open { .. } => "Open",
+            Self::Broken { .. } => "Broken",
+            Self::Opening(_) => "Opening",
+        })
+    }
 }
 
 /// An event is far smaller; a line that grows beyond this is none.
@@ -72,7 +102,7 @@ impl Client {
             client: self.clone(),
             filter,
             cursor,
-            link: Link::Open(Box::new(response)),
+            link: Link::open(response),
             lines: Lines::default(),
             parser: Parser::default(),
             backoff: Backoff::default(),
@@ -81,7 +111,8 @@ impl Client {
 }
 
 impl EventStream {
-    /// Waits for the next item. Cancel safe. It never ends by itself; after an error it is of no more use.
+    /// Waits for the next item. Cancel safe: no item is lost, and a wait that is given up again and again notices a dead connection, and
+    /// gets a new one, as early as one that is not. It never ends by itself; after an error it is of no more use.
     ///
     /// # Errors
     /// The daemon refuses to go on.
@@ -94,9 +125,12 @@ impl EventStream {
                 }
             }
             match &mut self.link {
-                Link::Open(response) => {
+                Link::Open { response, dead_at } => {
                     let silence = self.client.timeouts.silence;
-                    let broken = match timeout(silence, response.chunk()).await {
+                    let dead = *dead_at.get_or_insert_with(|| Instant::now() + silence);
+                    let heard = timeout_at(dead, response.chunk()).await;
+                    *dead_at = None;
+                    let broken = match heard {
                         Ok(Ok(Some(bytes))) if self.lines.len() + bytes.len() <= LONGEST_LINE => {
                             self.lines.push(&bytes);
                             continue;
@@ -110,12 +144,13 @@ impl EventStream {
                 }
                 Link::Broken { retry_at } => {
                     sleep_until(*retry_at).await;
-                    match open(&self.client, &self.filter, self.cursor.as_deref()).await {
-                        Ok(response) => self.link = Link::Open(Box::new(response)),
-                        Err(error) if may_pass(&error) => return Ok(self.interrupted(error.to_string())),
-                        Err(error) => return Err(error),
-                    }
+                    self.link = Link::Opening(Box::pin(open(&self.client, &self.filter, self.cursor.as_deref())));
                 }
+                Link::Opening(opening) => match opening.await {
+                    Ok(response) => self.link = Link::open(response),
+                    Err(error) if may_pass(&error) => return Ok(self.interrupted(error.to_string())),
+                    Err(error) => return Err(error),
+                },
             }
         }
     }
@@ -177,10 +212,15 @@ pub(super) fn may_pass(error: &ClientError) -> bool {
     }
 }
 
-async fn open(client: &Client, filter: &EventFilter, cursor: Option<&str>) -> Result<Response, ClientError> {
+fn open(
+    client: &Client,
+    filter: &EventFilter,
+    cursor: Option<&str>,
+) -> impl Future<Output = Result<Response, ClientError>> + Send + use<> {
     let mut request = client.http.get(client.endpoint("/events")).query(&filter.query());
     if let Some(cursor) = cursor {
         request = request.header("Last-Event-ID", cursor);
     }
-    super::logs::headers_in_time(client, request.header(ACCEPT, "text/event-stream")).await
+    let client = client.clone();
+    async move { super::logs::headers_in_time(&client, request.header(ACCEPT, "text/event-stream")).await }
 }

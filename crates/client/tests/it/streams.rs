@@ -1,9 +1,13 @@
 //! Streams that break and go on: nothing lost, nothing twice.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use stead_client::{ClientError, EventFilter, EventItem, LogItem, LogQuery, Target};
 use stead_model::{AgentRef, ProblemCode};
 use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 use crate::daemons::{Raw, client_of, header};
 
@@ -87,6 +91,73 @@ async fn a_stream_that_broke_before_its_first_event_goes_on_from_where_it_began(
     assert!(matches!(stream.next().await.unwrap(), EventItem::Interrupted { .. }));
     assert!(matches!(stream.next().await.unwrap(), EventItem::Event(event) if event.revision.0 == 10));
     assert_eq!(header(&daemon.await.unwrap(), "last-event-id").as_deref(), Some("c-9"));
+}
+
+#[tokio::test]
+async fn a_dead_connection_is_noticed_also_by_who_never_waits_for_long() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let client = client_of(&listener);
+    let daemon = tokio::spawn(async move {
+        let mut raw = Raw::accept(&listener).await;
+        raw.request().await;
+        raw.answer(&format!("{SSE}{}", event(1))).await;
+        // Held open without a word.
+        raw
+    });
+    let mut stream = client.events(EventFilter::default()).await.unwrap();
+    assert!(matches!(stream.next().await.unwrap(), EventItem::Event(_)));
+    let _silent = daemon.await.unwrap();
+    tokio::time::pause();
+    let mut waits = 0;
+    let item = loop {
+        match timeout(Duration::from_millis(500), stream.next()).await {
+            Ok(item) => break item.unwrap(),
+            Err(_quiet) => waits += 1,
+        }
+        assert!(waits < 1_000, "it is never noticed");
+    };
+    assert!(
+        matches!(&item, EventItem::Interrupted { cause, .. } if cause == "nothing came for 45 s"),
+        "{item:?}"
+    );
+    assert!((85..=90).contains(&waits), "{waits}");
+}
+
+#[tokio::test]
+async fn a_daemon_that_is_slow_to_answer_is_reached_again_by_who_never_waits_for_long() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let client = client_of(&listener);
+    let (asked, mut is_asked) = oneshot::channel();
+    let (answer, may_answer) = oneshot::channel();
+    tokio::spawn(async move {
+        let mut raw = Raw::accept(&listener).await;
+        raw.request().await;
+        raw.answer(&format!("{SSE}{}", event(1))).await;
+        drop(raw);
+        let mut raw = Raw::accept(&listener).await;
+        raw.request().await;
+        asked.send(()).unwrap();
+        may_answer.await.unwrap();
+        raw.answer(&format!("{SSE}{}", event(2))).await;
+    });
+    let mut stream = client.events(EventFilter::default()).await.unwrap();
+    assert!(matches!(stream.next().await.unwrap(), EventItem::Event(_)));
+    assert!(matches!(stream.next().await.unwrap(), EventItem::Interrupted { .. }));
+    let (mut given_up, mut answer) = (0, Some(answer));
+    let second = async {
+        loop {
+            match timeout(Duration::from_millis(1), stream.next()).await {
+                Ok(item) => return item.unwrap(),
+                Err(_quiet) if given_up < 20 => given_up += u32::from(is_asked.try_recv().is_ok() || given_up > 0),
+                Err(_quiet) => drop(answer.take().map(|answer| answer.send(()))),
+            }
+        }
+    };
+    let item = timeout(Duration::from_secs(60), second).await.unwrap();
+    assert!(
+        matches!(&item, EventItem::Event(event) if event.revision.0 == 2),
+        "{item:?}"
+    );
 }
 
 #[tokio::test]
