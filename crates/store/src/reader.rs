@@ -27,7 +27,8 @@ pub struct ReaderRow {
 pub struct Taken {
     /// Who says so.
     pub name: ReaderName,
-    /// The last event that it has taken; nothing leaves it where it is, at the newest event if it is not known yet.
+    /// The last event that it has taken; nothing leaves it where it is, at the newest event if it is not known yet. It only moves forward,
+    /// unless the event of its own place is not known any more.
     pub position: Option<EventCursor>,
     /// When it says so.
     pub at: Wall,
@@ -68,11 +69,17 @@ impl Kept {
         }
     }
 
-    /// Moves it on; a place behind it changes nothing but when it spoke.
-    pub(crate) fn take(&mut self, position: Option<EventCursor>, at: Wall) {
+    /// The last event that it has taken.
+    pub(crate) const fn position(&self) -> EventCursor {
+        EventCursor::from_parts(self.event, self.mark)
+    }
+
+    /// Moves it on; a place behind it changes nothing but when it spoke, unless its own is of an event that is not known any more, such
+    /// as after the database was put back from a copy.
+    pub(crate) fn take(&mut self, position: Option<EventCursor>, at: Wall, is_known: bool) {
         self.at = at;
         if let Some((event, mark)) = position.map(EventCursor::parts)
-            && event > self.event
+            && (event > self.event || !is_known)
         {
             (self.event, self.mark) = (event, mark);
         }
@@ -81,7 +88,7 @@ impl Kept {
     pub(crate) fn row(&self, name: ReaderName, newest: u64) -> ReaderRow {
         ReaderRow {
             name,
-            position: EventCursor::from_parts(self.event, self.mark),
+            position: self.position(),
             at: self.at,
             behind: newest.saturating_sub(self.event),
             lost: self.lost,

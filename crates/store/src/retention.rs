@@ -94,9 +94,9 @@ pub(crate) struct Outbox {
     pub(crate) oldest: u64,
     /// The newest.
     pub(crate) newest: u64,
-    /// The first that is young enough; nothing if none is.
+    /// The first that is young enough, or the first behind [`PRUNE_ROWS`] of them that are not; nothing if none is.
     pub(crate) young: Option<u64>,
-    /// The first that is young enough to be held for readers.
+    /// The first that is young enough to be held for readers, in the same way.
     pub(crate) held: Option<u64>,
     /// The last that every named reader has taken, if there are readers.
     pub(crate) taken: Option<u64>,

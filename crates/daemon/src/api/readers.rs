@@ -31,7 +31,7 @@ pub(super) fn mount(table: &mut Table) {
     )
     .more(
         "Events that it has not taken are kept beyond the bounds of `[retention.events]`, up to those of `[retention.held]`. A \
-place only moves forward: an earlier one is answered with the one that is kept. At most 64 readers have a name.",
+place only moves forward: an earlier one is answered with the one that is kept, unless the event of that one is not known any more. At most 64 readers have a name.",
     )
     .may(&[CursorGone, LimitReached, StoreUnavailable]);
     table.add(Method::PUT, &*one, taking, take);

@@ -48,7 +48,8 @@ pub(super) fn acknowledge(
         }
         let start = newest.unwrap_or(EventCursor::from_parts(0, 0));
         let mut kept = known.unwrap_or_else(|| Kept::new(taken.position.unwrap_or(start), taken.at));
-        kept.take(taken.position, taken.at);
+        let is_known = check(kept.position(), last, at(connection, kept.position())?).is_ok();
+        kept.take(taken.position, taken.at, is_known);
         connection.execute(
             "INSERT INTO readers (name, event, mark, at, lost) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (name) DO UPDATE
              SET event = excluded.event, mark = excluded.mark, at = excluded.at",
@@ -73,10 +74,16 @@ pub(super) fn remove(connection: &Connection, name: &ReaderName) -> rusqlite::Re
 /// Forgets events beyond their bounds, as far as readers have taken them; says how many, and how many of them a reader has lost.
 pub(super) fn prune(connection: &Connection, retention: &Retention, now: Wall) -> rusqlite::Result<(usize, u64)> {
     let number = |sql| connection.query_row::<Option<i64>, _, _>(sql, [], |row| row.get(0));
+    // What no call reaches is not looked at: behind it stands the first that would stay anyhow.
     let young = |age| {
+        let sql = "SELECT coalesce(
+            (SELECT id FROM (SELECT id, at FROM events ORDER BY id LIMIT ?2) WHERE at >= ?1 ORDER BY id LIMIT 1),
+            (SELECT id FROM events ORDER BY id LIMIT 1 OFFSET ?2))";
         connection
-            .prepare_cached("SELECT (SELECT id FROM events WHERE at >= ?1 ORDER BY id LIMIT 1)")?
-            .query_row([before(now, age).unix_millis()], |row| row.get::<_, Option<i64>>(0))
+            .prepare_cached(sql)?
+            .query_row(params![before(now, age).unix_millis(), PRUNE_ROWS], |row| {
+                row.get::<_, Option<i64>>(0)
+            })
     };
     let Some(newest) = number("SELECT max(id) FROM events")? else {
         return Ok((0, 0));

@@ -57,12 +57,21 @@ impl Bench {
 
     pub(crate) fn sqlite() -> Self {
         let scratch = tempfile::tempdir().unwrap();
-        let (store, completions) = open(scratch.path());
+        let bench = Self::sqlite_in(scratch.path());
+        Self {
+            _scratch: Some(scratch),
+            ..bench
+        }
+    }
+
+    /// One whose file outlives it.
+    pub(crate) fn sqlite_in(directory: &Path) -> Self {
+        let (store, completions) = open(directory);
         Self {
             store: Arc::new(store),
             completions,
             memory: None,
-            _scratch: Some(scratch),
+            _scratch: None,
         }
     }
 

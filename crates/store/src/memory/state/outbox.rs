@@ -4,7 +4,7 @@ use stead_model::{AuditRow, ReaderName, Wall};
 
 use super::{Before, State, select};
 use crate::reader::{Kept, check};
-use crate::retention::{Outbox, before, lost};
+use crate::retention::{Outbox, PRUNE_ROWS, before, lost};
 use crate::{EventCursor, MOST_READERS, ReaderRow, Retention, Taken, TakenError};
 
 impl State {
@@ -19,8 +19,7 @@ impl State {
     pub(in crate::memory) fn acknowledge(&mut self, taken: &Taken, asked: AuditRow) -> Result<ReaderRow, TakenError> {
         let newest = self.newest();
         if let Some(position) = taken.position {
-            let found = self.events.get(&position.id()).map(|(cursor, _)| *cursor);
-            check(position, newest, found)?;
+            check(position, newest, self.event_at(position))?;
         }
         let is_new = !self.readers.contains_key(&taken.name);
         if is_new && self.readers.len() >= MOST_READERS as usize {
@@ -31,9 +30,11 @@ impl State {
             self.put_audit(asked);
         }
         let made = || Kept::new(taken.position.unwrap_or(start), taken.at);
-        let kept = self.readers.entry(taken.name.clone()).or_insert_with(made);
-        kept.take(taken.position, taken.at);
+        let mut kept = self.readers.get(&taken.name).cloned().unwrap_or_else(made);
+        let is_known = check(kept.position(), newest, self.event_at(kept.position())).is_ok();
+        kept.take(taken.position, taken.at, is_known);
         let row = kept.row(taken.name.clone(), newest);
+        self.readers.insert(taken.name.clone(), kept);
         self.flush();
         Ok(row)
     }
@@ -52,8 +53,12 @@ impl State {
     pub(super) fn prune_events(&mut self, retention: &Retention, now: Wall, step: &mut Vec<Before>) -> (u64, u64) {
         let young = |age| {
             let cutoff = before(now, age);
-            let found = self.events.iter().find(|(_, (_, event))| event.at >= cutoff);
-            found.map(|(id, _)| *id)
+            let (reached, mut rest) = (self.events.iter().take(PRUNE_ROWS as usize), self.events.iter());
+            let mut young = reached.filter(|(_, (_, event))| event.at >= cutoff);
+            young
+                .next()
+                .or_else(|| rest.nth(PRUNE_ROWS as usize))
+                .map(|(id, _)| *id)
         };
         let Some((oldest, _)) = self.events.first_key_value() else {
             return (0, 0);
@@ -81,6 +86,11 @@ impl State {
             }
         }
         (gone.len() as u64, most)
+    }
+
+    /// The kept event that has the number of a position.
+    fn event_at(&self, position: EventCursor) -> Option<EventCursor> {
+        self.events.get(&position.id()).map(|(cursor, _)| *cursor)
     }
 
     fn newest(&self) -> u64 {

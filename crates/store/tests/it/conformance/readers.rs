@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use stead_model::journal::Durability;
-use stead_model::{ReaderName, Wall};
+use stead_model::{Event, ReaderName, Wall};
 use stead_store::{
-    AuditQuery, EventCursor, EventFilter, MOST_READERS, ReadError, ReaderRow, Retention, Taken, TakenError,
+    AuditQuery, EventCursor, EventFilter, MOST_READERS, ReadError, ReaderRow, Retention, Store, Taken, TakenError,
 };
 
-use super::{Bench, for_every_store};
+use super::{Bench, for_every_store, open};
 use crate::sample::{agent, at, audit, moving, slot};
 
 fn name(text: &str) -> ReaderName {
@@ -141,6 +141,40 @@ for_every_store! {
         assert_eq!((lost(bench), all(bench).len()), (vec![0, 4], 2), "the other holds nothing more than it needs");
     }
 
+    fn what_one_call_does_not_reach_goes_with_the_next_ones(bench) {
+        let epoch = bench.own(slot(1));
+        let mut append = moving(agent(slot(1), 1), "web", epoch, 1, Durability::Written);
+        let one = append.events[0].clone();
+        append.events = (1..=2_500).map(|time| Event { at: at(time), ..one.clone() }).collect();
+        bench.commit(append);
+        let mut cursors = Vec::new();
+        for _page in 0..3 {
+            let page = bench.store.events(cursors.last().copied(), &EventFilter::default(), 1_000).unwrap();
+            cursors.extend(page.items.into_iter().map(|(cursor, _)| cursor));
+        }
+        assert_eq!(cursors.len(), 2_500);
+        let cursor = |number: usize| Some(cursors[number - 1]);
+        let prune = |bench: &Bench| {
+            let retention = Retention {
+                events: Duration::from_millis(100),
+                held: Duration::from_millis(400),
+                ..Retention::default()
+            };
+            let pruned = bench.store.prune(&retention, at(2_500)).unwrap();
+            (pruned.events, pruned.lost, pruned.more)
+        };
+        take(bench, "slow", cursor(1_200), 1).unwrap();
+        assert_eq!(prune(bench), (1_000, 0, true));
+        assert_eq!(prune(bench), (1_000, 800, true));
+        assert_eq!(prune(bench), (99, 99, false), "those from 2,100 on are held");
+        assert_eq!(prune(bench), (0, 0, false));
+        take(bench, "slow", cursor(2_300), 2).unwrap();
+        assert_eq!(prune(bench), (201, 0, false));
+        take(bench, "slow", cursor(2_500), 3).unwrap();
+        assert_eq!(prune(bench), (99, 0, false), "and those from 2,400 on are young");
+        assert_eq!(all(bench).len(), 101);
+    }
+
     fn age_is_held_for_readers_as_rows_are(bench) {
         let cursors = events(bench, 10);
         take(bench, "slow", Some(cursors[1]), 1).unwrap();
@@ -153,5 +187,38 @@ for_every_store! {
         assert_eq!((pruned.events, pruned.lost), (2, 0));
         let pruned = bench.store.prune(&retention(60), at(120)).unwrap();
         assert_eq!((pruned.events, pruned.lost, all(bench).len()), (3, 3, 5));
+    }
+}
+
+/// A store whose events 1 to 5 are kept and whose reader `late` was at the fourth, until the row of that was changed.
+fn put_back(change: &str) -> (tempfile::TempDir, Box<dyn Store>, Vec<EventCursor>) {
+    let scratch = tempfile::tempdir().unwrap();
+    let bench = Bench::sqlite_in(scratch.path());
+    let cursors = events(&bench, 5);
+    take(&bench, "late", Some(cursors[3]), 1).unwrap();
+    drop(bench);
+    let database = rusqlite::Connection::open(scratch.path().join("stead.db")).unwrap();
+    assert_eq!(database.execute(change, []), Ok(1));
+    drop(database);
+    let (store, _completions) = open(scratch.path());
+    (scratch, Box::new(store), cursors)
+}
+
+#[test]
+fn a_place_that_is_not_known_any_more_gives_way_to_an_earlier_one() {
+    for change in ["UPDATE readers SET event = 900", "UPDATE readers SET mark = mark + 1"] {
+        let (_scratch, store, cursors) = put_back(change);
+        let take = |position, now| {
+            let taken = Taken {
+                name: name("late"),
+                position,
+                at: at(now),
+            };
+            store.acknowledge(taken, audit(1, "register")).unwrap().position
+        };
+        assert_ne!(take(None, 2), cursors[3], "{change}: nobody said where it is");
+        assert_eq!(take(Some(cursors[1]), 3), cursors[1], "{change}");
+        assert_eq!(take(Some(cursors[0]), 4), cursors[1], "{change}: this one is known");
+        assert_eq!(take(Some(cursors[2]), 5), cursors[2], "{change}");
     }
 }
