@@ -82,11 +82,13 @@ fn gates() -> Result<Vec<Gate>> {
             "-D",
             "warnings",
         ])),
-        Gate::Command(tests()),
+    ];
+    gates.extend(tests().into_iter().map(Gate::Command));
+    gates.extend([
         Gate::Command(cargo(&["test", "--workspace", "--all-features", "--doc", "--quiet"])),
         Gate::Command(documentation()),
         Gate::Tidy,
-    ];
+    ]);
     gates.push(if output(Command::new("c++").arg("--version")).is_ok() {
         Gate::Fuzz
     } else {
@@ -102,30 +104,38 @@ fn gates() -> Result<Vec<Gate>> {
     Ok(gates)
 }
 
-/// nextest where it is installed: one process per test, and a test that hangs is ended.
-fn tests() -> Command {
+/// nextest where it is installed: one process per test, and a test that hangs is ended. It builds the examples that tests start.
+fn tests() -> Vec<Command> {
     if output(&mut cargo(&["nextest", "--version"])).is_ok() {
-        cargo(&[
-            "nextest",
-            "run",
-            "--workspace",
-            "--all-features",
-            "--no-fail-fast",
-            "--no-tests",
-            "warn",
-        ])
+        let words = ["nextest", "run", "--workspace", "--all-features"];
+        vec![cargo(&[&words[..], &["--no-fail-fast", "--no-tests", "warn"]].concat())]
     } else {
-        cargo(&[
-            "test",
-            "--workspace",
-            "--all-features",
-            "--lib",
-            "--bins",
-            "--tests",
-            "--no-fail-fast",
-        ])
+        without_nextest().into()
     }
 }
+
+/// What nextest does by itself or by `.config/nextest.toml`: the examples first, as cargo builds none for tests that are chosen by kind;
+/// then the tests, those that judge processes by the dozen one at a time.
+fn without_nextest() -> [Command; 3] {
+    let workspace = ["--workspace", "--all-features"];
+    let chosen = [
+        "test",
+        "--workspace",
+        "--all-features",
+        "--no-fail-fast",
+        "--bins",
+        "--tests",
+    ];
+    let skipped = ALONE.map(|name| ["--skip", name]).concat();
+    [
+        cargo(&[&["build", "--examples"], &workspace[..]].concat()),
+        cargo(&[&chosen[..], &["--lib", "--"], &skipped].concat()),
+        cargo(&[&chosen[..], &["--", "--test-threads", "1"], &ALONE].concat()),
+    ]
+}
+
+/// Names of the tests that start and kill processes by the dozen, and judge what comes back within a bound.
+const ALONE: [&str; 2] = ["e2e::", "floor::"];
 
 fn documentation() -> Command {
     let mut command = cargo(&["doc", "--workspace", "--all-features", "--no-deps", "--quiet"]);

@@ -1,0 +1,4 @@
+//! The harness by its binary.
+
+#[cfg(test)]
+mod floor;
