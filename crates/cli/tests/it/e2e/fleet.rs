@@ -3,6 +3,7 @@
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -347,9 +348,14 @@ impl Drop for Fleet {
     }
 }
 
-/// An address that nobody has.
+/// An address that nobody has, and that no connection gets by chance while nobody listens there: its port is below those that the
+/// kernel gives by itself.
 pub(crate) fn free() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    static GIVEN: AtomicU16 = AtomicU16::new(0);
+    let first = u16::try_from(std::process::id() % u32::from(PORTS)).unwrap();
+    let port = || FIRST_PORT + (first + GIVEN.fetch_add(1, Ordering::Relaxed)) % PORTS;
+    let listening = (0..PORTS).find_map(|_| TcpListener::bind(("127.0.0.1", port())).ok());
+    listening.unwrap().local_addr().unwrap()
 }
 
 /// A fleet of many: each of them notes each of its starts in `marks`, and in `twice` if another one of it lives.
@@ -361,5 +367,9 @@ pub(crate) fn herd(count: usize, extra: &str) -> String {
         agents.collect::<String>()
     )
 }
+
+/// Linux gives those from 32,768 on by itself.
+const FIRST_PORT: u16 = 12_000;
+const PORTS: u16 = 20_000;
 
 const LOOK: Duration = Duration::from_millis(20);

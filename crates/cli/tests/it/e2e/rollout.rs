@@ -26,7 +26,7 @@ pub(super) fn fleet(replicas: usize, most_away: usize, version: &str) -> String 
 replicas = {replicas}
 update = {{ max_unavailable = {most_away}, min_ready = '200ms', progress_deadline = '30s' }}
 command = ['sh', '-c', '{script}']
-probes.readiness = {{ exec = {{ command = ['sh', '-c', 'test -e @/up.$STEAD_AGENT'] }}, period_seconds = 0.1, failure_threshold = 1 }}
+probes.readiness = {{ exec = {{ command = ['sh', '-c', 'test -e @/up.$STEAD_AGENT'] }}, period_seconds = 0.1, timeout_seconds = 30, failure_threshold = 1 }}
 "
     )
 }
@@ -115,6 +115,7 @@ fn an_update_never_takes_more_replicas_out_of_work_than_it_may_and_a_bad_one_is_
         "a bad update, applied and taken back: {:.1} s, at least {least} ready in {looks} looks",
         lasted.as_secs_f64()
     );
+    assert!(looks > 0, "nobody looked while it was taken back");
     assert!(lasted < TAKEN_BACK, "taken back after {lasted:?}");
     assert!(least >= replicas - most_away, "{least} of {replicas} were ready once");
     let group = until_group(&fleet_, |group| group["available"] == replicas);
@@ -137,7 +138,7 @@ fn an_update_never_takes_more_replicas_out_of_work_than_it_may_and_a_bad_one_is_
 fn an_update_goes_on_after_its_daemon_was_killed_in_the_middle() {
     let (replicas, most_away) = (5, 1);
     let mut fleet_ = up(replicas, most_away);
-    let (least, _) = watched(&mut fleet_, |fleet_| {
+    let (least, looks) = watched(&mut fleet_, |fleet_| {
         fleet_.write(&fleet(replicas, most_away, "v2"));
         fleet_.must(&["apply", "fleet.toml"]);
         for reached in [1, 3] {
@@ -149,6 +150,7 @@ fn an_update_goes_on_after_its_daemon_was_killed_in_the_middle() {
             group["phase"] == "online" && group["available"] == replicas
         });
     });
+    assert!(looks > 0, "nobody looked while it was updated");
     assert!(least >= replicas - most_away, "{least} of {replicas} were ready once");
     let group = until_group(&fleet_, |_| true);
     assert_eq!(
