@@ -54,3 +54,46 @@ async fn health_is_counted_with_metrics_and_the_worst_come_first() {
     let elsewhere = world.get("/analytics/health?namespace=other").await.json();
     assert_eq!(elsewhere["total"], 0);
 }
+
+#[tokio::test]
+async fn lists_flags_and_counts_of_each_class_agree() {
+    let world = World::new();
+    world
+        .json("POST", "/agents", r#"{"name":"new","intent":"stopped"}"#)
+        .await;
+    for name in ["up", "busy", "kept", "ill"] {
+        beating(&world, name, "{}", r#"{"health":"healthy"}"#).await;
+    }
+    world.json("POST", "/agents/busy/tasks/assign", r#"{"task":"t"}"#).await;
+    world.json("POST", "/agents/kept/lifecycle/maintenance", "{}").await;
+    world.json("POST", "/agents/ill/errors", r#"{"detail":"500"}"#).await;
+    for (name, phase) in [("busy", "busy"), ("kept", "maintenance"), ("ill", "error")] {
+        world
+            .until(&format!("/agents/{name}"), |agent| agent["phase"] == phase)
+            .await;
+    }
+    let summary = world.get("/analytics/summary").await.json();
+    assert_eq!(summary["total_agents"], 5, "{summary:#}");
+    let classes = [
+        (
+            "operational",
+            "is_operational",
+            "operational_agents",
+            vec!["busy", "up"],
+        ),
+        ("available", "is_available_for_tasks", "available_agents", vec!["up"]),
+        ("error", "is_in_error_state", "error_agents", vec!["ill"]),
+        ("maintenance", "is_in_maintenance", "maintenance_agents", vec!["kept"]),
+    ];
+    for (class, flag, count, expected) in classes {
+        let listed = world.get(&format!("/agents?class={class}")).await.json();
+        let listed = listed["items"].as_array().unwrap();
+        let names: Vec<_> = listed.iter().map(|agent| agent["name"].as_str().unwrap()).collect();
+        assert_eq!(names, expected, "{class}");
+        assert_eq!(summary[count], names.len(), "{class}: {summary:#}");
+        for name in ["busy", "ill", "kept", "new", "up"] {
+            let lifecycle = world.get(&format!("/agents/{name}/lifecycle")).await.json();
+            assert_eq!(lifecycle[flag], names.contains(&name), "{name}, {flag}: {lifecycle:#}");
+        }
+    }
+}
