@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use stead_engine::Unthawable;
 use stead_keeper::ClientError;
-use stead_model::{Epoch, Observation, Origin, Slot, Wall};
+use stead_model::{Epoch, Origin, Slot, Wall};
 use stead_store::{Completion, Holder, LockError, OpenError, Sink, StateDir, Store, StoreError};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -172,12 +172,10 @@ impl App {
             epoch.max(stead_keeper::last_epoch(&settings.state_dir).next()),
             messengers(&incoming, &closing, &errands),
             home.tasks().clone(),
-            move |told: Driven, seat| {
-                if let (Driven::Observed(Observation::Exited { .. }), Some(store)) = (&told, &expecting) {
-                    // It will be written down as soon as it is decided what follows from it.
-                    store.expect();
-                }
-                let _gone = driven.send(Incoming::Driven(told, seat));
+            move |told: Driven, seat| match (&told, &expecting) {
+                // What comes will be written down as soon as it is decided what follows from it.
+                (Driven::Stirring, Some(store)) => store.expect(),
+                _ => drop(driven.send(Incoming::Driven(told, seat))),
             },
         )
         .map_err(|source| StartError::System {

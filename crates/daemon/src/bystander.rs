@@ -122,7 +122,7 @@ impl Bystander {
             }
             Driven::Observed(Observation::Exited { instance, exit, .. }) => self.ended(instance, exit),
             // What else is seen says nothing that could be acted on.
-            Driven::Observed(_) => {}
+            Driven::Observed(_) | Driven::Stirring => {}
             Driven::Lost { detail } => {
                 error!(detail, "the keeper is away; agents live on");
                 let since = self.clock.now().wall;

@@ -33,6 +33,8 @@ pub(crate) trait Driver: Send {
 /// What comes back from a driver.
 #[derive(Debug)]
 pub(crate) enum Driven {
+    /// Something is about to be seen, most likely an end.
+    Stirring,
     /// Something was seen.
     Observed(Observation),
     /// What a survey found.

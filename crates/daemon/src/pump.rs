@@ -303,6 +303,7 @@ impl Pump {
                     .update(|report| report.keeper = Part::Away { since, detail });
             }
             Driven::Back => self.driver.survey(),
+            Driven::Stirring => {}
         }
     }
 

@@ -155,7 +155,7 @@ impl Session {
         self.sender.send(Request::Foresee(Box::new(order))).map(drop)
     }
 
-    /// Waits for the next event.
+    /// Waits for the next event that tells something: [`Event::Stirring`] is passed over.
     ///
     /// # Errors
     ///
@@ -165,8 +165,9 @@ impl Session {
             if let Some(event) = self.receiver.later.pop_front() {
                 return Ok(event);
             }
-            if let Told::Event(event) = self.receiver.hear()? {
-                return Ok(event);
+            match self.receiver.hear()? {
+                Told::Event(Event::Stirring) | Told::Reply { .. } => {}
+                Told::Event(event) => return Ok(event),
             }
         }
     }
@@ -369,6 +370,8 @@ impl Receiver {
                 } if to == id || to == 0 => return Err(ClientError::Refused { code, detail }),
                 Told::Reply { to, reply } if to == id => return Ok(reply),
                 Told::Reply { .. } => {}
+                // It says that something is about to be told, to those who can make use of that.
+                Told::Event(Event::Stirring) => {}
                 Told::Event(event) => self.later.push_back(event),
             }
         }

@@ -167,6 +167,9 @@ impl Keeper {
     fn turn(&mut self, ready: &[Token]) {
         let outputs = ready.iter().filter(|token| matches!(token, Token::Output(..))).count();
         let (first, rest) = ready.split_at(ready.len() - outputs);
+        if first.iter().any(|token| matches!(token, Token::Main(_))) {
+            self.herald();
+        }
         for token in first {
             match *token {
                 Token::Main(place) => self.main_changed(place),

@@ -10,10 +10,11 @@ use stead_model::{AgentName, Epoch, Exit, InstanceId, Namespace, ProcessIdentity
 
 pub use frame::{Inbox, TooLarge, encode};
 
-/// The version of the wire that is spoken here. Since 2 a start may be foreseen: [`Request::Foresee`].
-pub const VERSION: u32 = 2;
+/// The version of the wire that is spoken here. Since 2 a start may be foreseen: [`Request::Foresee`]; since 3 an end is heralded:
+/// [`Event::Stirring`].
+pub const VERSION: u32 = 3;
 /// The oldest version that is understood: the one before [`VERSION`].
-pub const OLDEST_VERSION: u32 = 1;
+pub const OLDEST_VERSION: u32 = 2;
 /// For how many runs at a time a keeper makes something ready: it holds descriptors. More are passed over.
 pub const MOST_FORESEEN: usize = 16;
 /// The most bytes of one frame's JSON.
@@ -238,6 +239,9 @@ pub enum Refusal {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Event {
+    /// Something is about to be told, most likely an end: to wake whoever acts on it takes as long as to find out what befell. Since
+    /// version 3.
+    Stirring,
     /// The main process of an instance ended. Kept, and listed, until it is acknowledged.
     Exited {
         /// Which.

@@ -63,8 +63,6 @@ struct Shared {
 /// A session.
 struct Open {
     sender: Sender,
-    /// The version of the wire that is spoken in it.
-    version: u32,
     /// Orders to start that were sent ahead, to be made ready and not to be begun.
     ahead: HashMap<InstanceId, Box<SpawnOrder>>,
 }
@@ -251,11 +249,11 @@ impl Driver for ProcessDriver {
 }
 
 impl Shared {
-    /// Has a run made ready while the order to start it is being written down. A keeper of the first version could not.
+    /// Has a run made ready while the order to start it is being written down.
     fn foresee(&self, start: Foreseen<'_>) {
         let mut session = lock(&self.session);
         let Some(open) = &mut *session else { return };
-        if open.version < 2 || open.ahead.len() >= MOST_FORESEEN {
+        if open.ahead.len() >= MOST_FORESEEN {
             return;
         }
         let Foreseen {
@@ -355,11 +353,9 @@ impl Shared {
                     info!(pid, cgroups, capacity, "keeper found");
                     wait = FIRST_WAIT;
                     *lock(&self.welcome) = Some(session.welcome.clone());
-                    let version = session.welcome.version;
                     let (sender, receiver) = session.split();
                     *lock(&self.session) = Some(Open {
                         sender: sender.clone(),
-                        version,
                         ahead: HashMap::new(),
                     });
                     (self.sink)(Driven::Back, Seat::default());

@@ -19,6 +19,8 @@ pub(super) struct Connection {
     waits_to_write: bool,
     /// Something was sent in this turn already: the rest goes with its end, in one piece.
     sent: bool,
+    /// The version of the wire that is spoken with it; 0 before its hello.
+    version: u32,
     link: Link,
 }
 
@@ -81,6 +83,7 @@ impl Keeper {
             out: Vec::new(),
             waits_to_write: false,
             sent: false,
+            version: 0,
             link: Link::Open,
         };
         match self.connections.get_mut(place) {
@@ -177,6 +180,9 @@ impl Keeper {
             self.epoch = epoch;
         }
         self.session = Some(index);
+        if let Some(connection) = self.connection(index) {
+            connection.version = version;
+        }
         self.spawner.foresee_nothing(&self.dir);
         let welcome = self.welcome();
         self.reply(index, id, Reply::Welcome(crate::wire::Welcome { version, ..welcome }));
@@ -186,6 +192,18 @@ impl Keeper {
     pub(super) fn happened(&mut self, event: Event) {
         if let Some(session) = self.session {
             self.tell(session, &Told::Event(event));
+        }
+    }
+
+    /// Wakes whoever acts on what is about to be told. What it does not take at once is not worth to be kept.
+    pub(super) fn herald(&mut self) {
+        let Some(session) = self.session else { return };
+        let Some(connection) = self.connection(session).filter(|known| known.link == Link::Open) else {
+            return;
+        };
+        let idle = connection.out.is_empty() && connection.version >= 3;
+        if idle && encode(&Told::Event(Event::Stirring), &mut connection.out).is_ok() {
+            self.flush(session);
         }
     }
 

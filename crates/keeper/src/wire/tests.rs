@@ -32,18 +32,18 @@ fn what_is_too_long_is_not_sent() {
     assert_eq!(out, [7]);
 }
 
-/// Frames as version 1 writes them. Both neighbours must go on reading them.
+/// Frames as version 2 writes them. Both neighbours must go on reading them.
 #[test]
-fn frames_of_version_1_keep_their_form() {
+fn frames_of_the_version_before_keep_their_form() {
     let hello = Asked {
         id: 1,
         request: Request::Hello {
-            version: 1,
+            version: 2,
             oldest: 1,
             epoch: Epoch(4),
         },
     };
-    let text = r#"{"id":1,"request":{"hello":{"version":1,"oldest":1,"epoch":4}}}"#;
+    let text = r#"{"id":1,"request":{"hello":{"version":2,"oldest":1,"epoch":4}}}"#;
     assert_eq!(serde_json::to_string(&hello).unwrap(), text);
     assert_eq!(serde_json::from_str::<Asked>(text).unwrap(), hello);
 

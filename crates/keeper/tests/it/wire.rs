@@ -5,9 +5,9 @@ use std::os::unix::net::UnixStream;
 
 use stead_keeper::wire::{Asked, Event, MAX_FRAME, Refusal, Reply, Request, Told, VERSION};
 use stead_keeper::{ClientError, Session, socket_path};
-use stead_model::Epoch;
+use stead_model::{Epoch, Exit};
 
-use crate::home::{Home, Shorthand, instance, shell};
+use crate::home::{Home, Shorthand, instance, order, shell};
 
 /// A client that sends whatever it likes.
 struct Raw(UnixStream);
@@ -217,4 +217,29 @@ fn signals_to_what_is_not_there_are_refused() {
         instance: instance(2, 1),
     };
     assert_eq!(session.refused(living), Refusal::WrongState);
+}
+
+#[test]
+fn an_end_is_heralded_to_those_who_know_of_it_and_told_to_all() {
+    let mut home = Home::new();
+    home.session_epoch_at_least(2);
+    for (epoch, version, heralds) in [(1, 2, false), (2, VERSION, true)] {
+        let mut raw = Raw::connect(&home);
+        raw.hello(version, 2, epoch);
+        let run = instance(u64::from(version), 1);
+        raw.ask(2, order(run, shell("exit 3")));
+        let mut heralded = 0;
+        let end = loop {
+            match raw.hear() {
+                Told::Event(Event::Stirring) => heralded += 1,
+                Told::Event(Event::Exited { instance, end }) => {
+                    assert_eq!(instance, run);
+                    break end;
+                }
+                Told::Event(_) | Told::Reply { .. } => {}
+            }
+        };
+        assert_eq!(end.exit, Exit::Code { code: 3 });
+        assert_eq!(heralded > 0, heralds, "version {version}");
+    }
 }

@@ -79,7 +79,7 @@ pub(super) fn put_append(
     numbers: &mut Numbers,
     history: u32,
 ) -> Result<(), Fault> {
-    let mut statement = connection.prepare_cached("UPDATE slots SET position = ?2 WHERE slot = ?1")?;
+    let mut statement = connection.prepare_cached(PUT_POSITION)?;
     statement.execute(params![append.slot.number(), append.position.0.cast_signed()])?;
     for change in &append.changes {
         match change {
@@ -101,13 +101,19 @@ pub(super) fn put_append(
     Ok(())
 }
 
+/// Runs the statements that every append runs, for rows that are not there, in a transaction of its own. It is left open.
+pub(super) fn rehearse(connection: &Connection) -> rusqlite::Result<()> {
+    connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+    connection.prepare_cached(PUT_POSITION)?.execute([NOBODY, 0])?;
+    let nothing = params![NOBODY, "", "", false, "", "", 0, 0, ""];
+    connection.prepare_cached(UPDATE_AGENT)?.execute(nothing)?;
+    Ok(())
+}
+
 fn put_agent(connection: &Connection, row: &AgentRow) -> Result<(), Fault> {
     let body = encode(row)?;
     // The common case touches no index: an agent that keeps its name.
-    let mut statement = connection.prepare_cached(
-        "UPDATE agents SET phase = ?5, intent = ?6, revision = ?7, spec_revision = ?8, body = ?9
-         WHERE id = ?1 AND namespace = ?2 AND name = ?3 AND removed = ?4",
-    )?;
+    let mut statement = connection.prepare_cached(UPDATE_AGENT)?;
     let values = params![
         key(row.id),
         row.namespace.as_str(),
@@ -244,8 +250,14 @@ fn put_events(connection: &Connection, append: &Append, events: &[Event], next: 
     Ok(())
 }
 
+/// A key that no row has.
+const NOBODY: i64 = -1;
+const PUT_POSITION: &str = "UPDATE slots SET position = ?2 WHERE slot = ?1";
+const UPDATE_AGENT: &str = "UPDATE agents SET phase = ?5, intent = ?6, revision = ?7, spec_revision = ?8, body = ?9
+     WHERE id = ?1 AND namespace = ?2 AND name = ?3 AND removed = ?4";
+
 /// How many events are written by one statement: as many as an end with its restart has.
-const EVENTS_AT_ONCE: usize = 6;
+const EVENTS_AT_ONCE: usize = 8;
 
 /// The statements that write so many events.
 const INSERT_EVENTS: [&str; EVENTS_AT_ONCE + 1] = [
@@ -256,6 +268,8 @@ const INSERT_EVENTS: [&str; EVENTS_AT_ONCE + 1] = [
     insert_events!(2 3 4),
     insert_events!(2 3 4 5),
     insert_events!(2 3 4 5 6),
+    insert_events!(2 3 4 5 6 7),
+    insert_events!(2 3 4 5 6 7 8),
 ];
 /// Columns of a transition in the order of [`transition`], the row's own number first.
 pub(super) const TRANSITION_COLUMNS: &str = "id, agent, sequence, namespace, name, incarnation, from_phase, to_phase, at, reason, \

@@ -78,7 +78,10 @@ impl Writer {
             let patience = self.unsynced.map(|since| SYNC_AFTER.saturating_sub(since.elapsed()));
             match queue.next(patience) {
                 Round::Jobs(jobs) => self.work(jobs),
-                Round::Expecting => stay_awake(queue),
+                Round::Expecting => {
+                    self.rehearse();
+                    stay_awake(queue);
+                }
                 Round::Quiet => {}
                 Round::Closed => break,
             }

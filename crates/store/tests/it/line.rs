@@ -81,6 +81,30 @@ fn a_store_that_is_dropped_writes_what_waits_and_tells_of_it() {
 }
 
 #[test]
+fn an_append_that_is_announced_is_written_like_any_other_and_one_that_never_comes_changes_nothing() {
+    let scratch = tempfile::tempdir().unwrap();
+    let (store, completions) = open(scratch.path());
+    let epoch = store.take(&[slot(1)], &node("me"), unending()).unwrap()[0].1;
+    for position in 1..=50 {
+        // The writer may be on its way, awake, or asleep again when it comes.
+        for _ in 0..position % 3 {
+            store.expect();
+        }
+        let durability = if position % 2 == 0 {
+            Durability::Written
+        } else {
+            Durability::Flushed
+        };
+        store.submit(empty(slot(1), epoch, position, durability));
+        let told = completions.recv_timeout(PATIENCE).unwrap();
+        assert!(matches!(told, Completion::Committed(_)), "{told:?}");
+        store.expect();
+    }
+    drop(store);
+    assert_eq!(open(scratch.path()).0.load(slot(1)).unwrap().position.0, 50);
+}
+
+#[test]
 fn many_threads_may_submit_and_each_slot_keeps_its_order() {
     let scratch = tempfile::tempdir().unwrap();
     let (store, completions) = open(scratch.path());

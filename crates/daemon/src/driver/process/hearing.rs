@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::io::ErrorKind;
 use std::sync::Arc;
+use std::time::Duration;
 
 use stead_keeper::wire::{Event, InstanceState, InstanceView, Refusal, Reply, Told};
 use stead_keeper::{Receiver, Sender};
@@ -12,10 +13,14 @@ use stead_model::{
 };
 use tokio::io::Interest;
 use tokio::net::UnixStream;
+use tokio::time::Instant;
 use tracing::warn;
 
 use super::{About, Shared, lock};
 use crate::driver::{Driven, Seat};
+
+/// How long the end that the keeper heralds is waited for awake: longer than it takes to be found out, and shorter than to be woken twice.
+const STIRRING: Duration = Duration::from_micros(300);
 
 impl Shared {
     /// Reads a session to its end; says why it ended.
@@ -28,6 +33,8 @@ impl Shared {
         };
         let mut behind = false;
         let mut seat = None;
+        // Until when something is expected so soon that it is not worth while to sleep.
+        let mut awake = None;
         loop {
             if seat.is_none() {
                 seat = Some(self.seats.take().await);
@@ -37,11 +44,16 @@ impl Shared {
             } else {
                 Interest::READABLE
             };
-            tokio::select! {
-                ready = stream.ready(interest) => if let Err(error) = ready {
-                    return ended(&error);
-                },
-                () = self.behind.notified() => behind = true,
+            if awake.is_some_and(|until| Instant::now() < until) {
+                tokio::task::yield_now().await;
+            } else {
+                awake = None;
+                tokio::select! {
+                    ready = stream.ready(interest) => if let Err(error) = ready {
+                        return ended(&error);
+                    },
+                    () = self.behind.notified() => behind = true,
+                }
             }
             if behind {
                 let sent = stream.try_io(Interest::WRITABLE, || match sender.catch_up() {
@@ -62,7 +74,11 @@ impl Shared {
                 Err(error) => Ok(Err(error)),
             });
             match heard {
-                Ok(Ok(told)) => self.told(told, &mut survey, &seat.take().unwrap_or_default()),
+                Ok(Ok(told)) => {
+                    let stirs = matches!(told, Told::Event(Event::Stirring));
+                    awake = stirs.then(|| Instant::now() + STIRRING);
+                    self.told(told, &mut survey, &seat.take().unwrap_or_default());
+                }
                 Ok(Err(error)) => return ended(&error),
                 // There is no more for now.
                 Err(_) => {}
@@ -92,6 +108,7 @@ impl Shared {
                     self.observed(Observation::Notified { instance, notice }, seat);
                 }
             }
+            Event::Stirring => (self.sink)(Driven::Stirring, seat.clone()),
             Event::Superseded { epoch } => warn!(%epoch, "another daemon took over the keeper"),
         }
     }

@@ -10,7 +10,7 @@ use stead_model::{AuditRow, ReaderName, Revision, Wall};
 use super::{Numbers, Slot, Writer, plain};
 use crate::retention::{PRUNE_ROWS, before};
 use crate::sqlite::fault::store_error;
-use crate::sqlite::{audit, configs, log_of, migrate, outbox, recoveries};
+use crate::sqlite::{audit, configs, log_of, migrate, outbox, recoveries, rows};
 use crate::{ConfigRow, Pruned, ReaderRow, Retention, StoreError, Taken, TakenError};
 
 impl Writer {
@@ -30,6 +30,17 @@ impl Writer {
             self.suspect = false;
         }
         Ok(())
+    }
+
+    /// Goes through what every append does, and writes nothing: what has not run for a while runs slower, and the next one is in a hurry.
+    pub(super) fn rehearse(&mut self) {
+        if self.suspect {
+            return;
+        }
+        // What is wrong is told by the append.
+        let _tried = rows::rehearse(&self.connection);
+        let ended = self.connection.is_autocommit() || self.connection.execute_batch("ROLLBACK").is_ok();
+        self.suspect |= !ended;
     }
 
     /// Makes all that was written durable.

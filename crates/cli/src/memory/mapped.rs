@@ -1,0 +1,80 @@
+//! What of files is mapped into this process.
+
+use std::ops::Range;
+
+/// Mappings of files that can be dropped and come back as they were: nobody may write them, and they hold no page but the file's.
+///
+/// Sections that were relocated and made read-only afterwards hold pages of their own, and are not among them. None where the system
+/// does not tell.
+pub(super) fn unchanged() -> Vec<Range<usize>> {
+    std::fs::read_to_string("/proc/self/smaps").map_or_else(|_| Vec::new(), |smaps| unchanged_of(&smaps))
+}
+
+/// As [`unchanged`], of the text of `/proc/PID/smaps`: a line of each mapping, with lines `Name: value` after it.
+fn unchanged_of(smaps: &str) -> Vec<Range<usize>> {
+    let mut found = Vec::new();
+    let mut candidate = None;
+    for line in smaps.lines() {
+        if let Some(anonymous) = line.strip_prefix("Anonymous:") {
+            let own: Option<Range<usize>> = candidate.take();
+            found.extend(own.filter(|_| anonymous.trim() == "0 kB"));
+        } else if !line.split_whitespace().next().is_some_and(|word| word.ends_with(':')) {
+            candidate = read_only_file(line);
+        }
+    }
+    found
+}
+
+/// The place of a mapping of a file that nobody may write, by its line: `start-end rights offset device inode path`.
+fn read_only_file(line: &str) -> Option<Range<usize>> {
+    let mut words = line.split_whitespace();
+    let (start, end) = words.next()?.split_once('-')?;
+    let rights = words.next()?;
+    let path = words.nth(3)?;
+    let number = |text| usize::from_str_radix(text, 16).ok();
+    let place = number(start)?..number(end)?;
+    (rights.starts_with("r-") && rights.ends_with('p') && path.starts_with('/')).then_some(place)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SMAPS: &str = "\
+55d0c0000000-55d0c0500000 r--p 00000000 fe:00 1234                       /usr/bin/stead
+Size:               5120 kB
+Rss:                 512 kB
+Anonymous:             0 kB
+VmFlags: rd mr mw me
+55d0c0500000-55d0c1600000 r-xp 00500000 fe:00 1234                       /usr/bin/stead
+Anonymous:             0 kB
+55d0c1600000-55d0c1690000 r--p 01600000 fe:00 1234                       /usr/bin/stead
+Anonymous:           576 kB
+55d0c1690000-55d0c16a0000 rw-p 01690000 fe:00 1234                       /usr/bin/stead
+Anonymous:             0 kB
+55d0c1700000-55d0c1800000 rw-p 00000000 00:00 0                          [heap]
+Anonymous:             0 kB
+7f0000000000-7f0000001000 r--s 00000000 00:01 77                         /dev/shm/shared
+Anonymous:             0 kB
+7fff00000000-7fff00002000 r-xp 00000000 00:00 0                          [vdso]
+Anonymous:             0 kB
+";
+
+    #[test]
+    fn what_was_relocated_or_can_be_written_or_is_shared_or_no_file_stays() {
+        let found = unchanged_of(SMAPS);
+        assert_eq!(
+            found,
+            [0x55d0_c000_0000..0x55d0_c050_0000, 0x55d0_c050_0000..0x55d0_c160_0000]
+        );
+    }
+
+    #[test]
+    fn what_is_dropped_comes_back_as_it_was() {
+        static CONTENT: &str = "said before and after";
+        let mapped = unchanged();
+        assert!(!mapped.is_empty(), "the program itself is mapped");
+        super::super::give_back();
+        assert_eq!(CONTENT, ["said", "before", "and", "after"].join(" "));
+    }
+}
