@@ -60,43 +60,54 @@ use word::{Kind, Shape, Word};
 /// assert!(matches!(ask(Ok(7)), Err(Failure::CircuitOpen { .. })));
 /// # Ok::<(), stead_resilience::BreakerRefused>(())
 /// ```
-#[repr(C, align(64))] // what every call reads comes first, on a line of its own
+// In this order, so that nobody writes to the line of the cache where `state` lies while all is well, wherever the breaker
+// lies: 48 bytes before it and 56 after it are hardly ever written to. Aligned to a line, it would be as large again.
+#[repr(C)]
 pub struct Breaker<C: Clock = Coarse> {
-    hot: Hot,
-    /// Rejections beyond those that `hot` counts.
-    refused: Tally,
-    counters: Counters,
-    rings: OnceLock<Box<Rings>>,
-    shards: OnceLock<Box<Shards>>,
-    events: Events<BreakerEvent>,
     desk: Mutex<Desk>,
+    rare: OnceLock<Box<Rare>>,
+    /// Calls that take longer are slow, in nanoseconds.
+    slow_over: AtomicU64,
+    hot: Hot,
+    failed: Counter,
     clock: C,
+    rings: Rings,
 }
 
-/// What every call reads; hardly ever written while the breaker is healthy.
+/// What calls read; hardly ever written while the breaker is healthy.
+#[repr(C)]
 struct Hot {
     state: AtomicU64,
     shape: AtomicU64,
     /// Open: until when. Half-open: until when all places are taken. On a ramp: when the step is over. In nanoseconds.
     until: AtomicU64,
-    /// Calls that take longer are slow, in nanoseconds.
-    slow_over: AtomicU64,
     /// Percent of the rejections that are meant.
     enforce: AtomicU32,
-    /// Would-be rejections. Here, as whoever is rejected has read the line already.
-    refused: AtomicU64,
     /// Calls that came during a step of the ramp.
     arrivals: AtomicU32,
+    shards: OnceLock<Box<Shards>>,
 }
 
-#[derive(Debug, Default)]
-struct Counters {
+/// What most breakers never count or tell, so that they are small. Made when a breaker first changes its state, at the latest.
+#[derive(Default)]
+struct Rare {
+    /// Would-be rejections.
+    refused: AtomicU64,
+    /// Those beyond.
+    refused_apart: Tally,
     let_through: Counter,
-    failed: Counter,
     slow: Counter,
     ignored: Counter,
     abandoned: Counter,
     late: Counter,
+    events: Events<BreakerEvent>,
+}
+
+impl Rare {
+    #[inline]
+    fn refuse(&self) {
+        self.refused_apart.add(&self.refused);
+    }
 }
 
 impl Breaker {
@@ -127,24 +138,22 @@ impl<C: Clock> Breaker<C> {
         let word = fresh(Word::new(CircuitState::Closed, 0, 0), &settings);
         let shape = Shape::new(0, &settings);
         let breaker = Self {
+            desk: Mutex::new(Desk::new(Arc::clone(&settings))),
+            rare: OnceLock::new(),
+            slow_over: AtomicU64::new(slow_over(&settings)),
             hot: Hot {
                 state: AtomicU64::new(word.0),
                 shape: AtomicU64::new(shape.0),
                 until: AtomicU64::new(0),
-                slow_over: AtomicU64::new(slow_over(&settings)),
                 enforce: AtomicU32::new(settings.config().enforce.into()),
-                refused: AtomicU64::new(0),
                 arrivals: AtomicU32::new(0),
+                shards: OnceLock::new(),
             },
-            refused: Tally::default(),
-            counters: Counters::default(),
-            rings: OnceLock::new(),
-            shards: OnceLock::new(),
-            events: Events::new(),
-            desk: Mutex::new(Desk::new(settings)),
+            failed: Counter::default(),
             clock,
+            rings: Rings::default(),
         };
-        breaker.prepare(shape);
+        breaker.prepare(shape, settings.timed());
         breaker
     }
 
@@ -179,23 +188,29 @@ impl<C: Clock> Breaker<C> {
     /// Counts the changes of state; only grows.
     #[must_use]
     pub fn generation(&self) -> u64 {
-        self.desk().generation
+        self.desk().generation()
     }
 
     /// How often it did what costs something.
     #[must_use]
     pub fn counts(&self) -> BreakerCounts {
-        let counters = &self.counters;
-        let let_through = counters.let_through.get();
-        let refused = self.hot.refused.load(Relaxed).saturating_add(self.refused.get());
+        let failed = self.failed.get();
+        let Some(rare) = self.rare.get() else {
+            return BreakerCounts {
+                failed,
+                ..BreakerCounts::default()
+            };
+        };
+        let let_through = rare.let_through.get();
+        let refused = rare.refused.load(Relaxed).saturating_add(rare.refused_apart.get());
         BreakerCounts {
             rejected: refused.saturating_sub(let_through),
             let_through,
-            failed: counters.failed.get(),
-            slow: counters.slow.get(),
-            ignored: counters.ignored.get(),
-            abandoned: counters.abandoned.get(),
-            late: counters.late.get(),
+            failed,
+            slow: rare.slow.get(),
+            ignored: rare.ignored.get(),
+            abandoned: rare.abandoned.get(),
+            late: rare.late.get(),
             not_granted: self.desk().not_granted(),
         }
     }
@@ -204,7 +219,7 @@ impl<C: Clock> Breaker<C> {
     /// breaker itself holds up nobody.
     #[must_use]
     pub fn listen(&self) -> Listener<BreakerEvent> {
-        self.events.listen()
+        self.rare().events.listen()
     }
 
     /// Asks leave for one call.
@@ -262,23 +277,24 @@ impl<C: Clock> Breaker<C> {
     }
 
     /// Makes what a window of this shape is stored in, before anybody needs it.
-    fn prepare(&self, shape: Shape) {
+    fn prepare(&self, shape: Shape, timed: bool) {
         match shape.kind() {
             Kind::Consecutive | Kind::Leaky => {}
-            Kind::Count => self.rings().prepare(shape.size()),
+            Kind::Count => self.rings.prepare(shape.size(), timed),
             Kind::Time => {
                 self.shards();
             }
         }
     }
 
-    fn rings(&self) -> &Rings {
-        self.rings.get_or_init(Box::default)
+    #[inline]
+    fn shards(&self) -> &Shards {
+        self.hot.shards.get_or_init(Box::default)
     }
 
     #[inline]
-    fn shards(&self) -> &Shards {
-        self.shards.get_or_init(Box::default)
+    fn rare(&self) -> &Rare {
+        self.rare.get_or_init(Box::default)
     }
 }
 

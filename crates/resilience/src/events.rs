@@ -29,6 +29,12 @@ impl<T: Clone> Events<T> {
     }
 }
 
+impl<T: Clone> Default for Events<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl<T> fmt::Debug for Events<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Events")

@@ -39,7 +39,7 @@ impl<C: Clock> Breaker<C> {
         if now >= until || self.hot.enforce.load(Relaxed) < 100 {
             return None;
         }
-        self.refused.add(&self.hot.refused);
+        self.rare().refuse();
         Some(until.since(now))
     }
 
@@ -154,7 +154,7 @@ impl<C: Clock> Breaker<C> {
         // Relaxed: whoever changes it means no call in particular.
         let enforce = self.hot.enforce.load(Relaxed);
         if enforce >= 100 {
-            self.refused.add(&self.hot.refused);
+            self.rare().refuse();
         } else if self.lets_through(word, enforce) {
             return Ok(bypass(word));
         }
@@ -167,10 +167,10 @@ impl<C: Clock> Breaker<C> {
     #[cold]
     fn lets_through(&self, word: Word, enforce: u32) -> bool {
         // Relaxed: each needs a number of its own, no more.
-        let n = self.hot.refused.fetch_add(1, Relaxed);
+        let n = self.rare().refused.fetch_add(1, Relaxed);
         let lets = word.mode() != CircuitState::ForcedOpen && !share(n, u8::try_from(enforce).unwrap_or(100));
         if lets {
-            self.counters.let_through.add();
+            self.rare().let_through.add();
         }
         lets
     }

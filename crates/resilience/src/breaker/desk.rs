@@ -20,13 +20,13 @@ use crate::{Budget, Clock, Moment};
 
 pub(super) struct Desk {
     pub(super) settings: Arc<BreakerSettings>,
-    pub(super) generation: u64,
     trouble: Option<Box<Trouble>>,
 }
 
 /// What a breaker only knows once something went wrong, so that many healthy ones are small.
 #[derive(Default)]
 pub(super) struct Trouble {
+    pub(super) generation: u64,
     pub(super) reopened: u32,
     pub(super) not_before: Moment,
     pub(super) leaky: Leaky,
@@ -49,13 +49,16 @@ impl Desk {
         let leaky = matches!(settings.config().window, Window::Leaky { .. });
         Self {
             settings,
-            generation: 0,
             trouble: leaky.then(Box::default),
         }
     }
 
     pub(super) fn trouble(&mut self) -> &mut Trouble {
         self.trouble.get_or_insert_default()
+    }
+
+    pub(super) fn generation(&self) -> u64 {
+        self.trouble.as_ref().map_or(0, |trouble| trouble.generation)
     }
 
     pub(super) fn not_granted(&self) -> u64 {
@@ -69,15 +72,15 @@ impl Desk {
     }
 
     fn begin(&mut self, from: Word, to: Word, at: Moment, cause: Cause) {
-        self.generation += 1;
+        let trouble = self.trouble();
+        trouble.generation += 1;
         let event = BreakerEvent {
-            generation: self.generation,
+            generation: trouble.generation,
             from: from.mode(),
             to: to.mode(),
             at,
             cause,
         };
-        let trouble = self.trouble();
         trouble.probes.clear();
         trouble.tally = 0;
         trouble.untold.push(event);
@@ -114,7 +117,7 @@ impl<C: Clock> Breaker<C> {
             drop(desk);
             let _done = Told(self);
             for event in untold {
-                self.events.tell(|| event);
+                self.rare().events.tell(|| event);
             }
         }
     }
@@ -142,6 +145,8 @@ impl<C: Clock> Breaker<C> {
         let done = self.exchange(from, to);
         if done {
             desk.begin(from, to, now, cause);
+            // Whoever is rejected shall find it made.
+            self.rare();
         }
         done
     }
@@ -152,7 +157,7 @@ impl<C: Clock> Breaker<C> {
     }
 
     fn next(desk: &Desk, from: Word, mode: CircuitState) -> Word {
-        Word::new(mode, desk.generation + 1, from.shape())
+        Word::new(mode, desk.generation() + 1, from.shape())
     }
 
     pub(super) fn open(&self, desk: &mut Desk, now: Moment, from: Word, cause: Cause) -> bool {
@@ -325,7 +330,7 @@ impl<C: Clock> Breaker<C> {
     /// Counts a slow probe, or a slow call on a ramp. Those of a closed breaker are counted with its window.
     fn note_slow(&self, word: Word, slow: Slowness) {
         if slow == Slowness::Slow && word.mode() != CircuitState::Closed {
-            self.counters.slow.add();
+            self.rare().slow.add();
         }
     }
 
@@ -398,16 +403,21 @@ impl<C: Clock> Breaker<C> {
                 let Some((counts, otherwise)) = look(desk, word) else {
                     return Recorded::Noted;
                 };
-                let done = match desk.settings.trips(counts) {
-                    Some(Tripped::Failures) => self.open(desk, now, word, Cause::Failures),
-                    Some(Tripped::SlowCalls) => self.open(desk, now, word, Cause::SlowCalls),
-                    None => otherwise == word || self.exchange(word, otherwise),
-                };
-                if done {
+                if self.open_or(desk, now, word, counts, otherwise) {
                     return Recorded::Noted;
                 }
             }
         })
+    }
+
+    /// Opens where a window that holds `counts` does, else makes the word `otherwise`. `false` where the word is no longer
+    /// `from`.
+    pub(super) fn open_or(&self, desk: &mut Desk, now: Moment, from: Word, counts: Counts, otherwise: Word) -> bool {
+        match desk.settings.trips(counts) {
+            Some(Tripped::Failures) => self.open(desk, now, from, Cause::Failures),
+            Some(Tripped::SlowCalls) => self.open(desk, now, from, Cause::SlowCalls),
+            None => otherwise == from || self.exchange(from, otherwise),
+        }
     }
 
     /// Counts a failure of a leaky count.

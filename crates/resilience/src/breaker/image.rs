@@ -46,7 +46,7 @@ impl<C: Clock> Breaker<C> {
             CircuitState::Disabled => PhaseImage::Disabled,
         };
         BreakerImage {
-            generation: desk.generation,
+            generation: desk.generation(),
             reopened: desk.trouble().reopened,
             not_before: desk.trouble().not_before.since(now),
             phase,
@@ -61,13 +61,16 @@ impl<C: Clock> Breaker<C> {
         let now = breaker.clock.now();
         {
             let mut desk = breaker.desk();
-            desk.generation = image.generation;
+            desk.trouble().generation = image.generation;
             desk.trouble().reopened = image.reopened;
             if !image.not_before.is_zero() {
                 desk.trouble().not_before = now.after(image.not_before);
             }
             let word = breaker.thaw(&mut desk, now, image);
             breaker.hot.state.store(word.0, Release);
+            if word.mode() != CircuitState::Closed {
+                breaker.rare();
+            }
         }
         breaker
     }
@@ -120,7 +123,7 @@ impl<C: Clock> Breaker<C> {
             }
             let before = core::mem::replace(&mut desk.settings, settings);
             // Relaxed: they mean no call in particular.
-            self.hot.slow_over.store(slow_over(&desk.settings), Relaxed);
+            self.slow_over.store(slow_over(&desk.settings), Relaxed);
             self.hot.enforce.store(desk.settings.config().enforce.into(), Relaxed);
             self.reshape(desk, now, &before);
             let word = self.word();
@@ -161,14 +164,15 @@ impl<C: Clock> Breaker<C> {
             return;
         }
         let shape = Shape::new(old.number() + 1, &desk.settings);
-        self.prepare(shape);
+        self.prepare(shape, desk.settings.timed());
         let mut next = word.with_shape(shape.number()).timing(desk.settings.timed());
         if shape.number() == 0 {
             // The numbers of shapes have come round: another generation keeps epochs apart, and calls in flight are late.
-            next = next.with_generation(desk.generation + 1);
+            next = next.with_generation(desk.generation() + 1);
             Self::turn_page(desk, now, word);
         }
         if word.mode() == CircuitState::Closed {
+            self.rings.freeze();
             let remembered = self.remembered(desk, now, word, &before.config().window);
             let counts_anew = shape.kind() == Kind::Time && !before.by_rate() && desk.settings.by_rate();
             next = fresh(next.with_failed(0).with_slow(0).warmed(false), &desk.settings);
@@ -198,7 +202,7 @@ impl<C: Clock> Breaker<C> {
                 WindowImage::Leaky { level, next }
             }
             Window::Count { .. } => WindowImage::Count {
-                calls: Marks(self.rings().marks(word.epoch(), shape.size())),
+                calls: Marks(self.rings.marks(word.epoch(), shape.size())),
             },
             Window::Time { .. } => WindowImage::Time {
                 shift: shape.shift(),
@@ -218,7 +222,7 @@ impl<C: Clock> Breaker<C> {
                 word
             }
             (Window::Count { calls: size }, WindowImage::Count { calls }) => {
-                let counts = self.rings().fill(word.epoch(), size, &calls.0);
+                let counts = self.rings.fill(word.epoch(), size, &calls.0);
                 let word = word.with_failed(counts.failed).with_slow(counts.slow);
                 word.calmed(counts.total == size && word.uneventful())
             }

@@ -5,7 +5,7 @@ use stead_policy::{CircuitState, Counts, Mark, Outcome, Recorded, Window};
 use super::Breaker;
 use super::desk::Slowness;
 use super::permit::{Pass, Role, UNTIMED};
-use super::ring::Added;
+use super::ring::{Added, Ring};
 use super::shards::At;
 use super::word::{Kind, Shape, Word};
 use crate::sync::Ordering::Relaxed;
@@ -36,17 +36,13 @@ impl<C: Clock> Breaker<C> {
         }
         // Only a window of time is ever warm.
         if word.warm_since(then) {
-            let shards = self.shards.get();
+            let shards = self.hot.shards.get();
             return shards.is_some_and(|shards| shards.add_good(at(word, shape, self.clock.now())));
         }
         word.admits_at_once()
             && word.same_generation(then)
             && shape.kind() == Kind::Count
-            && !(shape.by_rate() && shape.minimum() == shape.size())
-            && self
-                .rings
-                .get()
-                .is_some_and(|rings| rings.add_good(word.epoch(), shape.size()))
+            && self.rings.add_good(ring(word, shape))
     }
 
     #[inline(never)]
@@ -72,14 +68,14 @@ impl<C: Clock> Breaker<C> {
             Role::Call => Some(self.record_call(pass, outcome)),
         };
         match outcome {
-            Outcome::Failure { .. } if recorded == Some(Recorded::Noted) => self.counters.failed.add(),
+            Outcome::Failure { .. } if recorded == Some(Recorded::Noted) => self.failed.add(),
             Outcome::Success | Outcome::Failure { .. } | Outcome::Terminal => {}
             // So they are whatever became of the breaker meanwhile.
-            Outcome::Ignored => self.counters.ignored.add(),
-            Outcome::Abandoned => self.counters.abandoned.add(),
+            Outcome::Ignored => self.rare().ignored.add(),
+            Outcome::Abandoned => self.rare().abandoned.add(),
         }
         if recorded == Some(Recorded::Late) {
-            self.counters.late.add();
+            self.rare().late.add();
         }
     }
 
@@ -128,7 +124,7 @@ impl<C: Clock> Breaker<C> {
     fn count(&self, pass: Pass, mark: Mark, now: Option<Moment>) -> Recorded {
         let recorded = self.count_in_window(pass, mark, now);
         if mark.slow() && recorded == Recorded::Noted {
-            self.counters.slow.add();
+            self.rare().slow.add();
         }
         recorded
     }
@@ -195,7 +191,7 @@ impl<C: Clock> Breaker<C> {
         }
     }
 
-    /// Nothing where the window was rebuilt before this call got its place.
+    /// Nothing where the window was rebuilt before this call got its place, or where the time is needed and was not read.
     fn count_ring(
         &self,
         pass: Pass,
@@ -204,42 +200,37 @@ impl<C: Clock> Breaker<C> {
         mark: Mark,
         now: impl Fn() -> Moment,
     ) -> Option<Recorded> {
-        let full_and_clean = word.calm();
-        if mark == Mark::Good && full_and_clean {
+        if mark == Mark::Good && (word.calm() || self.rings.add_good(ring(word, shape))) {
             return Some(Recorded::Noted);
         }
-        let (epoch, size) = (word.epoch(), shape.size());
-        let Added { total, failed, slow } = self.rings().add(epoch, size, mark, word.timed())?;
-        let enough_now = shape.by_rate() && total == shape.minimum();
-        let after = |word: Word| {
-            let moved = word.moved(failed, slow);
-            moved.calmed(total == size && moved.uneventful())
+        let may_open = |word: Word| {
+            let (failed, slow) = (u32::from(mark.failed()), u32::from(mark.slow()));
+            shape.may_open(word.failed() + failed, word.slow() + slow)
         };
-        loop {
-            let word = self.word();
-            if word.epoch() != epoch {
-                return Some(self.lateness(pass));
+        let now = may_open(word).then(now);
+        self.under_lock(|desk| {
+            let (seen, word) = (word, self.word());
+            if !word.same_generation(pass.word) {
+                return Some(Recorded::Late);
             }
-            let next = after(word);
-            let looked_at = next.failed() >= shape.failures_at_least() || next.slow() >= shape.slow_at_least();
-            if looked_at && (mark != Mark::Good || enough_now) {
-                return Some(self.decide(now(), pass, |_, word| {
-                    if word.epoch() != epoch {
-                        return None;
-                    }
-                    let next = after(word);
-                    let counts = Counts {
-                        total,
-                        failed: next.failed(),
-                        slow: next.slow(),
-                    };
-                    Some((counts, next))
-                }));
+            if word.epoch() != seen.epoch() || (now.is_none() && may_open(word)) {
+                return None;
             }
-            if next == word || self.exchange(word, next) {
-                return Some(Recorded::Noted);
-            }
-        }
+            let Added { total, failed, slow } = self.rings.add(ring(word, shape), mark);
+            let moved = word.moved(failed, slow);
+            let next = moved.calmed(total == shape.size() && moved.uneventful());
+            let counts = Counts {
+                total,
+                failed: next.failed(),
+                slow: next.slow(),
+            };
+            let looked_at = mark != Mark::Good || total == shape.looks_at();
+            match now.filter(|_| looked_at) {
+                Some(now) => self.open_or(desk, now, word, counts, next),
+                None => next == word || self.exchange(word, next),
+            };
+            Some(Recorded::Noted)
+        })
     }
 
     #[inline]
@@ -278,8 +269,7 @@ impl<C: Clock> Breaker<C> {
         if enough_now {
             self.warm(at.epoch, true);
         }
-        let looked_at = counts.failed >= shape.failures_at_least() || counts.slow >= shape.slow_at_least();
-        if !looked_at || (mark == Mark::Good && !enough_now) {
+        if !shape.may_open(counts.failed, counts.slow) || (mark == Mark::Good && !enough_now) {
             return Recorded::Noted;
         }
         self.decide(now, pass, |_, word| {
@@ -297,17 +287,9 @@ impl<C: Clock> Breaker<C> {
         }
     }
 
-    fn lateness(&self, pass: Pass) -> Recorded {
-        if self.word().same_generation(pass.word) {
-            Recorded::Noted
-        } else {
-            Recorded::Late
-        }
-    }
-
     fn slowness(&self, pass: Pass, now: Moment) -> Slowness {
         // Relaxed: whoever changes it means no call in particular.
-        let over = self.hot.slow_over.load(Relaxed);
+        let over = self.slow_over.load(Relaxed);
         if pass.since != UNTIMED && now.as_nanos().saturating_sub(pass.since) > over {
             Slowness::Slow
         } else {
@@ -321,6 +303,14 @@ pub(super) const fn at(word: Word, shape: Shape, now: Moment) -> At {
         epoch: word.epoch(),
         tick: shape.tick(now.as_nanos()),
         reach: shape.reach(),
+    }
+}
+
+const fn ring(word: Word, shape: Shape) -> Ring {
+    Ring {
+        epoch: word.epoch(),
+        size: shape.size(),
+        looks_at: shape.looks_at(),
     }
 }
 

@@ -1,29 +1,55 @@
 //! The last so many calls, a bit for each.
 //!
-//! A call takes a place from the cursor and sets its bits there; whoever sets a bit that was clear, or clears one that was
-//! set, moves the count in `STATE` by what the bit operation returned. So bits and counts agree whenever nobody is
-//! between the two; a failure that comes while somebody is may see one that is just about to go. Every word carries its
-//! epoch: one of an older epoch reads as empty, one of a newer tells its finder that it came too late.
+//! ```text
+//! CURSOR  63 frozen | 61..32 epoch | 31 full | 30..13 how often bits have changed | 12..0 the next place
+//! ```
+//!
+//! Bits change under the breaker's lock alone, and with them, before it is let go, the counts in `STATE`: so a failure that
+//! is judged there finds each call that took its place before as it was reported. All that is done without the lock is the
+//! success that finds no bit to clear at its place, which is one exchange on the cursor. It fails where bits have changed since
+//! they were looked at, as they are counted in the cursor; that number comes round after 262,144 changes, and a thread that
+//! slept through exactly so many would take its place for a clear one.
+//!
+//! A window that begins with a new epoch is emptied by the first call that counts in it.
 
 use std::sync::OnceLock;
 
 use stead_policy::{Counts, Mark};
 
-use super::word::later;
 use crate::sync::{AtomicU64, Ordering::AcqRel, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 
-/// Rings of three sizes, made when they are first needed: a window that grows finds its old ring untouched.
+/// Rings of three sizes, the larger ones made when they are first needed.
 #[derive(Default)]
+#[repr(C)] // what is written most comes last, away from what every call through the breaker reads
 pub(super) struct Rings {
+    more: OnceLock<Box<More>>,
+    /// The failures of the smallest ring.
+    failed: [AtomicU64; SMALL],
     cursor: AtomicU64,
-    rings: [OnceLock<Box<[Cell]>>; 3],
 }
 
-/// The bits of 32 calls.
+/// What few windows need.
 #[derive(Default)]
-struct Cell {
-    failed: AtomicU64,
-    slow: AtomicU64,
+struct More {
+    /// The slow calls of the smallest ring.
+    slow: [AtomicU64; SMALL],
+    /// Failures and slow calls, half of the words each.
+    larger: [OnceLock<Box<[AtomicU64]>>; 2],
+}
+
+/// The words of one ring, 64 calls each. There are none for slow calls where nobody times any.
+struct Bits<'a> {
+    failed: &'a [AtomicU64],
+    slow: &'a [AtomicU64],
+}
+
+/// A window, as the calls that it counts know it.
+#[derive(Clone, Copy)]
+pub(super) struct Ring {
+    pub(super) epoch: u64,
+    pub(super) size: u32,
+    /// A success that makes it hold so many calls is looked at; with 0 none is.
+    pub(super) looks_at: u32,
 }
 
 /// What adding a call did.
@@ -38,161 +64,236 @@ pub(super) struct Added {
 
 impl Rings {
     /// Makes the ring for `size` calls. To be called before the first of them is added.
-    pub(super) fn prepare(&self, size: u32) {
-        let (class, cells) = class(size);
-        self.rings[class].get_or_init(|| (0..cells).map(|_| Cell::default()).collect());
+    pub(super) fn prepare(&self, size: u32, timed: bool) {
+        let class = Class::of(size);
+        if class == Class::Small && !timed {
+            return;
+        }
+        let more = self.more.get_or_init(Box::default);
+        if let Some((place, words)) = class.larger() {
+            more.larger[place].get_or_init(|| (0..2 * words).map(|_| AtomicU64::default()).collect());
+        }
     }
 
-    /// Adds a call in `epoch`; nothing where the window belongs to a later one.
-    pub(super) fn add(&self, epoch: u64, size: u32, mark: Mark, timed: bool) -> Option<Added> {
-        let (place, total) = self.take(epoch, size)?;
-        let cell = self.cell(size, place)?;
-        let bit = 1 << (place % 32);
-        let failed = set(&cell.failed, epoch, bit, mark.failed())?;
-        let slow = if timed {
-            set(&cell.slow, epoch, bit, mark.slow())?
-        } else {
-            0
-        };
-        Some(Added { total, failed, slow })
-    }
-
-    /// Adds a success to a full window, if that is a matter of taking a place where no failure has to go.
+    /// Adds a success, if that changes no bit and nobody has to look at it. For everybody, at any time.
     #[inline]
-    pub(super) fn add_good(&self, epoch: u64, size: u32) -> bool {
+    pub(super) fn add_good(&self, ring: Ring) -> bool {
         let seen = self.cursor.load(Acquire);
-        let place = u32::try_from(seen & !FULL & LOW).unwrap_or(0);
-        if seen >> 32 != epoch || seen & FULL == 0 {
+        if seen >> 32 != ring.epoch {
             return false;
         }
-        let clear = self.cell(size, place).is_some_and(|cell| {
-            let bits = cell.failed.load(Acquire);
-            bits >> 32 != epoch || bits >> (place % 32) & 1 == 0
-        });
-        let next = if place + 1 >= size { 0 } else { u64::from(place) + 1 };
-        clear
-            && self
-                .cursor
-                .compare_exchange(seen, epoch << 32 | FULL | next, AcqRel, Acquire)
-                .is_ok()
+        let Step { place, next, total } = Step::from(seen, ring.size);
+        // The success that fills the window tells `STATE` whether all is calm.
+        let fills = seen & FULL == 0 && total == ring.size;
+        !fills
+            && total != ring.looks_at
+            && self.bits(ring.size).clear_at(place)
+            && self.cursor.compare_exchange(seen, next, AcqRel, Acquire).is_ok()
     }
 
-    /// The calls of `epoch`, oldest first.
-    pub(super) fn marks(&self, epoch: u64, size: u32) -> Vec<Mark> {
-        let (full, next) = self.position(epoch);
-        let places = if full {
-            (next..size).chain(0..next)
-        } else {
-            (0..next).chain(0..0)
+    /// Adds a call. Under the lock.
+    pub(super) fn add(&self, ring: Ring, mark: Mark) -> Added {
+        let bits = self.bits(ring.size);
+        let mut seen = self.cursor.load(Acquire);
+        if seen >> 32 != ring.epoch {
+            bits.empty();
+            seen = ring.epoch << 32;
+            self.cursor.store(seen, Release);
+        }
+        let (mut failed, mut slow) = (0, 0);
+        let mut put = |place, mark: Mark| {
+            failed += put(bits.failed, place, mark.failed());
+            slow += put(bits.slow, place, mark.slow());
         };
-        places.map(|place| self.mark(epoch, size, place)).collect()
+        let total = loop {
+            let Step { place, next, total } = Step::from(seen, ring.size);
+            // Before the cursor moves on, so that nobody comes round to this place and finds it as it was.
+            put(place, mark);
+            match self.cursor.compare_exchange(seen, changed(next), AcqRel, Acquire) {
+                Ok(_) => break total,
+                Err(now) => {
+                    // A success has taken the place first.
+                    put(place, Mark::Good);
+                    seen = now;
+                }
+            }
+        };
+        Added { total, failed, slow }
     }
 
-    /// Fills the window of a new epoch, which nobody else uses yet, and says what it holds.
+    /// Lets nobody add without the lock, until the window of another epoch begins. Under the lock.
+    pub(super) fn freeze(&self) {
+        self.cursor.fetch_or(FROZEN, AcqRel);
+    }
+
+    /// The calls of `epoch`, oldest first. Under the lock.
+    pub(super) fn marks(&self, epoch: u64, size: u32) -> Vec<Mark> {
+        let cursor = self.cursor.load(Acquire) & !FROZEN;
+        let (next, bits) = (Step::from(cursor, size).place, self.bits(size));
+        let places = match (cursor >> 32 == epoch, cursor & FULL == FULL) {
+            (true, true) => (next..size).chain(0..next),
+            (true, false) => (0..next).chain(0..0),
+            (false, _) => (0..0).chain(0..0),
+        };
+        places.map(|place| bits.mark(place)).collect()
+    }
+
+    /// Fills the window of a new epoch, and says what it holds. Under the lock.
     pub(super) fn fill(&self, epoch: u64, size: u32, marks: &[Mark]) -> Counts {
         let latest = &marks[marks.len().saturating_sub(size as usize)..];
-        for (cell, marks) in self.cells(size).iter().zip(latest.chunks(32)) {
-            let bits = |is: fn(Mark) -> bool| {
-                let set = marks.iter().enumerate().filter(|(_, mark)| is(**mark));
-                set.fold(epoch << 32, |bits, (place, _)| bits | 1 << place)
-            };
-            cell.failed.store(bits(Mark::failed), Release);
-            cell.slow.store(bits(Mark::slow), Release);
+        let bits = self.bits(size);
+        bits.empty();
+        let (mut failed, mut slow) = (0, 0);
+        for (place, mark) in (0..).zip(latest) {
+            failed += put(bits.failed, place, mark.failed());
+            slow += put(bits.slow, place, mark.slow());
         }
-        // The rest of the cells may be of any earlier epoch, so they are empty.
-        let held = u32::try_from(latest.len()).unwrap_or(size);
-        let (full, next) = if held == size { (FULL, 0) } else { (0, u64::from(held)) };
-        self.cursor.store(epoch << 32 | full | next, Release);
-        latest.iter().fold(Counts::default(), |counts, mark| counts.and(*mark))
-    }
-
-    fn take(&self, epoch: u64, size: u32) -> Option<(u32, u32)> {
-        // Acquire and release throughout: who sees an epoch in a word sees what was written before it began.
-        let mut seen = self.cursor.load(Acquire);
-        loop {
-            if seen != 0 && later(seen >> 32, epoch, 30) {
-                return None;
-            }
-            let (full, place) = if seen >> 32 == epoch {
-                (seen & FULL, seen & !FULL & LOW)
-            } else {
-                (0, 0)
-            };
-            let place = u32::try_from(place).unwrap_or(0);
-            let (full, next) = if place + 1 >= size {
-                (FULL, 0)
-            } else {
-                (full, place + 1)
-            };
-            let total = if full == FULL { size } else { next };
-            match self
-                .cursor
-                .compare_exchange_weak(seen, epoch << 32 | full | u64::from(next), AcqRel, Acquire)
-            {
-                Ok(_) => return Some((place, total)),
-                Err(now) => seen = now,
-            }
-        }
-    }
-
-    fn position(&self, epoch: u64) -> (bool, u32) {
-        let cursor = self.cursor.load(Acquire);
-        if cursor >> 32 != epoch {
-            return (false, 0);
-        }
-        (cursor & FULL != 0, u32::try_from(cursor & !FULL & LOW).unwrap_or(0))
-    }
-
-    fn mark(&self, epoch: u64, size: u32, place: u32) -> Mark {
-        let bit = |word: &AtomicU64| {
-            let word = word.load(Relaxed);
-            word >> 32 == epoch && word >> (place % 32) & 1 == 1
+        let total = u32::try_from(latest.len()).unwrap_or(size);
+        let (full, next) = if total == size {
+            (FULL, 0)
+        } else {
+            (0, u64::from(total))
         };
-        match self.cell(size, place).map(|cell| (bit(&cell.failed), bit(&cell.slow))) {
-            Some((true, true)) => Mark::FailedSlowly,
-            Some((true, false)) => Mark::Failed,
-            Some((false, true)) => Mark::Slow,
-            Some((false, false)) | None => Mark::Good,
+        self.cursor.store(epoch << 32 | full | next, Release);
+        Counts {
+            total,
+            failed: failed.unsigned_abs(),
+            slow: slow.unsigned_abs(),
         }
     }
 
-    fn cell(&self, size: u32, place: u32) -> Option<&Cell> {
-        self.cells(size).get(place as usize / 32)
-    }
-
-    fn cells(&self, size: u32) -> &[Cell] {
-        self.rings[class(size).0].get().map_or(&[], |cells| cells)
-    }
-}
-
-/// Sets or clears a bit of `epoch` and says by how much that moved their number; nothing where the word is of a later epoch.
-fn set(word: &AtomicU64, epoch: u64, bit: u64, to: bool) -> Option<i32> {
-    let mut seen = word.load(Acquire);
-    loop {
-        if seen != 0 && later(seen >> 32, epoch, 30) {
-            return None;
-        }
-        let bits = if seen >> 32 == epoch { seen & LOW } else { 0 };
-        let was = bits & bit != 0;
-        if was == to && (seen >> 32 == epoch || !to) {
-            return Some(0);
-        }
-        let bits = if to { bits | bit } else { bits & !bit };
-        match word.compare_exchange_weak(seen, epoch << 32 | bits, AcqRel, Acquire) {
-            Ok(_) => return Some(i32::from(to) - i32::from(was)),
-            Err(now) => seen = now,
+    #[inline]
+    fn bits(&self, size: u32) -> Bits<'_> {
+        let class = Class::of(size);
+        let more = self.more.get();
+        match class.larger() {
+            None => Bits {
+                failed: &self.failed,
+                slow: more.map_or(&[], |more| &more.slow),
+            },
+            Some((place, words)) => {
+                let larger = more.and_then(|more| more.larger[place].get());
+                let (failed, slow) = larger.map_or((&[][..], &[][..]), |larger| larger.split_at(words));
+                Bits { failed, slow }
+            }
         }
     }
 }
 
-/// Which of the rings holds `size` calls, and its cells.
-const fn class(size: u32) -> (usize, usize) {
-    match size {
-        0..=128 => (0, 4),
-        129..=1024 => (1, 32),
-        _ => (2, 250),
+// Relaxed throughout: the lock orders those who change bits, and the cursor those who only look. Who loads the cursor sees at
+// least the bits that were there when it was stored; where they have changed since, its exchange fails.
+impl Bits<'_> {
+    #[inline]
+    fn clear_at(&self, place: u32) -> bool {
+        !bit(self.failed, place) && !bit(self.slow, place)
+    }
+
+    fn mark(&self, place: u32) -> Mark {
+        match (bit(self.failed, place), bit(self.slow, place)) {
+            (true, true) => Mark::FailedSlowly,
+            (true, false) => Mark::Failed,
+            (false, true) => Mark::Slow,
+            (false, false) => Mark::Good,
+        }
+    }
+
+    fn empty(&self) {
+        for word in self.failed.iter().chain(self.slow) {
+            word.store(0, Relaxed);
+        }
     }
 }
 
+#[inline]
+fn bit(words: &[AtomicU64], place: u32) -> bool {
+    let word = words.get(place as usize / 64).map_or(0, |word| word.load(Relaxed));
+    word >> (place % 64) & 1 == 1
+}
+
+/// Sets or clears a bit and says by how much that moved their number.
+fn put(words: &[AtomicU64], place: u32, to: bool) -> i32 {
+    let Some(word) = words.get(place as usize / 64) else {
+        return 0;
+    };
+    let (before, bit) = (word.load(Relaxed), 1 << (place % 64));
+    let after = if to { before | bit } else { before & !bit };
+    if before != after {
+        word.store(after, Relaxed);
+    }
+    i32::from(to) - i32::from(before & bit != 0)
+}
+
+/// A call takes the next place.
+struct Step {
+    place: u32,
+    /// The cursor after it.
+    next: u64,
+    /// How many calls the window holds after it.
+    total: u32,
+}
+
+impl Step {
+    #[inline]
+    fn from(cursor: u64, size: u32) -> Self {
+        let place = (cursor & PLACE) as u32;
+        let (rest, next) = (cursor & !PLACE, place + 1);
+        if next >= size {
+            return Self {
+                place,
+                next: rest | FULL,
+                total: size,
+            };
+        }
+        Self {
+            place,
+            next: rest | u64::from(next),
+            total: if cursor & FULL == FULL { size } else { next },
+        }
+    }
+}
+
+/// The cursor with one more change of bits counted.
+const fn changed(cursor: u64) -> u64 {
+    cursor & !CHANGES | cursor.wrapping_add(CHANGE) & CHANGES
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Class {
+    Small,
+    Middle,
+    Large,
+}
+
+impl Class {
+    #[inline]
+    const fn of(size: u32) -> Self {
+        match size {
+            0..=128 => Self::Small,
+            129..=1024 => Self::Middle,
+            _ => Self::Large,
+        }
+    }
+
+    /// Which of the larger rings, and how many words each half of it has.
+    #[inline]
+    const fn larger(self) -> Option<(usize, usize)> {
+        match self {
+            Self::Small => None,
+            Self::Middle => Some((0, 16)),
+            Self::Large => Some((1, 125)),
+        }
+    }
+}
+
+/// Where the cursor lies in [`Rings`].
+#[cfg(all(test, not(loom)))]
+pub(super) const CURSOR: usize = core::mem::offset_of!(Rings, cursor);
+
+/// Words of the smallest ring.
+const SMALL: usize = 2;
+
+const PLACE: u64 = (1 << 13) - 1;
+const CHANGE: u64 = 1 << 13;
+const CHANGES: u64 = ((1 << 18) - 1) << 13;
 const FULL: u64 = 1 << 31;
-const LOW: u64 = (1 << 32) - 1;
+const FROZEN: u64 = 1 << 63;

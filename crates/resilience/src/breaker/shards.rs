@@ -12,9 +12,8 @@ use super::word::later;
 use crate::lanes::{Apart, LANES, known_lane, lane};
 use crate::sync::{AtomicU64, Ordering::AcqRel, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 
-/// A line of its own: else somebody's bucket shares one with what everybody reads.
+/// Not on lines of its own, which would take half as much again: what everybody reads of breakers and tickers is on theirs.
 #[derive(Default)]
-#[repr(align(64))]
 pub(super) struct Shards {
     first: Shard,
     more: OnceLock<Box<[Apart<Shard>; LANES - 1]>>,

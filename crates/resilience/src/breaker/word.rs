@@ -11,8 +11,6 @@
 //! - **calm**: a success changes nothing, so that a healthy breaker is only read.
 //! - **warm**: the window of time holds enough calls for a rate.
 //! - **timed**: calls have to be timed.
-//! - In a count window `failed` and `slow` may be below zero for a moment, when a success that pushes a failure out is
-//!   faster than that failure; they are numbers of 14 bits with a sign.
 
 use stead_policy::{BreakerSettings, Buckets, CircuitState, Window};
 
@@ -102,12 +100,12 @@ impl Word {
     }
 
     /// As it stands: failures in a row, failures of the window, or percent of a ramp's step.
-    pub(super) fn failed(self) -> u32 {
-        unsigned(self.0 >> FAILED & COUNT)
+    pub(super) const fn failed(self) -> u32 {
+        (self.0 >> FAILED & COUNT) as u32
     }
 
-    pub(super) fn slow(self) -> u32 {
-        unsigned(self.0 >> SLOW & COUNT)
+    pub(super) const fn slow(self) -> u32 {
+        (self.0 >> SLOW & COUNT) as u32
     }
 
     pub(super) const fn with_failed(self, failed: u32) -> Self {
@@ -152,15 +150,6 @@ impl Word {
 
     pub(super) const fn with_shape(self, shape: u64) -> Self {
         Self(self.0 & !SHAPES | shape << SHAPE & SHAPES)
-    }
-}
-
-/// Below zero counts as nothing: it is a matter of a moment.
-fn unsigned(count: u64) -> u32 {
-    if count > COUNT / 2 {
-        0
-    } else {
-        u32::try_from(count).unwrap_or(0)
     }
 }
 
@@ -209,6 +198,16 @@ impl Shape {
 
     pub(super) const fn by_rate(self) -> bool {
         self.0 >> 5 & 1 == 1
+    }
+
+    /// A success that makes the window hold so many calls may open, as the rate means something from then on; 0 for none.
+    pub(super) const fn looks_at(self) -> u32 {
+        if self.by_rate() { self.minimum() } else { 0 }
+    }
+
+    /// Whether so many failures and slow calls may open.
+    pub(super) const fn may_open(self, failed: u32, slow: u32) -> bool {
+        failed >= self.failures_at_least() || slow >= self.slow_at_least()
     }
 
     /// How many calls a count window holds.

@@ -7,13 +7,14 @@ use std::sync::{Arc, Weak};
 
 use super::system::sleep_by;
 use super::{AnyClock, Clock, Moment, Precise};
+use crate::lanes::Apart;
 use crate::setting::require;
 
 /// A clock that a thread of its own winds once per period. The thread ends with the last handle.
 ///
 /// Reading it costs a load; keeping it costs a wake-up per period, wanted or not: share one per process.
 #[derive(Clone, Debug)]
-pub struct Ticker(pub(super) Arc<AtomicU64>);
+pub struct Ticker(pub(super) Arc<Apart<AtomicU64>>);
 
 impl Ticker {
     /// A ticker that is wound every millisecond.
@@ -38,7 +39,8 @@ impl Ticker {
             "it must be more than nothing; a millisecond is usual",
         )
         .map_err(|why| io::Error::new(io::ErrorKind::InvalidInput, why))?;
-        let time = Arc::new(AtomicU64::new(Precise.now().as_nanos()));
+        // On a line that nobody else writes to.
+        let time = Arc::new(Apart(AtomicU64::new(Precise.now().as_nanos())));
         let watched = Arc::downgrade(&time);
         std::thread::Builder::new()
             .name("stead-ticker".to_owned())
@@ -47,10 +49,10 @@ impl Ticker {
     }
 }
 
-fn wind(time: &Weak<AtomicU64>, period: Duration) {
+fn wind(time: &Weak<Apart<AtomicU64>>, period: Duration) {
     while let Some(time) = time.upgrade() {
         // Relaxed: the number itself is the message, nothing is published with it.
-        time.store(Precise.now().as_nanos(), Relaxed);
+        time.0.store(Precise.now().as_nanos(), Relaxed);
         drop(time);
         std::thread::sleep(period);
     }
@@ -58,7 +60,7 @@ fn wind(time: &Weak<AtomicU64>, period: Duration) {
 
 impl Clock for Ticker {
     fn now(&self) -> Moment {
-        Moment::from_nanos(self.0.load(Relaxed))
+        Moment::from_nanos(self.0.0.load(Relaxed))
     }
 
     fn sleep_until(&self, until: Moment) -> impl Future<Output = ()> + Send + 'static {

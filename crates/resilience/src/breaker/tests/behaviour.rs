@@ -441,3 +441,12 @@ fn an_owned_permit_travels() {
     assert_eq!(breaker.counts().failed, 1);
     assert_eq!(Arc::strong_count(&breaker), 1);
 }
+
+#[test]
+fn nobody_writes_beside_what_every_call_reads() {
+    // Memory is handed out in steps of 16 bytes, so 48 before and 64 from it on may lie on its line.
+    let state = core::mem::offset_of!(Breaker, hot.state);
+    let cursor = core::mem::offset_of!(Breaker, rings) + crate::breaker::ring::CURSOR;
+    assert!(state >= 48 && cursor >= state + 64, "{state} and {cursor}");
+    assert!(size_of::<Breaker>() <= 144 && size_of::<Breaker<crate::Ticker>>() <= 152);
+}
