@@ -1,6 +1,7 @@
 //! Holds a real daemon to its own description: schemathesis asks whatever the OpenAPI document permits, and more.
 
 use std::net::TcpListener;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -12,13 +13,17 @@ use crate::shell::{cargo, output, root, run, target};
 const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,\
 response_headers_conformance";
 
-/// What has no end by itself, or ends the daemon; and batches of beats, whose bodies are lines or bytes, which schemathesis cannot write.
-const LEFT_OUT: &str = "/(logs|events|shutdown)$|^/api/v1/heartbeats$";
+/// What schemathesis is told beside the document: how lines, events and bytes are written and read, to end streams, and to wait for the next
+/// daemon where it has ended one.
+const HOOKS: &str = "xtask/src/contract.py";
+
+/// Runs a daemon, and the next one whenever it was ended, until a file says that it was the last.
+const AGAIN: &str = r#"until [ -e over ]; do "$0" up fleet.toml --listen "$1" || sleep 0.2; done"#;
 
 /// Agents of every kind, so that there is something to ask about.
 const FLEET: &str = "\
 [agents.web]
-command = ['sleep', '100000']
+command = ['sh', '-c', 'while sleep 0.5; do echo at work; done']
 labels = { team = 'red' }
 [agents.pool]
 command = ['sleep', '100000']
@@ -28,6 +33,8 @@ update = { min_ready = '0s' }
 driver = 'none'
 [components.db]
 driver = 'none'
+[components.cache]
+command = ['sh', '-c', 'while sleep 0.5; do echo at work; done']
 ";
 
 /// Where schemathesis is, if it is anywhere: named by `STEAD_SCHEMATHESIS`, in the environment that `.ci/run` makes, or installed.
@@ -53,15 +60,18 @@ pub(crate) fn contract(examples: &str) -> Result<()> {
     run(&mut cargo(&["build", "--package", "stead"]))?;
     let daemon = Daemon::start(&target().join("debug/stead"), &target().join("contract"))?;
     let mut ask = Command::new(program);
-    ask.current_dir(&daemon.folder);
+    ask.current_dir(&daemon.folder)
+        .env("SCHEMATHESIS_HOOKS", root().join(HOOKS))
+        .env("STEAD_URL", &daemon.url);
     ask.args([
         "run",
         &format!("{}/openapi.json", daemon.url),
         "--wait-for-schema",
         "60",
     ]);
-    ask.args(["--checks", CHECKS, "--exclude-path-regex", LEFT_OUT]);
     ask.args([
+        "--checks",
+        CHECKS,
         "--max-examples",
         examples,
         "--phases",
@@ -82,11 +92,12 @@ pub(crate) fn contract(examples: &str) -> Result<()> {
     run(&mut ask)
 }
 
-/// A daemon in a folder of its own; it ends with its agents, and the value.
+/// A daemon in a folder of its own, and the next one where it was ended; they end with their agents, and the value.
 struct Daemon {
     program: PathBuf,
     folder: PathBuf,
     url: String,
+    /// Runs one after the other, in a process group of its own.
     process: Child,
 }
 
@@ -99,9 +110,12 @@ impl Daemon {
         std::fs::write(folder.join("fleet.toml"), FLEET)?;
         let listen = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let log = std::fs::File::create(folder.join("daemon.log"))?;
-        let process = Command::new(program)
+        let process = Command::new("sh")
             .current_dir(folder)
-            .args(["up", "fleet.toml", "--listen", &listen.to_string()])
+            .process_group(0)
+            .args(["-c", AGAIN])
+            .arg(program)
+            .arg(listen.to_string())
             .env("STEAD_STATE_DIR", folder.join("state"))
             .stdout(Stdio::null())
             .stderr(log)
@@ -118,13 +132,15 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
+        let last = std::fs::write(self.folder.join("over"), "");
         let down = Command::new(&self.program)
             .args(["down", "--url", &self.url])
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .status();
-        if !down.is_ok_and(|down| down.success()) {
-            let _gone = self.process.kill();
+        if last.is_err() || !down.is_ok_and(|down| down.success()) {
+            let group = format!("-{}", self.process.id());
+            let _gone = Command::new("kill").args(["-KILL", "--", &group]).status();
         }
         let _ended = self.process.wait();
     }

@@ -117,7 +117,7 @@ struct BatchReply {
     /// The first of those that were not taken.
     refused: Vec<Refused>,
     /// The handles of those that were named, where they were asked for.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     handles: Vec<Named>,
 }
 

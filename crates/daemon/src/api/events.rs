@@ -29,7 +29,8 @@ pub(super) fn mount(table: &mut Table) {
         .more(
             "Each event has its cursor as `id`; an `id` alone, without data, is sent where others were passed over. Who comes back \
              with the last one misses nothing. Where events behind it are no longer kept, the first one is of type `gap`, without \
-             agent, and the oldest kept follow. A comment every 15 s shows that the stream lives.",
+             agent, and the oldest kept follow. A comment every 15 s shows that the stream lives. With `follow=false` the answer ends behind \
+             what is kept; asked for nothing else, it only tells the present cursor.",
         )
         .may(&[
             ProblemCode::UnknownAgent,
@@ -63,6 +64,13 @@ struct EventsQuery {
     reader: Option<ReaderName>,
     /// Those kept from this time on, and then what happens: RFC 3339, or how long ago.
     since: Option<When>,
+    /// Whether to go on as events come. Default true; with false the answer ends where no more are kept.
+    #[serde(default = "always")]
+    follow: bool,
+}
+
+const fn always() -> bool {
+    true
 }
 
 async fn open(api: Api, read: Read<(), EventsQuery>) -> Result<Events, Failure> {
@@ -93,6 +101,7 @@ async fn open(api: Api, read: Read<(), EventsQuery>) -> Result<Events, Failure> 
         group: asked.group,
         selector: asked.selector,
         since,
+        follow: asked.follow,
         cursor,
         greeted: false,
         api,
@@ -113,6 +122,8 @@ struct Feed {
     selector: Selector,
     /// Older ones are passed over.
     since: Option<Wall>,
+    /// Whether to wait for more where there are none.
+    follow: bool,
     /// Behind which event to go on; `None` is before the oldest.
     cursor: Option<EventCursor>,
     greeted: bool,
@@ -148,6 +159,9 @@ impl Feed {
                 }
                 // The client comes back with its cursor and is told what is wrong.
                 Ok(Err(ReadError::Cursor | ReadError::Store(_))) | Err(_) => return None,
+            }
+            if !self.follow {
+                return None;
             }
             tokio::select! {
                 () = self.api.state.closing.cancelled() => return None,

@@ -9,6 +9,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::json;
 use stead_model::group::{GroupAnswer, GroupView};
 use stead_model::{AgentId, AgentView, Answer, Outcome, Revision};
 
@@ -247,7 +248,13 @@ impl IntoResponse for Events {
 
 impl Gives for Events {
     fn describe(sketch: &mut Sketch) {
-        let schema = sketch.schema::<stead_model::Event>();
+        let gap = json!({
+            "type": "object",
+            "description": "Told where events behind the cursor are no longer kept.",
+            "required": ["type", "detail"],
+            "properties": { "type": { "const": "gap" }, "detail": { "type": "string" } },
+        });
+        let schema = json!({ "anyOf": [sketch.schema::<stead_model::Event>(), gap] });
         let description = "Events: `id` is the cursor, `event` the type, `data` this object.";
         sketch.response(200, description, &[(EVENT_STREAM, schema)], &[]);
     }

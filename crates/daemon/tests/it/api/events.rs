@@ -174,6 +174,20 @@ async fn a_cursor_that_is_no_longer_kept_gives_a_gap_and_then_the_oldest_kept() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_stream_that_is_not_to_go_on_ends_behind_what_is_kept() {
+    let world = World::new();
+    let mut client = Client::open(&world, "/api/v1/events", None).await;
+    world.commit(vec![], (1..=700).map(|task| event(agent(), task)).collect());
+    let (_, first) = client.tasks(1).await;
+    let path = format!("/api/v1/events?follow=false&after={first}");
+    let mut rest = Client::open(&world, &path, None).await;
+    assert_eq!(rest.tasks(699).await.0, (2..=700).collect::<Vec<_>>());
+    assert_eq!(rest.frame().await, None);
+    let mut none = Client::open(&world, "/api/v1/events?follow=false", None).await;
+    assert_eq!(none.frame().await, None);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stream_ends_when_the_daemon_goes_down() {
     let world = World::new();
     let mut client = Client::open(&world, "/api/v1/events", None).await;
