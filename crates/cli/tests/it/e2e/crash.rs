@@ -25,6 +25,9 @@ command = ['sh', '-c', 'while [ ! -e @/leave ]; do sleep 0.05; done; exit 17']
 restart.policy = 'never'
 ";
 
+/// Half of the daemons that follow one that was killed are ready, with all agents adopted, within this time.
+const ADOPTED: Duration = Duration::from_millis(500);
+
 /// Each agent's process and restarts.
 pub(super) fn lives(agents: &[Value]) -> BTreeMap<String, (i64, u64, u64)> {
     let life = |agent: &Value| {
@@ -138,12 +141,19 @@ fn a_new_daemon_adopts_everybody_after_a_kill_of_the_old_one() {
         each_line_is_there_once(&fleet, counted + 1);
     });
     took.sort();
+    let median = took[took.len() / 2];
     println!(
-        "from exec to ready with {count} agents adopted: median {:?}, longest {:?} of {} tries",
-        took[took.len() / 2],
+        "from exec to ready with {count} agents adopted: median {median:?}, longest {:?} of {} tries",
         took[took.len() - 1],
         took.len()
     );
+    // A goal of the long form alone: a few tries beside other tests say more of the machine than of Stead.
+    if took.len() >= 100 {
+        assert!(
+            median <= ADOPTED,
+            "the median goal is {ADOPTED:?}, {median:?} were needed"
+        );
+    }
     fleet.kill_daemon();
     std::fs::write(fleet.path("leave"), "").unwrap();
     let last = fleet.read("marks").lines().count();
