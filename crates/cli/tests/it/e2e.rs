@@ -9,6 +9,7 @@ mod crash;
 mod damage;
 mod database;
 mod disk;
+mod example;
 mod fleet;
 mod groups;
 mod http;

@@ -19,6 +19,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 /// A state directory, a fleet file, an address, and the daemon that may run there.
 pub(crate) struct Fleet {
     dir: TempDir,
+    file: PathBuf,
     state: PathBuf,
     at: SocketAddr,
     env: Vec<(String, String)>,
@@ -32,6 +33,7 @@ impl Fleet {
     pub(crate) fn of(toml: &str) -> Self {
         let dir = tempfile::Builder::new().prefix("stead").tempdir().unwrap();
         let fleet = Self {
+            file: dir.path().join("fleet.toml"),
             state: dir.path().join("s"),
             dir,
             at: free(),
@@ -48,6 +50,11 @@ impl Fleet {
     pub(crate) fn write(&self, toml: &str) {
         let text = toml.replace('@', &self.path("").display().to_string());
         std::fs::write(self.path("fleet.toml"), text).unwrap();
+    }
+
+    /// Has another file than that of the test be the fleet's, as it stands.
+    pub(crate) fn take(&mut self, file: &Path) {
+        self.file = file.to_owned();
     }
 
     /// Keeps state elsewhere than in the directory of the test.
@@ -130,7 +137,8 @@ impl Fleet {
             .append(true)
             .open(self.path("daemon.log"));
         let mut command = self.stead();
-        command.args(["up", "fleet.toml", "--listen", &self.at.to_string()]);
+        command.arg("up").arg(&self.file);
+        command.args(["--listen", &self.at.to_string()]);
         command.stdout(Stdio::null()).stderr(log.unwrap());
         self.daemon = Some(command.spawn().unwrap());
     }
