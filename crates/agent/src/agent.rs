@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::config::{InvalidConfig, LifecycleConfig};
+use crate::heartbeat::{HeartbeatConfig, Heartbeats, InvalidHeartbeats};
 use crate::notify::Notifier;
 use crate::pulse::Pulse;
 use crate::runtime::{EntryPoint, InvalidRuntime, Refused, Runtime, RuntimeBuilder, RuntimeConfig};
@@ -40,6 +41,7 @@ pub struct Agent {
     name: AgentName,
     runtime: Runtime,
     lifecycle: LifecycleConfig,
+    beats: Option<Heartbeats>,
     wedged_after: Duration,
 }
 
@@ -51,6 +53,7 @@ pub struct AgentBuilder {
     runtime: RuntimeBuilder,
     config: RuntimeConfig,
     lifecycle: LifecycleConfig,
+    heartbeats: HeartbeatConfig,
     keeps: Keeps,
     wedged_after: Duration,
 }
@@ -76,6 +79,9 @@ pub enum AgentError {
     /// Its configuration makes no sense.
     #[error(transparent)]
     Config(#[from] InvalidConfig),
+    /// Its configuration of beats makes no sense.
+    #[error(transparent)]
+    Heartbeats(#[from] InvalidHeartbeats),
     /// What it shall run makes no sense.
     #[error(transparent)]
     Runtime(#[from] InvalidRuntime),
@@ -162,6 +168,11 @@ impl AgentBuilder {
         Self { lifecycle, ..self }
     }
 
+    /// Sets whether and how often it beats to the daemon; the environment has the last word.
+    pub fn heartbeats(self, heartbeats: HeartbeatConfig) -> Self {
+        Self { heartbeats, ..self }
+    }
+
     /// Keeps checkpoints in this directory. Without, they are kept below `STEAD_AGENT_DIR`, which the daemon sets; else below
     /// the user's state directory (`XDG_STATE_HOME`, or `~/.local/state`), in `stead-agent/NAME`.
     pub fn checkpoints_in(self, dir: impl Into<PathBuf>) -> Self {
@@ -211,7 +222,9 @@ impl AgentBuilder {
                 }
             },
         };
+        let place = self.heartbeats.place(&name)?;
         Ok(Agent {
+            beats: place.map(|place| Heartbeats::new(place, self.heartbeats.interval)),
             name,
             runtime: runtime.build()?,
             lifecycle,
@@ -243,6 +256,7 @@ impl Agent {
             runtime: Runtime::builder(),
             config: RuntimeConfig::default(),
             lifecycle: LifecycleConfig::default(),
+            heartbeats: HeartbeatConfig::default(),
             keeps: Keeps::Usual,
             wedged_after: Duration::from_secs(30),
         }
@@ -256,7 +270,8 @@ impl Agent {
 
     /// Starts, and runs until SIGTERM or SIGINT; then drains and returns. A second signal ends the process as soon as what is
     /// in flight is written down, half a second later at most, with 128 and the signal's number. The server, the signals and the word to the supervisor have threads of their own: they answer
-    /// though the agent's own loop hangs. Dropped, it drains as well.
+    /// though the agent's own loop hangs. Dropped, it drains as well. Beats to the daemon come from another; where they show that a later run of
+    /// this agent is the present one, the process ends at once with 75.
     ///
     /// Where work blocks its thread and so outlives the drain, the process exits with 0 a second after this has returned.
     ///
@@ -267,6 +282,11 @@ impl Agent {
         let notifier = Notifier::from_env().map_err(system("open NOTIFY_SOCKET"))?;
         let pulse = Pulse::begin(self.runtime.handle(), self.wedged_after);
         let (leaving, gone) = (CancellationToken::new(), CancellationToken::new());
+        let superseded = CancellationToken::new();
+        if let Some(beats) = self.beats {
+            let telling = beats.tell(self.runtime.clone(), pulse.clone(), gone.clone(), superseded.clone());
+            on_thread("stead-heartbeat", telling)?;
+        }
         if let Some(notifier) = notifier {
             let telling = notifier.tell(self.runtime.clone(), pulse.clone(), leaving.clone(), gone.clone());
             on_thread("stead-notify", telling)?;
@@ -279,6 +299,7 @@ impl Agent {
             serving: None,
             leaving,
             gone,
+            superseded,
         };
         info!(agent = %self.name, "AgentRuns");
         on_thread("stead-lifecycle", body.live(done, acknowledged))?;
@@ -300,6 +321,7 @@ struct Body {
     serving: Option<tokio::task::JoinHandle<()>>,
     leaving: CancellationToken,
     gone: CancellationToken,
+    superseded: CancellationToken,
 }
 
 impl Body {
@@ -331,6 +353,7 @@ impl Body {
             None => tokio::select! {
                 asked = signals.next() => Some(asked),
                 () = done.closed() => None,
+                () = self.superseded.cancelled() => give_way(),
             },
         };
         info!(signal = asked.map_or("none", Asked::as_str), "AgentStops");
@@ -345,6 +368,7 @@ impl Body {
                 let _late = tokio::time::timeout(FORCED_GRACE, self.runtime.write_down()).await;
                 exit(again.exit_code());
             }
+            () = self.superseded.cancelled() => give_way(),
         }
         let stuck = self.runtime.in_flight();
         self.leave(&closing).await;
@@ -424,11 +448,19 @@ fn system(what: &'static str) -> impl Fn(io::Error) -> AgentError {
     move |source| AgentError::System { what, source }
 }
 
+/// Ends at once, and writes nothing down: what this one has in flight is the later run's by now, and so is its directory.
+fn give_way() -> ! {
+    error!("AgentSuperseded: a later run of this agent has its work; this one ends");
+    exit(SUPERSEDED)
+}
+
 #[expect(clippy::exit, reason = "what holds the process cannot be asked to let go")]
 fn exit(code: i32) -> ! {
     std::process::exit(code)
 }
 
+/// The exit code of one that a later run has superseded: `EX_TEMPFAIL` of sysexits.
+const SUPERSEDED: i32 = 75;
 /// How long what is in flight may take to be written down when a second signal forces.
 const FORCED_GRACE: Duration = Duration::from_millis(500);
 /// How long the last answers, and whoever runs the agent, may take.

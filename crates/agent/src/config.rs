@@ -91,11 +91,7 @@ impl LifecycleConfig {
                 .filter(|value| !value.is_empty())
         };
         if let Some(enabled) = read("STEAD_LIFECYCLE_ENABLED") {
-            self.enabled = match enabled.to_ascii_lowercase().as_str() {
-                "true" | "1" | "yes" | "on" => true,
-                "false" | "0" | "no" | "off" => false,
-                _ => return Err(InvalidConfig::Enabled(enabled)),
-            };
+            self.enabled = yes_or_no(&enabled).ok_or(InvalidConfig::Enabled(enabled))?;
         }
         if let Some(host) = read("STEAD_LIFECYCLE_HOST") {
             let named = if host == "localhost" { "127.0.0.1" } else { &host };
@@ -114,6 +110,15 @@ impl LifecycleConfig {
             self.graceful_timeout = Some(span.ok_or(InvalidConfig::Timeout(timeout))?);
         }
         Ok(self)
+    }
+}
+
+/// What a variable that says yes or no says.
+pub(crate) fn yes_or_no(text: &str) -> Option<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "1" | "yes" | "on" => Some(true),
+        "false" | "0" | "no" | "off" => Some(false),
+        _ => None,
     }
 }
 

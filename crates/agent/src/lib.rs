@@ -8,6 +8,7 @@ mod agent;
 pub mod capability;
 mod clock;
 mod config;
+mod heartbeat;
 pub mod lifecycle;
 mod notify;
 mod pulse;
@@ -15,11 +16,13 @@ mod runtime;
 mod sampler;
 mod server;
 mod shutdown;
+mod stagger;
 mod store;
 
 pub use activity::Activity;
 pub use agent::{Agent, AgentBuilder, AgentError};
 pub use config::{InvalidConfig, LifecycleConfig, Token};
+pub use heartbeat::{HeartbeatConfig, InvalidHeartbeats};
 pub use runtime::{
     Call, Change, CheckpointView, DependencyHealth, EntryPoint, Execution, ExecutionId, ExecutionStatus, InvalidId,
     InvalidKey, InvalidRuntime, Pause, PauseView, Refused, RequestKey, Runtime, RuntimeBuilder, RuntimeConfig,

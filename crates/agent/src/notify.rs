@@ -1,7 +1,6 @@
 //! Word to the supervisor over its notify socket, in the protocol of `sd_notify`, from a thread of its own.
 
 use std::ffi::OsStr;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
@@ -13,6 +12,7 @@ use tracing::debug;
 
 use crate::pulse::Pulse;
 use crate::runtime::{Runtime, RuntimeState};
+use crate::stagger::stagger;
 
 /// The socket of whoever supervises this process, and how often it wants to hear of it.
 #[derive(Debug)]
@@ -118,15 +118,6 @@ impl Notifier {
             debug!(%error, word, "NotifyUnheard");
         }
     }
-}
-
-/// A part of `interval` that is always the same for one instance.
-fn stagger(interval: Duration) -> Duration {
-    let mut hasher = DefaultHasher::new();
-    std::env::var_os("STEAD_INSTANCE").hash(&mut hasher);
-    std::process::id().hash(&mut hasher);
-    let part = u32::try_from(hasher.finish() % 1_000).unwrap_or(0);
-    interval * part / 1_000
 }
 
 /// How often it looks whether there is something new to tell.

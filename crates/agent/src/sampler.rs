@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
+use stead_model::Wall;
 use stead_resilience::{ProcSampler, Sample as _, Usage};
 use tokio::time::Instant;
 
@@ -34,10 +35,12 @@ pub struct Vitals {
     pub active_streams: usize,
     /// What it is busy with: of all that its work says, what it said last; idle where nothing is in flight.
     pub activity: Activity,
+    /// Since when, where something is in flight.
+    pub activity_since: Option<Wall>,
 }
 
 /// Looks at one runtime and the process that it is in. Each look tells of the time since the one before.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Sampler {
     runtime: Runtime,
     at: Instant,
@@ -86,6 +89,7 @@ impl Sampler {
             throughput: as_f64(new.all) / span,
             progress: self.runtime.progress(),
             active_streams: self.runtime.in_flight(),
+            activity_since: latest.as_ref().map(|(_, _, since)| *since),
             activity: latest.map_or(Activity::Idle, |(_, activity, _)| activity),
         }
     }

@@ -68,7 +68,7 @@ const HOUSES: &[House] = &[
     },
     House {
         name: "stead-agent",
-        below: &["stead-model", "stead-resilience", "stead-client"],
+        below: &["stead-model", "stead-resilience"],
         tests: &[],
         purity: Purity::Shell,
     },

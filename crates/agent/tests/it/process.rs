@@ -320,3 +320,49 @@ fn an_address_that_is_taken_is_told_with_what_to_do() {
 }
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Somebody who answers every beat that a later run is the present one.
+fn fencing() -> (SocketAddr, std::sync::mpsc::Receiver<String>) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let (heard, hearing) = std::sync::mpsc::channel();
+    let at = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut asked = [0; 4096];
+            let length = stream.read(&mut asked).unwrap();
+            let body = r#"{"outcome":"fenced","handle":null,"incarnation":2,"next_in":"5s"}"#;
+            let head = format!("HTTP/1.1 202 Accepted\r\nContent-Length: {}\r\n\r\n", body.len());
+            stream.write_all((head + body).as_bytes()).unwrap();
+            if heard
+                .send(String::from_utf8_lossy(&asked[..length]).into_owned())
+                .is_err()
+            {
+                return;
+            }
+        }
+    });
+    (at, hearing)
+}
+
+#[test]
+fn a_copy_that_a_later_run_has_superseded_ends_itself() {
+    let dir = dir();
+    let (daemon, heard) = fencing();
+    let mut command = Command::new(built("agent_complete"));
+    command
+        .env_clear()
+        .env("STEAD_AGENT_DIR", dir.path())
+        .env("STEAD_URL", format!("http://{daemon}"))
+        .env("STEAD_AGENT", "reporter")
+        .env("STEAD_INCARNATION", "1")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    // Within its first interval, so that it need not be ended by anybody.
+    assert_eq!(command.status().unwrap().code(), Some(75));
+    let first = heard.recv_timeout(PATIENCE).unwrap();
+    assert!(
+        first.starts_with("POST /api/v1/agents/reporter/heartbeats HTTP/1.1"),
+        "{first}"
+    );
+}

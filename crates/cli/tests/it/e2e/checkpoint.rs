@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
@@ -130,6 +131,33 @@ fn an_agent_that_hibernates_is_gone_once_it_has_written_down_where_it_is_and_goe
     assert_eq!(
         (&agent["incarnation"], &agent["restarts"], &agent["phase"]),
         (&2.into(), &0.into(), &"online".into()),
+        "{agent:#}"
+    );
+}
+
+#[test]
+fn an_agent_in_rust_beats_by_itself_and_a_copy_of_an_earlier_run_ends_itself() {
+    let (fleet, _) = counting();
+    fleet.until("its beats are heard", |fleet| {
+        fleet.must(&["why", "counter"]).contains("beats").then_some(())
+    });
+    fleet.must(&["restart", "counter", "--wait"]);
+    let copy = Command::new(built("agent_counts"))
+        .env_clear()
+        .env("STEAD_TEST_COUNT", fleet.path("copy"))
+        .env("STEAD_AGENT_DIR", fleet.path("copy-dir"))
+        .env("STEAD_URL", format!("http://{}", fleet.at()))
+        .env("STEAD_AGENT", "counter")
+        .env("STEAD_INCARNATION", "1")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .unwrap();
+    assert_eq!(copy.code(), Some(75));
+    let agent = fleet.agent("counter");
+    assert_eq!(
+        (&agent["incarnation"], &agent["phase"]),
+        (&2.into(), &"online".into()),
         "{agent:#}"
     );
 }

@@ -1,0 +1,201 @@
+//! Whether, to whom and for whom it beats: in code, and over it the environment.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use axum::http::Uri;
+use stead_model::{AgentName, Incarnation};
+
+/// Whether and how an agent beats.
+///
+/// # Defaults
+///
+/// | field | default | environment | what goes wrong |
+/// |---|---|---|---|
+/// | `enabled` | yes, where there is a daemon | `STEAD_HEARTBEATS` | off: a process that hangs is found by its probes and its watchdog alone |
+/// | `url` | none | `STEAD_URL`, which the daemon sets | without one it does not beat |
+/// | `interval` | 5 s, then as the daemon wishes | – | longer than the agent's timeout there: it is missed before it is heard again |
+///
+/// Whose beats they are is said by `STEAD_AGENT`, `STEAD_NAMESPACE` and `STEAD_INCARNATION`, which the daemon sets as well, else by the
+/// agent's own name. The token is read from the file that `STEAD_TOKEN_FILE` names, anew with each connection.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HeartbeatConfig {
+    /// Whether it beats at all.
+    pub enabled: bool,
+    /// Where the daemon is: `http://HOST:PORT`.
+    pub url: Option<String>,
+    /// How often it beats until the daemon says how often it wishes to be told.
+    pub interval: Duration,
+}
+
+/// What was no configuration of beats. Nothing was started.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum InvalidHeartbeats {
+    /// Neither yes nor no.
+    #[error("STEAD_HEARTBEATS is `{0}`; use true or false")]
+    Enabled(String),
+    /// Not the address of a daemon.
+    #[error("STEAD_URL is `{0}`; use http://HOST:PORT, the address of the daemon")]
+    Url(String),
+    /// Not a run.
+    #[error("STEAD_INCARNATION is `{0}`; the daemon sets it to a number")]
+    Incarnation(String),
+    /// Nobody is told so often, or never.
+    #[error("an interval of {0:?}; use 50ms to 10m")]
+    Interval(Duration),
+}
+
+impl Default for HeartbeatConfig {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            url: None,
+            interval: Duration::from_secs(5),
+        }
+    }
+}
+
+/// To whom and for whom it beats.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Place {
+    pub(super) daemon: Daemon,
+    pub(super) whose: Whose,
+}
+
+/// Where the daemon is, and what it is shown.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Daemon {
+    pub(super) host: String,
+    pub(super) port: u16,
+    pub(super) token_file: Option<PathBuf>,
+}
+
+/// Whose beats they are.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Whose {
+    /// The path of their route.
+    pub(super) path: String,
+    pub(super) incarnation: Option<Incarnation>,
+}
+
+impl HeartbeatConfig {
+    /// Where beats go, by the environment and this; nowhere where it is off or there is no daemon.
+    pub(crate) fn place(&self, name: &AgentName) -> Result<Option<Place>, InvalidHeartbeats> {
+        self.place_by(name, |name| std::env::var(name).ok())
+    }
+
+    fn place_by(
+        &self,
+        own_name: &AgentName,
+        read: impl Fn(&str) -> Option<String>,
+    ) -> Result<Option<Place>, InvalidHeartbeats> {
+        let read = |name| {
+            read(name)
+                .map(|value| value.trim().to_owned())
+                .filter(|value| !value.is_empty())
+        };
+        let enabled = match read("STEAD_HEARTBEATS") {
+            None => self.enabled,
+            Some(said) => crate::config::yes_or_no(&said).ok_or(InvalidHeartbeats::Enabled(said))?,
+        };
+        if !(super::SHORTEST..=super::LONGEST).contains(&self.interval) {
+            return Err(InvalidHeartbeats::Interval(self.interval));
+        }
+        let (true, Some(url)) = (enabled, read("STEAD_URL").or_else(|| self.url.clone())) else {
+            return Ok(None);
+        };
+        let (host, port) = host_and_port(&url).ok_or(InvalidHeartbeats::Url(url))?;
+        let incarnation = read("STEAD_INCARNATION").map(|text| match text.parse() {
+            Ok(number) => Ok(Incarnation(number)),
+            Err(_) => Err(InvalidHeartbeats::Incarnation(text)),
+        });
+        let agent = read("STEAD_AGENT").unwrap_or_else(|| own_name.to_string());
+        // Names have no characters that would have to be escaped.
+        let namespace = read("STEAD_NAMESPACE").map_or_else(String::new, |name| format!("?namespace={name}"));
+        Ok(Some(Place {
+            daemon: Daemon {
+                host,
+                port,
+                token_file: read("STEAD_TOKEN_FILE").map(PathBuf::from),
+            },
+            whose: Whose {
+                path: format!("/api/v1/agents/{agent}/heartbeats{namespace}"),
+                incarnation: incarnation.transpose()?,
+            },
+        }))
+    }
+}
+
+fn host_and_port(url: &str) -> Option<(String, u16)> {
+    let uri: Uri = url.parse().ok()?;
+    if uri.scheme_str() != Some("http") || !matches!(uri.path(), "" | "/") {
+        return None;
+    }
+    let host = uri.host()?.trim_start_matches('[').trim_end_matches(']').to_owned();
+    Some((host, uri.port_u16().unwrap_or(80)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(pairs: &[(&str, &str)]) -> Result<Option<Place>, InvalidHeartbeats> {
+        let find = |name: &str| pairs.iter().find(|(known, _)| *known == name);
+        let name = "own".parse().unwrap();
+        HeartbeatConfig::default().place_by(&name, |name| find(name).map(|(_, value)| (*value).to_owned()))
+    }
+
+    #[test]
+    fn without_a_daemon_or_where_it_is_off_nobody_is_told() {
+        assert_eq!(place(&[]).unwrap(), None);
+        assert_eq!(place(&[("STEAD_URL", " ")]).unwrap(), None);
+        let off = [("STEAD_URL", "http://127.0.0.1:7878"), ("STEAD_HEARTBEATS", "off")];
+        assert_eq!(place(&off).unwrap(), None);
+    }
+
+    #[test]
+    fn the_daemon_is_told_under_the_name_that_it_gave() {
+        let whole = place(&[
+            ("STEAD_URL", "http://[::1]:9000/"),
+            ("STEAD_AGENT", "web-3"),
+            ("STEAD_NAMESPACE", "team"),
+            ("STEAD_INCARNATION", "7"),
+            ("STEAD_TOKEN_FILE", "/run/token"),
+        ]);
+        let Place { daemon, whose } = whole.unwrap().unwrap();
+        assert_eq!((daemon.host.as_str(), daemon.port), ("::1", 9000));
+        assert_eq!(daemon.token_file, Some(PathBuf::from("/run/token")));
+        assert_eq!(whose.path, "/api/v1/agents/web-3/heartbeats?namespace=team");
+        assert_eq!(whose.incarnation, Some(Incarnation(7)));
+        let alone = place(&[("STEAD_URL", "http://steady")]).unwrap().unwrap();
+        assert_eq!((alone.daemon.host.as_str(), alone.daemon.port), ("steady", 80));
+        assert_eq!(alone.whose.path, "/api/v1/agents/own/heartbeats");
+        assert_eq!(alone.whose.incarnation, None);
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_with_its_name() {
+        for (name, value) in [
+            ("STEAD_HEARTBEATS", "sometimes"),
+            ("STEAD_URL", "https://127.0.0.1:7878"),
+            ("STEAD_URL", "127.0.0.1:7878"),
+            ("STEAD_URL", "http://127.0.0.1:7878/below"),
+            ("STEAD_INCARNATION", "second"),
+        ] {
+            let error = place(&[("STEAD_URL", "http://127.0.0.1:1"), (name, value)]);
+            let error = if name == "STEAD_URL" {
+                place(&[(name, value)])
+            } else {
+                error
+            };
+            let error = error.unwrap_err().to_string();
+            assert!(error.contains(name) && error.contains(value), "{error}");
+        }
+        let config = HeartbeatConfig {
+            interval: Duration::ZERO,
+            ..HeartbeatConfig::default()
+        };
+        let refused = config.place_by(&"own".parse().unwrap(), |_| None);
+        assert_eq!(refused, Err(InvalidHeartbeats::Interval(Duration::ZERO)));
+    }
+}

@@ -1,0 +1,296 @@
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{HeaderMap, Uri};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+use super::*;
+use crate::{Call, EntryPoint, Submission};
+
+/// What a daemon heard: the path, the authorization, the beat.
+type Heard = (String, Option<String>, Value);
+
+/// A daemon that notes beats and answers as it is told to.
+#[derive(Clone)]
+struct Daemon {
+    heard: Arc<Mutex<Vec<Heard>>>,
+    answer: Arc<Mutex<Answers>>,
+}
+
+#[derive(Clone)]
+enum Answers {
+    With(u16, Value),
+    Never,
+}
+
+async fn hear(State(daemon): State<Daemon>, uri: Uri, headers: HeaderMap, body: String) -> Response {
+    let shown = headers
+        .get("authorization")
+        .map(|shown| shown.to_str().unwrap().to_owned());
+    let beat = serde_json::from_str(&body).unwrap();
+    daemon.heard.lock().unwrap().push((uri.to_string(), shown, beat));
+    let answer = daemon.answer.lock().unwrap().clone();
+    match answer {
+        Answers::With(status, body) => (StatusCode::from_u16(status).unwrap(), axum::Json(body)).into_response(),
+        Answers::Never => std::future::pending().await,
+    }
+}
+
+impl Daemon {
+    async fn start() -> (Self, u16) {
+        let daemon = Self::new();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        daemon.serve(listener);
+        (daemon, port)
+    }
+
+    fn new() -> Self {
+        Self {
+            heard: Arc::default(),
+            answer: Arc::new(Mutex::new(accepted(1))),
+        }
+    }
+
+    fn serve(&self, listener: TcpListener) {
+        let routes = Router::new().fallback(post(hear)).with_state(self.clone());
+        tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
+    }
+
+    fn answers(&self, answer: Answers) {
+        *self.answer.lock().unwrap() = answer;
+    }
+
+    fn heard(&self) -> Vec<Heard> {
+        self.heard.lock().unwrap().clone()
+    }
+
+    /// Waits until so many beats were heard that fit.
+    async fn until(&self, what: &str, fits: impl Fn(&[Heard]) -> bool) {
+        let waited = async {
+            while !fits(&self.heard()) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let waited = tokio::time::timeout(Duration::from_mins(1), waited).await;
+        assert!(waited.is_ok(), "never: {what}; heard {:?}", self.heard());
+    }
+}
+
+fn accepted(incarnation: u64) -> Answers {
+    Answers::With(
+        202,
+        json!({"outcome": "accepted", "handle": 4_294_967_296_u64, "incarnation": incarnation, "next_in": "50ms", "later": {"x": 1}}),
+    )
+}
+
+fn place(port: u16, incarnation: Option<u64>) -> Place {
+    Place {
+        daemon: config::Daemon {
+            host: "127.0.0.1".to_owned(),
+            port,
+            token_file: None,
+        },
+        whose: Whose {
+            path: "/api/v1/agents/web/heartbeats?namespace=team".to_owned(),
+            incarnation: incarnation.map(Incarnation),
+        },
+    }
+}
+
+/// One that beats.
+struct Beating {
+    runtime: Runtime,
+    gone: CancellationToken,
+    superseded: CancellationToken,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Beating {
+    async fn start(place: Place, patience: Duration) -> Self {
+        let work = EntryPoint::new("work", async |call: Call| {
+            call.progress(2);
+            call.says(Activity::tool("search", &"cats"));
+            if call.input::<bool>()? {
+                call.winding_down().await;
+            }
+            Err::<(), _>(Box::<dyn std::error::Error + Send + Sync>::from("no"))
+        });
+        let runtime = Runtime::builder().entry_point(work).build().unwrap();
+        runtime.start().await.unwrap();
+        let pulse = Pulse::begin(runtime.handle(), patience);
+        let (gone, superseded) = (CancellationToken::new(), CancellationToken::new());
+        let beats = Heartbeats::new(place, Duration::from_millis(50));
+        let task = tokio::spawn(beats.tell(runtime.clone(), pulse, gone.clone(), superseded.clone()));
+        Self {
+            runtime,
+            gone,
+            superseded,
+            task,
+        }
+    }
+
+    async fn end(self) {
+        self.gone.cancel();
+        self.task.await.unwrap();
+    }
+}
+
+const LONG: Duration = Duration::from_hours(1);
+
+#[tokio::test]
+async fn each_beat_says_whose_it_is_what_was_measured_and_what_it_is_at() {
+    let (daemon, port) = Daemon::start().await;
+    let beating = Beating::start(place(port, Some(3)), LONG).await;
+    let submission = Submission::new("work", &true).unwrap();
+    beating.runtime.submit(submission).await.unwrap();
+    let busy = |beat: &Value| beat["activity"]["kind"] == "tool";
+    daemon
+        .until("two beats of one that is busy", |heard| {
+            heard.iter().filter(|(_, _, beat)| busy(beat)).count() > 1
+        })
+        .await;
+    beating.runtime.stop().await.unwrap();
+    beating.end().await;
+    let heard = daemon.heard();
+    for (number, (path, shown, beat)) in heard.iter().enumerate() {
+        assert_eq!(
+            (path.as_str(), shown),
+            ("/api/v1/agents/web/heartbeats?namespace=team", &None)
+        );
+        assert_eq!(
+            (&beat["incarnation"], &beat["sequence"]),
+            (&json!(3), &json!(number + 1))
+        );
+    }
+    let (_, _, beat) = heard.iter().find(|(_, _, beat)| busy(beat)).unwrap();
+    assert_eq!(
+        (&beat["progress"], &beat["metrics"]["active_streams"]),
+        (&json!(2), &json!(1.0))
+    );
+    assert!(beat["activity"]["hash"].is_u64() && beat["activity"]["for"].is_string());
+    assert!(beat["metrics"]["memory_usage"].as_f64().unwrap() > 0.0);
+    // Nothing had ended: nothing is said of errors and latency.
+    assert_eq!(beat["metrics"].get("error_rate"), None);
+}
+
+#[tokio::test]
+async fn while_the_daemon_is_away_it_is_tried_on_and_what_happened_meanwhile_is_told_afterwards() {
+    let daemon = Daemon::new();
+    // A port that is held, and on which nobody listens yet.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let port = socket.local_addr().unwrap().port();
+    let beating = Beating::start(place(port, None), LONG).await;
+    let submission = Submission::new("work", &false).unwrap();
+    beating.runtime.submit(submission).await.unwrap();
+    let ended = async {
+        while beating.runtime.in_flight() > 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_mins(1), ended).await.unwrap();
+    daemon.serve(socket.listen(16).unwrap());
+    daemon.until("a beat", |heard| !heard.is_empty()).await;
+    let (_, _, first) = daemon.heard().swap_remove(0);
+    assert_eq!(
+        (&first["progress"], &first["metrics"]["error_rate"]),
+        (&json!(2), &json!(1.0))
+    );
+    assert_eq!((first.get("incarnation"), first.get("sequence")), (None, None));
+    beating.end().await;
+}
+
+#[tokio::test]
+async fn one_that_a_later_run_has_superseded_is_told_so_and_one_that_is_merely_ahead_goes_on() {
+    let (daemon, port) = Daemon::start().await;
+    let fenced = |incarnation: u64| {
+        Answers::With(
+            202,
+            json!({"outcome": "fenced", "handle": null, "incarnation": incarnation, "next_in": "50ms"}),
+        )
+    };
+    daemon.answers(fenced(2));
+    let beating = Beating::start(place(port, Some(3)), LONG).await;
+    daemon.until("three beats", |heard| heard.len() > 2).await;
+    assert!(!beating.superseded.is_cancelled());
+    daemon.answers(fenced(4));
+    let told = tokio::time::timeout(Duration::from_mins(1), beating.superseded.cancelled()).await;
+    assert!(told.is_ok(), "it was not told");
+    beating.task.await.unwrap();
+}
+
+#[tokio::test]
+async fn answers_that_never_come_and_refusals_do_not_end_it() {
+    let (daemon, port) = Daemon::start().await;
+    let refusals = [
+        Answers::Never,
+        Answers::With(404, json!({"code": "unknown-agent"})),
+        Answers::With(202, json!({"outcome": "sideways"})),
+    ];
+    let beating = Beating::start(place(port, Some(1)), LONG).await;
+    for refusal in refusals {
+        daemon.answers(refusal);
+        let before = daemon.heard().len();
+        daemon.until("two more beats", |heard| heard.len() > before + 1).await;
+    }
+    assert!(!beating.task.is_finished() && !beating.superseded.is_cancelled());
+    beating.end().await;
+}
+
+#[tokio::test]
+async fn the_token_is_read_from_its_file_and_read_again_where_it_was_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("token");
+    std::fs::write(&file, "first-token\n").unwrap();
+    let (daemon, port) = Daemon::start().await;
+    let mut place = place(port, Some(1));
+    place.daemon.token_file = Some(file.clone());
+    let beating = Beating::start(place, LONG).await;
+    let shows = |token: &'static str| {
+        move |heard: &[Heard]| {
+            heard
+                .last()
+                .is_some_and(|(_, shown, _)| shown.as_deref() == Some(token))
+        }
+    };
+    daemon.until("the first token", shows("Bearer first-token")).await;
+    std::fs::write(&file, "second-token").unwrap();
+    daemon.answers(Answers::With(401, json!({"code": "unauthorized"})));
+    daemon.until("the second token", shows("Bearer second-token")).await;
+    // One that is no token is not sent.
+    std::fs::write(&file, "").unwrap();
+    let mut link = Link::new(config::Daemon {
+        host: "127.0.0.1".to_owned(),
+        port,
+        token_file: Some(file),
+    });
+    let refused = link.post("/", Vec::new()).await.unwrap_err().to_string();
+    assert!(refused.contains("it holds no token"), "{refused}");
+    beating.end().await;
+}
+
+#[tokio::test]
+async fn one_that_has_failed_for_good_is_silent() {
+    let (daemon, port) = Daemon::start().await;
+    let beating = Beating::start(place(port, Some(1)), LONG).await;
+    daemon.until("a beat", |heard| !heard.is_empty()).await;
+    beating.runtime.fail("its disk is gone");
+    // One may be under way; then there is no more.
+    let quiet = async {
+        loop {
+            let before = daemon.heard().len();
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            if daemon.heard().len() == before {
+                return;
+            }
+        }
+    };
+    assert!(tokio::time::timeout(Duration::from_mins(1), quiet).await.is_ok());
+    assert!(!beating.task.is_finished());
+    beating.end().await;
+}
