@@ -112,6 +112,8 @@ fn steps() -> Result<Vec<Step>> {
     });
     steps.push(Step::new(&["xtask", "fuzz", "--seconds", "600"]));
     steps.push(Step::new(&["xtask", "contract", "--examples", "100"]));
+    steps.push(Step::new(&["build", "--release", "-p", "stead-agent", "--examples"]));
+    steps.push(Step::new(&["bench", "-q", "-p", "stead-agent", "--bench", "figures"]));
     steps.push(Step::new(&["build", "--release", "-p", "stead"]));
     for case in BENCHES {
         let bench = ["run", "--release", "-p", "stead-bench", "--"];

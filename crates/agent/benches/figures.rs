@@ -2,6 +2,8 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use stead_agent::{Call, EntryPoint, Reach, Refused, Runtime, RuntimeConfig, Server, Submission, WorkResult};
@@ -17,7 +19,80 @@ fn main() -> Figures {
     history()?;
     drain()?;
     routes()?;
+    minimal()?;
     Ok(())
+}
+
+/// How large the smallest whole agent is, without symbols, and how much memory it takes once it is ready.
+fn minimal() -> Figures {
+    let this = std::env::current_exe()?;
+    let examples = this.parent().and_then(Path::parent).ok_or("no place for examples")?;
+    let program = examples.join("examples/agent_minimal");
+    if !program.exists() {
+        return Err("agent_minimal is not there: `cargo build --release -p stead-agent --examples` first".into());
+    }
+    let dir = tempfile::tempdir()?;
+    let bare = dir.path().join("agent");
+    let stripped = Command::new("strip").arg("-o").args([&bare, &program]).status()?;
+    if !stripped.success() {
+        return Err("strip failed".into());
+    }
+    say(&format!(
+        "agent_minimal, stripped: {:.1} MB",
+        megabytes(bare.metadata()?.len())
+    ));
+    let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    let mut agent = Command::new(&bare)
+        .env_clear()
+        .env("STEAD_AGENT_DIR", dir.path())
+        .env("STEAD_LIFECYCLE_PORT", port.to_string())
+        .stderr(Stdio::null())
+        .spawn()?;
+    let settled = resident(agent.id(), port);
+    agent.kill()?;
+    agent.wait()?;
+    say(&format!(
+        "agent_minimal, at rest after 100 executions: {:.1} MB resident",
+        megabytes(settled?)
+    ));
+    Ok(())
+}
+
+/// Waits until an agent is ready, has it count words, and tells its resident memory in bytes.
+fn resident(pid: u32, port: u16) -> Result<u64, Box<dyn std::error::Error>> {
+    let begun = Instant::now();
+    while !once(port, "GET /health/ready", "").is_ok_and(|answer| answer.contains(" 200 ")) {
+        if begun.elapsed() > Duration::from_secs(30) {
+            return Err("it never was ready".into());
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let work = r#"{"entry_point": "count", "input": "to be or not to be", "wait": 5}"#;
+    for _ in 0..100 {
+        let answer = once(port, "POST /api/v1/executions", work)?;
+        if !answer.contains("succeeded") {
+            return Err(answer.into());
+        }
+    }
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let field = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kilobytes = field.and_then(|text| text.trim().trim_end_matches(" kB").parse::<u64>().ok());
+    Ok(kilobytes.ok_or("the system does not tell its memory")? * 1_024)
+}
+
+/// One request on a connection of its own.
+fn once(port: u16, line: &str, body: &str) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+    let head = format!("{line} HTTP/1.0\r\nHost: localhost\r\nContent-Type: application/json");
+    write!(stream, "{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "one digit is shown")]
+fn megabytes(bytes: u64) -> f64 {
+    bytes as f64 / 1e6
 }
 
 async fn nap(_: Call) -> WorkResult<()> {
@@ -132,7 +207,7 @@ fn history() -> Figures {
     })
 }
 
-/// How many requests the routes answer while 100 executions run, asked one after the other over one connection.
+/// How soon the routes answer on one thread while 100 executions run.
 fn routes() -> Figures {
     let (told, heard) = std::sync::mpsc::channel();
     std::thread::spawn(move || -> Result<(), Refused> {
@@ -164,41 +239,64 @@ fn routes() -> Figures {
         "/api/v1/status/streams",
         "/metrics",
     ] {
-        let mut took = ask(address, path, 10_000)?;
+        let begun = Instant::now();
+        let mut took = load(address, path)?;
+        let per_second = took.len() as f64 / begun.elapsed().as_secs_f64();
         took.sort_unstable();
-        let whole: Duration = took.iter().sum();
-        let per_second = took.len() as f64 / whole.as_secs_f64();
         let (half, most) = (took[took.len() / 2], took[took.len() * 99 / 100]);
         say(&format!(
-            "{path}: {per_second:.0} requests per second, median {half:?}, p99 {most:?}"
+            "{path}: {per_second:.0} requests per second of {RATE} asked for, median {half:?}, p99 {most:?}"
         ));
     }
     Ok(())
 }
 
-fn ask(address: SocketAddr, path: &str, times: usize) -> std::io::Result<Vec<Duration>> {
+/// Asks [`RATE`] times a second over [`CONNECTIONS`] connections; how long each took, counted from when it was due.
+fn load(address: SocketAddr, path: &str) -> std::io::Result<Vec<Duration>> {
+    let each = RATE * SECONDS / CONNECTIONS;
+    let begin = Instant::now();
+    std::thread::scope(|scope| {
+        let askers: Vec<_> = (0..CONNECTIONS)
+            .map(|number| scope.spawn(move || ask(address, path, (begin, number), each)))
+            .collect();
+        let mut took = Vec::new();
+        for asker in askers {
+            let asked = asker
+                .join()
+                .map_err(|_panic| std::io::Error::other("a connection's thread panicked"))?;
+            took.extend(asked?);
+        }
+        Ok(took)
+    })
+}
+
+fn ask(address: SocketAddr, path: &str, (begin, number): (Instant, u32), times: u32) -> std::io::Result<Vec<Duration>> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_nodelay(true)?;
     let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
     let mut buffer = vec![0; 256 * 1024];
-    let mut took = Vec::with_capacity(times);
-    for _ in 0..times {
-        let begun = Instant::now();
+    let mut took = Vec::with_capacity(times as usize);
+    for time in 0..times {
+        let due = begin + Duration::from_secs(1) * (time * CONNECTIONS + number) / RATE;
+        std::thread::sleep(due.saturating_duration_since(Instant::now()));
         stream.write_all(request.as_bytes())?;
         let mut filled = 0;
-        loop {
+        let mut whole = None;
+        while whole.is_none_or(|whole| filled < whole) {
             filled += stream.read(&mut buffer[filled..])?;
-            let text = String::from_utf8_lossy(&buffer[..filled]);
-            if let Some((head, body)) = text.split_once("\r\n\r\n") {
-                let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
-                if length.and_then(|length| length.parse().ok()) == Some(body.len()) {
-                    break;
-                }
-            }
+            whole = whole.or_else(|| length(&buffer[..filled]));
         }
-        took.push(begun.elapsed());
+        took.push(due.elapsed());
     }
     Ok(took)
+}
+
+/// How many bytes an answer has, once its head is there.
+fn length(answer: &[u8]) -> Option<usize> {
+    let head = answer.windows(4).position(|four| four == b"\r\n\r\n")?;
+    let text = std::str::from_utf8(&answer[..head]).ok()?;
+    let field = text.lines().find_map(|line| line.strip_prefix("content-length: "))?;
+    Some(head + 4 + field.parse::<usize>().ok()?)
 }
 
 #[expect(clippy::print_stdout, reason = "the figures are what this is for")]
@@ -207,3 +305,7 @@ fn say(line: &str) {
 }
 
 const ROUNDS: u32 = 200_000;
+/// How many requests are due in a second, for how many seconds, over how many connections.
+const RATE: u32 = 10_000;
+const SECONDS: u32 = 3;
+const CONNECTIONS: u32 = 16;
