@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::config::{InvalidConfig, LifecycleConfig};
-use crate::heartbeat::{HeartbeatConfig, Heartbeats, InvalidHeartbeats};
+use crate::heartbeat::{HeartbeatConfig, InvalidHeartbeats, Place, Teller};
 use crate::notify::Notifier;
 use crate::pulse::Pulse;
 use crate::runtime::{EntryPoint, InvalidRuntime, Refused, Runtime, RuntimeBuilder, RuntimeConfig};
@@ -41,7 +41,7 @@ pub struct Agent {
     name: AgentName,
     runtime: Runtime,
     lifecycle: LifecycleConfig,
-    beats: Option<Heartbeats>,
+    beats: Option<(Place, HeartbeatConfig)>,
     wedged_after: Duration,
 }
 
@@ -224,7 +224,7 @@ impl AgentBuilder {
         };
         let place = self.heartbeats.place(&name)?;
         Ok(Agent {
-            beats: place.map(|place| Heartbeats::new(place, self.heartbeats.interval)),
+            beats: place.map(|place| (place, self.heartbeats)),
             name,
             runtime: runtime.build()?,
             lifecycle,
@@ -283,9 +283,16 @@ impl Agent {
         let pulse = Pulse::begin(self.runtime.handle(), self.wedged_after);
         let (leaving, gone) = (CancellationToken::new(), CancellationToken::new());
         let superseded = CancellationToken::new();
-        if let Some(beats) = self.beats {
-            let telling = beats.tell(self.runtime.clone(), pulse.clone(), gone.clone(), superseded.clone());
-            on_thread("stead-heartbeat", telling)?;
+        if let Some((place, config)) = self.beats {
+            let teller = Teller {
+                place,
+                config,
+                runtime: self.runtime.clone(),
+                pulse: pulse.clone(),
+                gone: gone.clone(),
+                superseded: superseded.clone(),
+            };
+            on_thread("stead-heartbeat", teller.tell())?;
         }
         if let Some(notifier) = notifier {
             let telling = notifier.tell(self.runtime.clone(), pulse.clone(), leaving.clone(), gone.clone());
@@ -347,6 +354,7 @@ impl Body {
                 }
             },
             asked = signals.next() => Some(asked),
+            () = self.superseded.cancelled() => give_way(),
         };
         let asked = match asked {
             Some(asked) => Some(asked),

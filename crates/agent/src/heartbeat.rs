@@ -6,14 +6,13 @@ mod link;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use stead_model::{ActivityKind, BeatOutcome, Incarnation, Span};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
+pub(crate) use config::Place;
 pub use config::{HeartbeatConfig, InvalidHeartbeats};
-pub(crate) use config::{Place, Whose};
 use link::{Link, LinkError};
 
 use crate::activity::Activity;
@@ -23,18 +22,51 @@ use crate::runtime::Runtime;
 use crate::sampler::{Sampler, Vitals};
 use crate::stagger::stagger;
 
-/// Beats for one agent, until it is gone.
-#[derive(Debug)]
-pub(crate) struct Heartbeats {
-    link: Link,
-    whose: Whose,
-    sequence: u64,
-    interval: Duration,
-    /// Whether the last one was heard, so that each change is logged once.
-    heard: Option<bool>,
+/// What a thread of beats is given.
+#[derive(Clone, Debug)]
+pub(crate) struct Teller {
+    pub(crate) place: Place,
+    pub(crate) config: HeartbeatConfig,
+    pub(crate) runtime: Runtime,
+    pub(crate) pulse: Pulse,
+    /// Ends it.
+    pub(crate) gone: CancellationToken,
+    /// Cancelled by it when another run of this agent took over.
+    pub(crate) superseded: CancellationToken,
 }
 
-/// What became of one that was heard.
+impl Teller {
+    /// Beats until it is gone or superseded. Who has begun to beat is missed once it is silent, so it begins anew should it break.
+    pub(crate) async fn tell(self) {
+        let mut tasks = tokio::task::JoinSet::new();
+        loop {
+            tasks.spawn(Heartbeats::new(self.clone()).tell());
+            match tasks.join_next().await {
+                Some(Err(broken)) => {
+                    error!(%broken, "BeatsBroke: they begin anew");
+                    tokio::time::sleep(LOOK_AGAIN).await;
+                }
+                Some(Ok(())) | None => return,
+            }
+        }
+    }
+}
+
+/// Beats for one agent.
+#[derive(Debug)]
+struct Heartbeats {
+    of: Teller,
+    link: Link,
+    sequence: u64,
+    /// How often the daemon wishes to be told.
+    interval: Duration,
+    /// How many in a row were not taken.
+    missed: u32,
+    /// Whether one was ever taken.
+    taken: bool,
+}
+
+/// What became of one that was answered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Told {
     /// The next is wished for so much later.
@@ -51,7 +83,8 @@ struct Said {
     #[serde(skip_serializing_if = "Option::is_none")]
     sequence: Option<u64>,
     metrics: BTreeMap<&'static str, f64>,
-    progress: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    progress: Option<u64>,
     activity: stead_model::Activity,
 }
 
@@ -64,125 +97,140 @@ struct Answer {
 }
 
 impl Heartbeats {
-    pub(crate) fn new(place: Place, interval: Duration) -> Self {
-        let Place { daemon, whose } = place;
+    fn new(of: Teller) -> Self {
         Self {
-            link: Link::new(daemon),
-            whose,
-            sequence: 0,
-            interval,
-            heard: None,
+            link: Link::new(of.place.daemon.clone()),
+            // Beyond that of a process before this one in the same run, which beat for less than a thousand times a second.
+            sequence: u64::try_from(clock::wall().unix_millis()).unwrap_or(0),
+            interval: of.config.interval,
+            missed: 0,
+            taken: false,
+            of,
         }
     }
 
-    /// Beats until `gone`, as often as the daemon wishes; cancels `superseded` and ends when another run of this agent took over.
+    /// Beats as often as the daemon wishes.
     ///
-    /// While the daemon is away nothing is kept but what the next beat tells anyway: counters grow on, and rates and means are of the
-    /// whole time since the last beat that was heard. One whose own loop hangs, or that has failed for good, is silent.
-    pub(crate) async fn tell(
-        mut self,
-        runtime: Runtime,
-        pulse: Pulse,
-        gone: CancellationToken,
-        superseded: CancellationToken,
-    ) {
-        let mut since_heard = Sampler::new(&runtime);
-        // The first at a place of its own, so that not all agents beat at once.
-        let mut wait = stagger(self.interval);
+    /// While the daemon is away nothing is kept but what the next beat tells anyway: counters grow on, and means are of the whole time
+    /// since the last beat that was taken. One whose own loop hangs, or that has failed for good, is silent.
+    async fn tell(mut self) {
+        let gone = self.of.gone.clone();
+        let mut since_taken = Sampler::new(&self.of.runtime);
+        // At places of their own, so that not all agents beat at once; the answer to the first gives the place for good.
+        let mut wait = stagger(self.interval.min(FIRST));
         loop {
             tokio::select! {
                 () = gone.cancelled() => return,
-                () = tokio::time::sleep(wait) => wait = self.interval,
+                () = tokio::time::sleep(wait) => {}
             }
-            if pulse.stopped_for().is_some() || runtime.failure().is_some() {
+            if self.of.pulse.stopped_for().is_some() || self.of.runtime.failure().is_some() {
+                // It may be no more than that this whole process stood still.
+                wait = LOOK_AGAIN.min(self.interval);
                 continue;
             }
-            let mut sampler = since_heard.clone();
+            let mut sampler = since_taken.clone();
             let told = tokio::select! {
                 () = gone.cancelled() => return,
                 told = self.beat(sampler.look()) => told,
             };
-            match told {
+            wait = match told {
                 Ok(Told::Next(next)) => {
-                    since_heard = sampler;
-                    wait = next.clamp(SHORTEST, LONGEST);
-                    self.note_heard();
+                    since_taken = sampler;
+                    self.interval = next.clamp(SHORTEST, LONGEST);
+                    self.note_taken();
+                    self.interval
                 }
                 Ok(Told::Superseded(present)) => {
                     warn!(%present, "Superseded: a later run of this agent is the present one");
-                    superseded.cancel();
+                    self.of.superseded.cancel();
                     return;
                 }
-                Err(error) => self.note_unheard(&error),
-            }
+                Err(error) => {
+                    self.note_missed(&error);
+                    error
+                        .retry_after()
+                        .unwrap_or_else(|| self.soon())
+                        .clamp(SHORTEST, LONGEST)
+                }
+            };
         }
+    }
+
+    /// How soon one that was not taken is tried again: an interval later would be missed already.
+    fn soon(&self) -> Duration {
+        let part = (self.interval / 8).saturating_mul(1 << self.missed.min(3));
+        part / 2 + stagger(part / 2)
     }
 
     /// Tells once; for at most an interval, and five seconds.
     async fn beat(&mut self, vitals: Vitals) -> Result<Told, LinkError> {
         self.sequence += 1;
-        let run = self.whose.incarnation;
+        let whose = &self.of.place.whose;
+        let run = whose.incarnation;
         let said = Said {
             incarnation: run,
-            // The numbers of one that has no run begin anew with each process: the daemon counts for it.
+            // The numbers of one that has no run could be of several at once: the daemon counts for it.
             sequence: run.map(|_| self.sequence),
-            metrics: metrics(&vitals),
+            metrics: metrics(&vitals, self.of.config.executions_are_requests),
             progress: vitals.progress,
             activity: activity(&vitals),
         };
         let body = serde_json::to_vec(&said).map_err(|error| LinkError::Unreadable(error.to_string()))?;
         let patience = self.interval.clamp(Duration::from_secs(1), PATIENCE);
-        let asked = tokio::time::timeout(patience, self.link.post(&self.whose.path, body)).await;
-        let (status, body) = asked.unwrap_or_else(|_late| {
+        let asked = tokio::time::timeout(patience, self.link.post(&whose.path, body)).await;
+        let answered = asked.unwrap_or_else(|_late| {
             self.link.drop_connection();
             Err(LinkError::Late(patience))
         })?;
-        if status != StatusCode::ACCEPTED {
-            return Err(LinkError::Refused(status, String::from_utf8_lossy(&body).into_owned()));
-        }
-        let answer: Answer = serde_json::from_slice(&body).map_err(|error| LinkError::Unreadable(error.to_string()))?;
-        Ok(match (answer.outcome, run) {
+        let answer: Answer =
+            serde_json::from_slice(&answered).map_err(|error| LinkError::Unreadable(error.to_string()))?;
+        match (answer.outcome, run) {
+            (BeatOutcome::Accepted, _) => Ok(Told::Next(answer.next_in.0)),
             // One that is behind itself, as after its database was put back from a backup, will be ahead again.
-            (BeatOutcome::Fenced, Some(run)) if answer.incarnation > run => Told::Superseded(answer.incarnation),
-            _ => Told::Next(answer.next_in.0),
-        })
-    }
-
-    fn note_heard(&mut self) {
-        match self.heard.replace(true) {
-            Some(true) => {}
-            None => debug!("Beats"),
-            Some(false) => info!("BeatsHeard: the daemon is back"),
+            (BeatOutcome::Fenced, Some(run)) if answer.incarnation > run => Ok(Told::Superseded(answer.incarnation)),
+            (BeatOutcome::Fenced | BeatOutcome::Stale | BeatOutcome::Unknown | BeatOutcome::Malformed, _) => {
+                Err(LinkError::NotTaken(answer.outcome))
+            }
         }
     }
 
-    fn note_unheard(&mut self, error: &LinkError) {
-        if self.heard.replace(false) == Some(false) {
-            debug!(%error, "BeatUnheard");
+    fn note_taken(&mut self) {
+        if std::mem::take(&mut self.missed) > 0 {
+            info!("BeatsTaken: the daemon hears this agent");
+        } else if !std::mem::replace(&mut self.taken, true) {
+            debug!("Beats");
+        }
+    }
+
+    fn note_missed(&mut self, error: &LinkError) {
+        self.missed = self.missed.saturating_add(1);
+        // Once is nothing.
+        if self.missed == 2 {
+            warn!(%error, "BeatsMissed: the daemon does not take the beats of this agent; they are tried on");
         } else {
-            warn!(%error, "BeatUnheard: the daemon hears no beats of this agent; they are tried on");
+            debug!(%error, missed = self.missed, "BeatMissed");
         }
     }
 }
 
-/// Those that were measured: where nothing ended, nothing is known of errors and latency.
-fn metrics(vitals: &Vitals) -> BTreeMap<&'static str, f64> {
-    let worked = vitals.throughput > 0.0;
-    let count = |number: usize| crate::sampler::as_f64(number as u64);
-    let known = [
-        ("cpu_usage", Some(vitals.cpu_usage)),
-        ("memory_usage", Some(vitals.memory_usage)),
-        ("error_rate", worked.then_some(vitals.error_rate)),
-        ("request_latency", worked.then_some(vitals.request_latency)),
-        ("throughput", Some(vitals.throughput)),
-        ("active_streams", Some(count(vitals.active_streams))),
-        ("handles", Some(crate::sampler::as_f64(vitals.handles))),
-        ("threads", Some(crate::sampler::as_f64(vitals.threads))),
-    ];
-    known
-        .into_iter()
-        .filter_map(|(name, value)| Some((name, value?)))
-        .collect()
+/// What was measured, under the names that the daemon knows. How long executions take is a latency only where they are requests.
+fn metrics(vitals: &Vitals, are_requests: bool) -> BTreeMap<&'static str, f64> {
+    let number = crate::sampler::as_f64;
+    let latency = if are_requests {
+        "request_latency"
+    } else {
+        "execution_ms"
+    };
+    BTreeMap::from([
+        ("cpu_usage", vitals.cpu_usage),
+        ("memory_usage", vitals.memory_usage),
+        ("error_rate", vitals.error_rate),
+        (latency, vitals.latency),
+        ("throughput", vitals.throughput),
+        ("active_streams", number(vitals.active_streams as u64)),
+        ("handles", number(vitals.handles)),
+        ("threads", number(vitals.threads)),
+    ])
 }
 
 fn activity(vitals: &Vitals) -> stead_model::Activity {
@@ -192,12 +240,16 @@ fn activity(vitals: &Vitals) -> stead_model::Activity {
         Activity::WaitingInput => (ActivityKind::WaitingInput, None),
         Activity::Idle => (ActivityKind::Idle, None),
     };
-    let lasts = vitals.activity_since.map(|since| Span(clock::wall().since(since)));
+    let lasts = vitals.activity_for.map(Span);
     stead_model::Activity { kind, lasts, hash }
 }
 
 /// How long one beat may take.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Within what time the first one comes.
+const FIRST: Duration = Duration::from_millis(500);
+/// How soon one that was silent, or broke, looks again whether it may beat.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// How soon and how late the next one comes at most, whatever the daemon wishes.
 const SHORTEST: Duration = Duration::from_millis(50);
 const LONGEST: Duration = Duration::from_mins(10);

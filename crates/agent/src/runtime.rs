@@ -13,6 +13,7 @@ use stead_model::{PauseMode, Wall};
 use stead_resilience::{CheckConfig, CheckRefused, Finding, Health, HealthChecker, TokioClock};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::activity::Activity;
 use crate::clock;
@@ -478,10 +479,18 @@ impl Runtime {
     pub fn activities(&self) -> Vec<(ExecutionId, Activity, Wall)> {
         let live = self.0.book().live();
         let said = live.iter().filter_map(|live| {
-            let (activity, since) = live.activity()?;
+            let (activity, since, _) = live.activity()?;
             Some((live.id, activity, since))
         });
         said.collect()
+    }
+
+    /// Of all that work in flight says that it does, what was said last, and since when.
+    pub(crate) fn latest_activity(&self) -> Option<(Activity, Instant)> {
+        let live = self.0.book().live();
+        let said = live.iter().filter_map(|live| live.activity());
+        let latest = said.max_by_key(|(_, _, since)| *since);
+        latest.map(|(activity, _, since)| (activity, since))
     }
 
     /// Says that this process can never work again, and why: from now on it does not count as live, and whoever watches it

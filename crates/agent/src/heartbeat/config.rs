@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum::http::Uri;
 use stead_model::{AgentName, Incarnation};
+use tracing::warn;
 
 /// Whether and how an agent beats.
 ///
@@ -15,6 +16,7 @@ use stead_model::{AgentName, Incarnation};
 /// | `enabled` | yes, where there is a daemon | `STEAD_HEARTBEATS` | off: a process that hangs is found by its probes and its watchdog alone |
 /// | `url` | none | `STEAD_URL`, which the daemon sets | without one it does not beat |
 /// | `interval` | 5 s, then as the daemon wishes | – | longer than the agent's timeout there: it is missed before it is heard again |
+/// | `executions_are_requests` | no | – | where executions take long, it counts as slow and is degraded |
 ///
 /// Whose beats they are is said by `STEAD_AGENT`, `STEAD_NAMESPACE` and `STEAD_INCARNATION`, which the daemon sets as well, else by the
 /// agent's own name. The token is read from the file that `STEAD_TOKEN_FILE` names, anew with each connection.
@@ -26,6 +28,8 @@ pub struct HeartbeatConfig {
     pub url: Option<String>,
     /// How often it beats until the daemon says how often it wishes to be told.
     pub interval: Duration,
+    /// Whether the time that executions take is told as `request_latency`, which is judged; else as the gauge `execution_ms`, which is not.
+    pub executions_are_requests: bool,
 }
 
 /// What was no configuration of beats. Nothing was started.
@@ -34,9 +38,6 @@ pub enum InvalidHeartbeats {
     /// Neither yes nor no.
     #[error("STEAD_HEARTBEATS is `{0}`; use true or false")]
     Enabled(String),
-    /// Not the address of a daemon.
-    #[error("STEAD_URL is `{0}`; use http://HOST:PORT, the address of the daemon")]
-    Url(String),
     /// Not a run.
     #[error("STEAD_INCARNATION is `{0}`; the daemon sets it to a number")]
     Incarnation(String),
@@ -51,6 +52,7 @@ impl Default for HeartbeatConfig {
             enabled: true,
             url: None,
             interval: Duration::from_secs(5),
+            executions_are_requests: false,
         }
     }
 }
@@ -79,7 +81,8 @@ pub(crate) struct Whose {
 }
 
 impl HeartbeatConfig {
-    /// Where beats go, by the environment and this; nowhere where it is off or there is no daemon.
+    /// Where beats go, by the environment and this; nowhere where it is off, or there is no daemon that could be told. An address that
+    /// others may have use for, such as one of https, keeps no agent from its work.
     pub(crate) fn place(&self, name: &AgentName) -> Result<Option<Place>, InvalidHeartbeats> {
         self.place_by(name, |name| std::env::var(name).ok())
     }
@@ -104,7 +107,10 @@ impl HeartbeatConfig {
         let (true, Some(url)) = (enabled, read("STEAD_URL").or_else(|| self.url.clone())) else {
             return Ok(None);
         };
-        let (host, port) = host_and_port(&url).ok_or(InvalidHeartbeats::Url(url))?;
+        let Some((host, port)) = host_and_port(&url) else {
+            warn!("BeatsOff: STEAD_URL is `{url}`; beats go to http://HOST:PORT alone");
+            return Ok(None);
+        };
         let incarnation = read("STEAD_INCARNATION").map(|text| match text.parse() {
             Ok(number) => Ok(Incarnation(number)),
             Err(_) => Err(InvalidHeartbeats::Incarnation(text)),
@@ -174,14 +180,20 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_refused_with_its_name() {
-        for (name, value) in [
-            ("STEAD_HEARTBEATS", "sometimes"),
-            ("STEAD_URL", "https://127.0.0.1:7878"),
-            ("STEAD_URL", "127.0.0.1:7878"),
-            ("STEAD_URL", "http://127.0.0.1:7878/below"),
-            ("STEAD_INCARNATION", "second"),
+    fn an_address_that_cannot_be_told_keeps_no_agent_from_its_work() {
+        for url in [
+            "https://127.0.0.1:7878",
+            "127.0.0.1:7878",
+            "http://127.0.0.1:7878/below",
+            "here",
         ] {
+            assert_eq!(place(&[("STEAD_URL", url)]).unwrap(), None, "{url}");
+        }
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_with_its_name() {
+        for (name, value) in [("STEAD_HEARTBEATS", "sometimes"), ("STEAD_INCARNATION", "second")] {
             let error = place(&[("STEAD_URL", "http://127.0.0.1:1"), (name, value)]);
             let error = if name == "STEAD_URL" {
                 place(&[(name, value)])

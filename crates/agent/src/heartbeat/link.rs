@@ -8,6 +8,7 @@ use axum::http::{Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
+use stead_model::BeatOutcome;
 use tokio::net::TcpStream;
 
 use super::config::Daemon;
@@ -28,11 +29,34 @@ pub(super) enum LinkError {
     #[error("the daemon did not answer within {0:?}")]
     Late(Duration),
     /// It answered otherwise.
-    #[error("the daemon answered {0}: {1}")]
-    Refused(StatusCode, String),
+    #[error("the daemon answered {status}: {said}")]
+    Refused {
+        status: StatusCode,
+        said: String,
+        /// When it wishes to be asked again.
+        retry_after: Option<Duration>,
+    },
+    /// It heard the beat and did not take it.
+    #[error("the daemon says that it is {0}")]
+    NotTaken(BeatOutcome),
     /// It answered what is not understood.
     #[error("the daemon's answer is not understood: {0}")]
     Unreadable(String),
+}
+
+impl LinkError {
+    /// When the daemon wishes to be asked again, where it said so.
+    pub(super) const fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Refused { retry_after, .. } => *retry_after,
+            Self::Absent { .. }
+            | Self::Token { .. }
+            | Self::Broken(_)
+            | Self::Late(_)
+            | Self::NotTaken(_)
+            | Self::Unreadable(_) => None,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -52,13 +76,14 @@ impl Link {
         Self { daemon, open: None }
     }
 
-    /// Posts JSON, and gives the answer's status and body. A kept connection that broke meanwhile is opened anew, once.
-    pub(super) async fn post(&mut self, path: &str, body: Vec<u8>) -> Result<(StatusCode, Bytes), LinkError> {
+    /// Posts JSON, and gives the answer's body where it was accepted. A kept connection that broke meanwhile is opened anew, once.
+    pub(super) async fn post(&mut self, path: &str, body: Vec<u8>) -> Result<Bytes, LinkError> {
         let body = Bytes::from(body);
-        if let Some(open) = self.open.take_if(|open| open.sender.is_ready())
-            && let Ok(answered) = self.ask(open, path, body.clone()).await
-        {
-            return Ok(answered);
+        if let Some(open) = self.open.take_if(|open| open.sender.is_ready()) {
+            match self.ask(open, path, body.clone()).await {
+                Err(LinkError::Broken(_)) => {}
+                answered => return answered,
+            }
         }
         let fresh = self.connect().await?;
         self.ask(fresh, path, body).await
@@ -69,7 +94,7 @@ impl Link {
         self.open = None;
     }
 
-    async fn ask(&mut self, mut open: Open, path: &str, body: Bytes) -> Result<(StatusCode, Bytes), LinkError> {
+    async fn ask(&mut self, mut open: Open, path: &str, body: Bytes) -> Result<Bytes, LinkError> {
         let request = Request::builder()
             .method(Method::POST)
             .uri(path)
@@ -84,13 +109,22 @@ impl Link {
             .map_err(|error| LinkError::Unreadable(error.to_string()))?;
         let response = open.sender.send_request(request).await?;
         let status = response.status();
+        let retry_after = response.headers().get(header::RETRY_AFTER);
+        let retry_after = retry_after.and_then(|seconds| seconds.to_str().ok()?.parse().ok());
         let read = Limited::new(response.into_body(), MOST_ANSWER).collect().await;
-        let body = read.map_err(|error| LinkError::Unreadable(error.to_string()))?;
-        // One that was refused reads its token again.
+        let body = read
+            .map_err(|error| LinkError::Unreadable(error.to_string()))?
+            .to_bytes();
         if status == StatusCode::ACCEPTED {
             self.open = Some(open);
+            return Ok(body);
         }
-        Ok((status, body.to_bytes()))
+        // It is let go of: the next one reads the token again.
+        Err(LinkError::Refused {
+            status,
+            said: String::from_utf8_lossy(&body).into_owned(),
+            retry_after: retry_after.map(Duration::from_secs),
+        })
     }
 
     async fn connect(&self) -> Result<Open, LinkError> {

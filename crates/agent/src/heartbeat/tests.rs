@@ -2,7 +2,7 @@ use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{HeaderMap, Uri};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use serde_json::{Value, json};
@@ -81,6 +81,23 @@ impl Daemon {
     }
 }
 
+impl Daemon {
+    /// Waits until no more beats come, for ten times as long as they would take. One may still be under way.
+    async fn falls_silent(&self) {
+        let quiet = async {
+            loop {
+                let before = self.heard().len();
+                tokio::time::sleep(Duration::from_millis(500)).await;
+                if self.heard().len() == before {
+                    return;
+                }
+            }
+        };
+        let quiet = tokio::time::timeout(Duration::from_mins(1), quiet).await;
+        assert!(quiet.is_ok(), "it beats on");
+    }
+}
+
 fn accepted(incarnation: u64) -> Answers {
     Answers::With(
         202,
@@ -95,7 +112,7 @@ fn place(port: u16, incarnation: Option<u64>) -> Place {
             port,
             token_file: None,
         },
-        whose: Whose {
+        whose: config::Whose {
             path: "/api/v1/agents/web/heartbeats?namespace=team".to_owned(),
             incarnation: incarnation.map(Incarnation),
         },
@@ -124,8 +141,19 @@ impl Beating {
         runtime.start().await.unwrap();
         let pulse = Pulse::begin(runtime.handle(), patience);
         let (gone, superseded) = (CancellationToken::new(), CancellationToken::new());
-        let beats = Heartbeats::new(place, Duration::from_millis(50));
-        let task = tokio::spawn(beats.tell(runtime.clone(), pulse, gone.clone(), superseded.clone()));
+        let config = HeartbeatConfig {
+            interval: Duration::from_millis(50),
+            ..HeartbeatConfig::default()
+        };
+        let teller = Teller {
+            place,
+            config,
+            runtime: runtime.clone(),
+            pulse,
+            gone: gone.clone(),
+            superseded: superseded.clone(),
+        };
+        let task = tokio::spawn(teller.tell());
         Self {
             runtime,
             gone,
@@ -157,6 +185,7 @@ async fn each_beat_says_whose_it_is_what_was_measured_and_what_it_is_at() {
     beating.runtime.stop().await.unwrap();
     beating.end().await;
     let heard = daemon.heard();
+    let first = heard[0].2["sequence"].as_u64().unwrap();
     for (number, (path, shown, beat)) in heard.iter().enumerate() {
         assert_eq!(
             (path.as_str(), shown),
@@ -164,7 +193,7 @@ async fn each_beat_says_whose_it_is_what_was_measured_and_what_it_is_at() {
         );
         assert_eq!(
             (&beat["incarnation"], &beat["sequence"]),
-            (&json!(3), &json!(number + 1))
+            (&json!(3), &json!(first + number as u64))
         );
     }
     let (_, _, beat) = heard.iter().find(|(_, _, beat)| busy(beat)).unwrap();
@@ -174,35 +203,98 @@ async fn each_beat_says_whose_it_is_what_was_measured_and_what_it_is_at() {
     );
     assert!(beat["activity"]["hash"].is_u64() && beat["activity"]["for"].is_string());
     assert!(beat["metrics"]["memory_usage"].as_f64().unwrap() > 0.0);
-    // Nothing had ended: nothing is said of errors and latency.
-    assert_eq!(beat["metrics"].get("error_rate"), None);
+    // How long executions take is no latency unless they are requests.
+    assert_eq!(beat["metrics"].get("request_latency"), None);
+    assert!(beat["metrics"]["execution_ms"].is_f64(), "{beat}");
 }
 
 #[tokio::test]
-async fn while_the_daemon_is_away_it_is_tried_on_and_what_happened_meanwhile_is_told_afterwards() {
+async fn what_happened_while_beats_were_not_taken_is_told_by_the_first_that_is() {
+    let (daemon, port) = Daemon::start().await;
+    let not_taken = [
+        Answers::With(503, json!({"code": "busy"})),
+        Answers::With(
+            202,
+            json!({"outcome": "stale", "handle": null, "incarnation": 1, "next_in": "50ms"}),
+        ),
+    ];
+    for answer in not_taken {
+        daemon.answers(answer);
+        let begun = daemon.heard().len();
+        let beating = Beating::start(place(port, Some(1)), LONG).await;
+        daemon.until("one before the work", |heard| heard.len() > begun).await;
+        let submission = Submission::new("work", &false).unwrap();
+        beating.runtime.submit(submission).await.unwrap();
+        let ended = |heard: &[Heard]| heard.iter().filter(|(_, _, beat)| beat["progress"] == 3).count();
+        let before = ended(&daemon.heard());
+        // Others would have told of the execution that ended, and forgotten it, by now.
+        daemon
+            .until("three that tell of it and are not taken", |heard| {
+                ended(heard) > before + 2
+            })
+            .await;
+        let (_, _, latest) = daemon.heard().pop().unwrap();
+        assert!(latest["metrics"]["execution_ms"].as_f64().unwrap() > 0.0, "{latest}");
+        daemon.answers(accepted(1));
+        let forgotten = |heard: &[Heard]| {
+            heard
+                .last()
+                .is_some_and(|(_, _, beat)| beat["metrics"]["execution_ms"] == 0.0)
+        };
+        daemon.until("one after one that was taken", forgotten).await;
+        beating.end().await;
+    }
+}
+
+#[tokio::test]
+async fn a_daemon_that_comes_late_is_found() {
     let daemon = Daemon::new();
     // A port that is held, and on which nobody listens yet.
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
     let port = socket.local_addr().unwrap().port();
+    let mut link = Link::new(place(port, None).daemon);
+    assert!(matches!(
+        link.post("/", Vec::new()).await,
+        Err(LinkError::Absent { .. })
+    ));
     let beating = Beating::start(place(port, None), LONG).await;
-    let submission = Submission::new("work", &false).unwrap();
-    beating.runtime.submit(submission).await.unwrap();
-    let ended = async {
-        while beating.runtime.in_flight() > 0 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_mins(1), ended).await.unwrap();
     daemon.serve(socket.listen(16).unwrap());
     daemon.until("a beat", |heard| !heard.is_empty()).await;
     let (_, _, first) = daemon.heard().swap_remove(0);
-    assert_eq!(
-        (&first["progress"], &first["metrics"]["error_rate"]),
-        (&json!(2), &json!(1.0))
-    );
     assert_eq!((first.get("incarnation"), first.get("sequence")), (None, None));
     beating.end().await;
+}
+
+#[test]
+fn one_that_was_not_taken_is_tried_again_within_an_interval_and_later_and_later() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let beating = Beating::start(place(1, None), LONG).await;
+        let mut beats = Heartbeats::new(Teller {
+            place: place(1, None),
+            config: HeartbeatConfig::default(),
+            runtime: beating.runtime.clone(),
+            pulse: Pulse::begin(beating.runtime.handle(), LONG),
+            gone: CancellationToken::new(),
+            superseded: CancellationToken::new(),
+        });
+        beats.interval = Duration::from_secs(8);
+        for (missed, from, to) in [
+            (1, 1_000, 2_000),
+            (2, 2_000, 4_000),
+            (3, 4_000, 8_000),
+            (9, 4_000, 8_000),
+        ] {
+            beats.missed = missed;
+            let soon = beats.soon().as_millis();
+            assert!((from..=to).contains(&soon), "{missed}: {soon}");
+        }
+        beating.end().await;
+    });
 }
 
 #[tokio::test]
@@ -274,23 +366,63 @@ async fn the_token_is_read_from_its_file_and_read_again_where_it_was_refused() {
     beating.end().await;
 }
 
+#[test]
+fn one_whose_loop_hangs_is_silent_though_its_beats_have_a_thread_of_their_own() {
+    let agents = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let others = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
+    let (daemon, port) = others.block_on(Daemon::start());
+    // Nobody drives the agent's own loop from here on: its pulse stands still.
+    let runtime = agents.block_on(async {
+        let idle = EntryPoint::new("idle", async |_: Call| Ok::<_, String>(()));
+        Runtime::builder().entry_point(idle).build().unwrap()
+    });
+    let begun = std::time::Instant::now();
+    let pulse = agents.block_on(async { Pulse::begin(runtime.handle(), Duration::from_millis(1_500)) });
+    let gone = CancellationToken::new();
+    let teller = Teller {
+        place: place(port, Some(1)),
+        config: HeartbeatConfig {
+            interval: Duration::from_millis(50),
+            ..HeartbeatConfig::default()
+        },
+        runtime,
+        pulse: pulse.clone(),
+        gone: gone.clone(),
+        superseded: CancellationToken::new(),
+    };
+    let telling = others.spawn(teller.tell());
+    others.block_on(async {
+        daemon
+            .until("a beat before it is noticed", |heard| {
+                !heard.is_empty() || begun.elapsed().as_secs() > 1
+            })
+            .await;
+        let noticed = async {
+            while pulse.stopped_for().is_none() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_mins(1), noticed).await.unwrap();
+        daemon.falls_silent().await;
+        gone.cancel();
+        telling.await.unwrap();
+    });
+}
+
 #[tokio::test]
 async fn one_that_has_failed_for_good_is_silent() {
     let (daemon, port) = Daemon::start().await;
     let beating = Beating::start(place(port, Some(1)), LONG).await;
     daemon.until("a beat", |heard| !heard.is_empty()).await;
     beating.runtime.fail("its disk is gone");
-    // One may be under way; then there is no more.
-    let quiet = async {
-        loop {
-            let before = daemon.heard().len();
-            tokio::time::sleep(Duration::from_millis(500)).await;
-            if daemon.heard().len() == before {
-                return;
-            }
-        }
-    };
-    assert!(tokio::time::timeout(Duration::from_mins(1), quiet).await.is_ok());
+    daemon.falls_silent().await;
     assert!(!beating.task.is_finished());
     beating.end().await;
 }

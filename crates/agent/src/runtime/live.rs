@@ -47,7 +47,8 @@ struct Notes {
     checkpoint: Option<Arc<RawValue>>,
     /// Whether the checkpoint is newer than what is written down.
     fresh: bool,
-    activity: Option<(Activity, Wall)>,
+    /// What it says that it does, since when for people, and since when by a clock that nobody sets.
+    activity: Option<(Activity, Wall, Instant)>,
 }
 
 /// What the store has of it. The lock is held across writing, so that no late write brings back what has ended.
@@ -165,10 +166,10 @@ impl Live {
     }
 
     pub(super) fn says(&self, activity: Activity) {
-        self.notes().activity = Some((activity, clock::wall()));
+        self.notes().activity = Some((activity, clock::wall(), clock::now()));
     }
 
-    pub(super) fn activity(&self) -> Option<(Activity, Wall)> {
+    pub(super) fn activity(&self) -> Option<(Activity, Wall, Instant)> {
         self.notes().activity.clone()
     }
 

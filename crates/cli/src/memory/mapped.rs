@@ -2,16 +2,21 @@
 
 use std::ops::Range;
 
-/// Mappings of files that can be dropped and come back as they were: nobody may write them, and they hold no page but the file's.
+/// Mappings of the program's own file that can be dropped and come back as they were: nobody may write them, they hold no page but the
+/// file's, and they last as long as the process, so that nothing else can take their place meanwhile.
 ///
 /// Sections that were relocated and made read-only afterwards hold pages of their own, and are not among them. None where the system
 /// does not tell.
 pub(super) fn unchanged() -> Vec<Range<usize>> {
-    std::fs::read_to_string("/proc/self/smaps").map_or_else(|_| Vec::new(), |smaps| unchanged_of(&smaps))
+    let (program, smaps) = (std::env::current_exe(), std::fs::read_to_string("/proc/self/smaps"));
+    match (program, smaps) {
+        (Ok(program), Ok(smaps)) => unchanged_of(&smaps, &program.to_string_lossy()),
+        (Err(_), _) | (_, Err(_)) => Vec::new(),
+    }
 }
 
-/// As [`unchanged`], of the text of `/proc/PID/smaps`: a line of each mapping, with lines `Name: value` after it.
-fn unchanged_of(smaps: &str) -> Vec<Range<usize>> {
+/// As [`unchanged`], of the text of `/proc/PID/smaps` and the path of its program: a line of each mapping, with lines `Name: value` after it.
+fn unchanged_of(smaps: &str, program: &str) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut candidate = None;
     for line in smaps.lines() {
@@ -19,21 +24,21 @@ fn unchanged_of(smaps: &str) -> Vec<Range<usize>> {
             let own: Option<Range<usize>> = candidate.take();
             found.extend(own.filter(|_| anonymous.trim() == "0 kB"));
         } else if !line.split_whitespace().next().is_some_and(|word| word.ends_with(':')) {
-            candidate = read_only_file(line);
+            candidate = read_only(line, program);
         }
     }
     found
 }
 
-/// The place of a mapping of a file that nobody may write, by its line: `start-end rights offset device inode path`.
-fn read_only_file(line: &str) -> Option<Range<usize>> {
+/// The place of a mapping of this file that nobody may write, by its line: `start-end rights offset device inode path`.
+fn read_only(line: &str, program: &str) -> Option<Range<usize>> {
     let mut words = line.split_whitespace();
     let (start, end) = words.next()?.split_once('-')?;
     let rights = words.next()?;
     let path = words.nth(3)?;
     let number = |text| usize::from_str_radix(text, 16).ok();
     let place = number(start)?..number(end)?;
-    (rights.starts_with("r-") && rights.ends_with('p') && path.starts_with('/')).then_some(place)
+    (rights.starts_with("r-") && rights.ends_with('p') && path == program).then_some(place)
 }
 
 #[cfg(test)]
@@ -54,7 +59,9 @@ Anonymous:           576 kB
 Anonymous:             0 kB
 55d0c1700000-55d0c1800000 rw-p 00000000 00:00 0                          [heap]
 Anonymous:             0 kB
-7f0000000000-7f0000001000 r--s 00000000 00:01 77                         /dev/shm/shared
+7f0000000000-7f0000001000 r-xp 00000000 fe:00 99                         /usr/lib/libc.so.6
+Anonymous:             0 kB
+7f0000001000-7f0000002000 r--s 00000000 00:01 77                         /dev/shm/shared
 Anonymous:             0 kB
 7fff00000000-7fff00002000 r-xp 00000000 00:00 0                          [vdso]
 Anonymous:             0 kB
@@ -62,7 +69,7 @@ Anonymous:             0 kB
 
     #[test]
     fn what_was_relocated_or_can_be_written_or_is_shared_or_no_file_stays() {
-        let found = unchanged_of(SMAPS);
+        let found = unchanged_of(SMAPS, "/usr/bin/stead");
         assert_eq!(
             found,
             [0x55d0_c000_0000..0x55d0_c050_0000, 0x55d0_c050_0000..0x55d0_c160_0000]

@@ -142,7 +142,7 @@ fn an_agent_in_rust_beats_by_itself_and_a_copy_of_an_earlier_run_ends_itself() {
         fleet.must(&["why", "counter"]).contains("beats").then_some(())
     });
     fleet.must(&["restart", "counter", "--wait"]);
-    let copy = Command::new(built("agent_counts"))
+    let mut copy = Command::new(built("agent_counts"))
         .env_clear()
         .env("STEAD_TEST_COUNT", fleet.path("copy"))
         .env("STEAD_AGENT_DIR", fleet.path("copy-dir"))
@@ -151,9 +151,10 @@ fn an_agent_in_rust_beats_by_itself_and_a_copy_of_an_earlier_run_ends_itself() {
         .env("STEAD_INCARNATION", "1")
         .stdout(Stdio::null())
         .stderr(Stdio::null())
-        .status()
+        .spawn()
         .unwrap();
-    assert_eq!(copy.code(), Some(75));
+    let ended = fleet.until("the copy ends", |_| copy.try_wait().unwrap());
+    assert_eq!(ended.code(), Some(75));
     let agent = fleet.agent("counter");
     assert_eq!(
         (&agent["incarnation"], &agent["phase"]),
