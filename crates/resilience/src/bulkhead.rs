@@ -18,7 +18,7 @@ use crate::seats::{MOST, Place, Seats};
 use crate::setting::require;
 use crate::sync::{Mutex, lock};
 use crate::timeout::within;
-use crate::{Clock, Coarse, Deadline, Failure, InvalidSetting, Layer, Listener, Order};
+use crate::{Clock, Coarse, Deadline, Failure, InvalidSetting, Layer, Listener, Next, Order};
 
 /// How many calls at once, and who waits how long.
 ///
@@ -242,7 +242,11 @@ impl<C: Clock> Bulkhead<C> {
         let seated = within(&self.clock, until, poll_fn(|context| place.poll(context))).await;
         if seated.is_some() {
             place.keep();
-            return Ok(Seat { bulkhead: self });
+            let seat = Seat { bulkhead: self };
+            // Seated as the deadline passed, or woken long after: the seat goes to the next one.
+            if deadline.is_none() || self.clock.now() < until {
+                return Ok(seat);
+            }
         }
         let waited = self.clock.now().since(begun);
         Err(match deadline {
@@ -254,15 +258,11 @@ impl<C: Clock> Bulkhead<C> {
 
 impl<C: Clock, T, E> Layer<T, E> for Bulkhead<C> {
     #[inline]
-    fn run<F, Fut>(&self, next: F) -> impl Future<Output = Result<T, Failure<E>>>
-    where
-        F: Fn() -> Fut,
-        Fut: Future<Output = Result<T, Failure<E>>>,
-    {
+    fn run<N: Next<Value = T, Error = E>>(&self, next: N) -> impl Future<Output = Result<T, Failure<E>>> {
         async move {
             Deadline::check_now()?;
             let _seat = self.acquire().await?;
-            next().await
+            next.once().await
         }
     }
 }

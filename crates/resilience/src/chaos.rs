@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use stead_policy::draw;
 
-use crate::{Clock, Coarse, Failure, Layer};
+use crate::{Clock, Coarse, Failure, Layer, Next};
 
 /// Which calls are struck.
 ///
@@ -208,15 +208,11 @@ impl<C: Clock> ChaosLatency<C> {
 }
 
 impl<T, E, C: Clock> Layer<T, E> for ChaosLatency<C> {
-    async fn run<F, Fut>(&self, next: F) -> Result<T, Failure<E>>
-    where
-        F: Fn() -> Fut,
-        Fut: Future<Output = Result<T, Failure<E>>>,
-    {
+    async fn run<N: Next<Value = T, Error = E>>(&self, next: N) -> Result<T, Failure<E>> {
         if let Some(n) = self.chaos.strikes() {
             self.clock.sleep(self.wait_of(n)).await;
         }
-        next().await
+        next.once().await
     }
 }
 
@@ -228,14 +224,10 @@ pub struct ChaosError<G> {
 }
 
 impl<T, E, G: Fn() -> E> Layer<T, E> for ChaosError<G> {
-    async fn run<F, Fut>(&self, next: F) -> Result<T, Failure<E>>
-    where
-        F: Fn() -> Fut,
-        Fut: Future<Output = Result<T, Failure<E>>>,
-    {
+    async fn run<N: Next<Value = T, Error = E>>(&self, next: N) -> Result<T, Failure<E>> {
         match self.chaos.strikes() {
             Some(_) => Err(Failure::Inner((self.error)())),
-            None => next().await,
+            None => next.once().await,
         }
     }
 }
@@ -248,14 +240,10 @@ pub struct ChaosOutcome<G> {
 }
 
 impl<T, E, G: Fn() -> Result<T, E>> Layer<T, E> for ChaosOutcome<G> {
-    async fn run<F, Fut>(&self, next: F) -> Result<T, Failure<E>>
-    where
-        F: Fn() -> Fut,
-        Fut: Future<Output = Result<T, Failure<E>>>,
-    {
+    async fn run<N: Next<Value = T, Error = E>>(&self, next: N) -> Result<T, Failure<E>> {
         match self.chaos.strikes() {
             Some(_) => (self.outcome)().map_err(Failure::Inner),
-            None => next().await,
+            None => next.once().await,
         }
     }
 }

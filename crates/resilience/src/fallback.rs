@@ -12,7 +12,7 @@ use crate::budget::paid;
 use crate::classify::judge;
 use crate::count::Counter;
 use crate::events::Events;
-use crate::{AnyError, Budget, Classify, Deadline, Failure, Layer, Listener, Verdict};
+use crate::{AnyError, Budget, Classify, Deadline, Failure, Layer, Listener, Next, Verdict};
 
 /// What stands in for an operation that fails: one provider after the other, until one answers.
 ///
@@ -277,15 +277,11 @@ const PRIMARY: &str = "primary";
 
 impl<T, E, K: Classify<T, E>> Layer<T, E> for Fallback<T, E, K> {
     #[inline]
-    fn run<F, Fut>(&self, next: F) -> impl Future<Output = Result<T, Failure<E>>>
-    where
-        F: Fn() -> Fut,
-        Fut: Future<Output = Result<T, Failure<E>>>,
-    {
+    fn run<N: Next<Value = T, Error = E>>(&self, next: N) -> impl Future<Output = Result<T, Failure<E>>> {
         async move {
             self.deposit();
             let budget = self.budget.as_deref();
-            let mut first = pin!(next());
+            let mut first = pin!(next.once());
             match poll_fn(|context| paid(budget, || first.as_mut().poll(context))).await {
                 Ok(value) => Ok(value),
                 Err(failure) => Ok(self.after(failure).await?.value),

@@ -18,7 +18,8 @@ use crate::count::Counter;
 use crate::events::Events;
 use crate::setting::require;
 use crate::{
-    AnyError, Budget, Classify, Clock, Deadline, Failure, InvalidSetting, Layer, Listener, Moment, Precise, Verdict,
+    AnyError, Budget, Classify, Clock, Deadline, Failure, InvalidSetting, Layer, Listener, Moment, Next, Precise,
+    Verdict,
 };
 
 /// When a call is slow, and how many more there may be.
@@ -295,18 +296,14 @@ const KNOWN: u32 = 20;
 const LEARNED_EVERY: u32 = 10;
 
 impl<C: Clock, K: Classify<T, E>, T, E> Layer<T, E> for Hedge<C, K> {
-    async fn run<F, Fut>(&self, next: F) -> Result<T, Failure<E>>
-    where
-        F: Fn() -> Fut,
-        Fut: Future<Output = Result<T, Failure<E>>>,
-    {
+    async fn run<N: Next<Value = T, Error = E>>(&self, next: N) -> Result<T, Failure<E>> {
         let budget = self.budget.as_deref();
         Deadline::check_now()?;
         if let Some(budget) = budget {
             budget.deposit_once();
         }
         let begun = self.learns.load(Relaxed).then(|| self.clock.now());
-        let mut first = pin!(next());
+        let mut first = pin!(next.once());
         // What is ready at once needs no race.
         let polled = poll_fn(|context| Poll::Ready(paid(budget, || first.as_mut().poll(context)))).await;
         match polled {
@@ -319,7 +316,7 @@ impl<C: Clock, K: Classify<T, E>, T, E> Layer<T, E> for Hedge<C, K> {
         }
         let mut race = Race {
             hedge: self,
-            next: &next,
+            next: || next.once(),
             first: Some(first.as_mut()),
             others: Vec::new(),
             failed: None,
@@ -360,7 +357,7 @@ impl<C: Clock, K: Classify<T, E>, T, E> Layer<T, E> for Hedge<C, K> {
 /// Calls of the same thing beside each other.
 struct Race<'a, C, K, F, Fut, T, E> {
     hedge: &'a Hedge<C, K>,
-    next: &'a F,
+    next: F,
     first: Option<Pin<&'a mut Fut>>,
     others: Vec<Pin<Box<Fut>>>,
     failed: Option<Result<T, Failure<E>>>,

@@ -8,16 +8,41 @@ use pin_project_lite::pin_project;
 
 use crate::Failure;
 
+/// What a policy goes around: makes one try each time it is asked.
+///
+/// A closure that makes a future is one, and so is whatever stands inside of a policy in a [`Pipeline`](crate::Pipeline). The future
+/// is no parameter of its own: types would name it beside what makes it, and grow fourfold with each policy.
+pub trait Next {
+    /// What a try gives.
+    type Value;
+    /// How it fails by itself.
+    type Error;
+
+    /// Makes one try.
+    fn once(&self) -> impl Future<Output = Result<Self::Value, Failure<Self::Error>>>;
+}
+
+impl<T, E, F, Fut> Next for F
+where
+    F: Fn() -> Fut,
+    Fut: Future<Output = Result<T, Failure<E>>>,
+{
+    type Value = T;
+    type Error = E;
+
+    #[inline]
+    fn once(&self) -> impl Future<Output = Result<T, Failure<E>>> {
+        self()
+    }
+}
+
 /// A policy around an operation, so that policies nest without boxes: what it runs may itself be a policy's doing.
 ///
-/// `next` makes one try each time it is called. Dropping the returned future cancels the try in flight and gives back
+/// `next` makes one try each time it is asked. Dropping the returned future cancels the try in flight and gives back
 /// whatever the policy held for it.
 pub trait Layer<T, E> {
     /// Runs `next` under this policy.
-    fn run<F, Fut>(&self, next: F) -> impl Future<Output = Result<T, Failure<E>>>
-    where
-        F: Fn() -> Fut,
-        Fut: Future<Output = Result<T, Failure<E>>>;
+    fn run<N: Next<Value = T, Error = E>>(&self, next: N) -> impl Future<Output = Result<T, Failure<E>>>;
 
     /// Runs a plain operation under this policy.
     fn call<F, Fut>(&self, operation: F) -> impl Future<Output = Result<T, Failure<E>>>

@@ -89,7 +89,7 @@ pub use fallback::{
     Answer, Fallback, FallbackEvent, FallbackSnapshot, ProviderSnapshot, Reason, Reasons, Served, Unserved,
 };
 pub use hedge::{Hedge, HedgeConfig, HedgeDelay, HedgeEvent, HedgeSnapshot};
-pub use layer::Layer;
+pub use layer::{Layer, Next};
 pub use leak::{
     HandleId, Holder, LeakConfig, LeakConfigRefused, LeakDetector, LeakFinding, LeakReport, ProcSampler, Resource,
     Sample, Sign, Tracked, Usage,
@@ -97,9 +97,9 @@ pub use leak::{
 pub use limiter::{Limiter, LimiterConfig, LimiterEvent, LimiterSnapshot, Priced, RateExceeded};
 pub use pipeline::{
     Answers, Around, Bare, BulkheadPolicy, CacheKey, Gravity, GrowthPolicy, HandedIn, HedgePolicy, JitterPolicy,
-    LimiterPolicy, NamedGrowth, NamedJitter, NamedPipeline, Nobody, Parts, Pipeline, PipelineConfig, PipelineFinding,
-    PipelineRefused, Placed, Places, PolicyConfig, PolicyKind, RetryPolicy, Shared, StandIn, StandInPolicy, StandIns,
-    TimeoutPolicy, Traits, lint,
+    LimiterPolicy, NamedGrowth, NamedJitter, NamedPipeline, Nested, Nobody, Parts, Pipeline, PipelineConfig,
+    PipelineFinding, PipelineRefused, Placed, Places, PolicyConfig, PolicyKind, RetryPolicy, Shared, StandIn,
+    StandInPolicy, StandIns, TimeoutPolicy, Traits, Within, lint,
 };
 pub use preset::{Preset, UnknownPreset};
 pub use registry::{

@@ -21,7 +21,9 @@ use crate::sync::{
     lock,
 };
 use crate::timeout::within;
-use crate::{AnyError, Classify, Clock, Coarse, Deadline, Failure, InvalidSetting, Layer, Listener, Moment, Verdict};
+use crate::{
+    AnyError, Classify, Clock, Coarse, Deadline, Failure, InvalidSetting, Layer, Listener, Moment, Next, Verdict,
+};
 
 mod priced;
 
@@ -194,7 +196,7 @@ impl<C: Clock, K> Limiter<C, K> {
     /// caller waits or that its [`Deadline`] leaves (said as soon as it is known). Nothing was taken.
     #[inline]
     pub async fn acquire(&self, cost: u32) -> Result<(), RateExceeded> {
-        if !self.turn.is_busy() && self.take(cost).is_ok() {
+        if self.takes_at_once(cost) {
             return Ok(());
         }
         // Boxed, so that callers who need not wait carry no timer about.
@@ -290,6 +292,17 @@ impl<C: Clock, K> Limiter<C, K> {
         self.events.listen()
     }
 
+    #[inline]
+    fn takes_at_once(&self, cost: u32) -> bool {
+        !self.turn.is_busy() && self.take(cost).is_ok()
+    }
+
+    /// Waits for `cost` units for a call that still has time when they are there, even if it was woken late.
+    async fn queue_in_time<E>(&self, cost: u32) -> Result<(), Failure<E>> {
+        self.queue(cost).await?;
+        Deadline::check_now().inspect_err(|_| self.refund(cost))
+    }
+
     /// Takes `cost` units, or says how long until they are there.
     #[inline]
     fn take(&self, cost: u32) -> Result<(), Duration> {
@@ -332,7 +345,9 @@ impl<C: Clock, K> Limiter<C, K> {
         };
         self.waited.add();
         let longest = config.max_wait_duration;
-        let longest = Deadline::remaining_now().map_or(longest, |left| left.min(longest));
+        // Units that come as the deadline passes are of no use.
+        let in_time = |left: Duration| left.saturating_sub(Duration::from_nanos(1)).min(longest);
+        let longest = Deadline::remaining_now().map_or(longest, in_time);
         let until = self.clock.now().after(longest);
         self.wait(place, cost, until).await
     }
@@ -380,11 +395,7 @@ impl<C: Clock, K> Limiter<C, K> {
 
 impl<C: Clock, K: Classify<T, E>, T, E> Layer<T, E> for Limiter<C, K> {
     #[inline]
-    fn run<F, Fut>(&self, next: F) -> impl Future<Output = Result<T, Failure<E>>>
-    where
-        F: Fn() -> Fut,
-        Fut: Future<Output = Result<T, Failure<E>>>,
-    {
+    fn run<N: Next<Value = T, Error = E>>(&self, next: N) -> impl Future<Output = Result<T, Failure<E>>> {
         self.under(self.cost(), next)
     }
 }
@@ -397,16 +408,18 @@ impl<C: Clock, K> Limiter<C, K> {
 
     /// Runs `next` for `cost` units, and heeds the pause that its failure may ask for.
     #[inline]
-    fn under<F, Fut, T, E>(&self, cost: u32, next: F) -> impl Future<Output = Result<T, Failure<E>>>
+    fn under<N, T, E>(&self, cost: u32, next: N) -> impl Future<Output = Result<T, Failure<E>>>
     where
-        F: Fn() -> Fut,
-        Fut: Future<Output = Result<T, Failure<E>>>,
+        N: Next<Value = T, Error = E>,
         K: Classify<T, E>,
     {
         async move {
             Deadline::check_now()?;
-            self.acquire(cost).await?;
-            let result = match next().await {
+            if !self.takes_at_once(cost) {
+                // Boxed, so that callers who need not wait carry no timer about.
+                Box::pin(self.queue_in_time(cost)).await?;
+            }
+            let result = match next.once().await {
                 // Moved by itself, a value costs less than within its result.
                 Ok(value) if self.classifier.trusts_values() => return Ok(value),
                 result => result,

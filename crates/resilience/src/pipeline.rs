@@ -3,7 +3,7 @@
 use core::future::Future;
 use std::sync::Arc;
 
-use crate::{Failure, Layer};
+use crate::{Failure, Layer, Next};
 
 mod again;
 mod config;
@@ -54,15 +54,30 @@ pub struct Bare;
 #[derive(Debug)]
 pub struct Shared<L>(pub Arc<L>);
 
-/// One policy around another.
+/// One policy around the others that it stands outside of.
 ///
-/// In this order in memory, so that the inner one rarely begins where both do: of a pointer to both the compiler would make one
-/// to it by copying what lies around, in one piece and right after it was written in two, which costs as much as a policy.
+/// In this order in memory, so that the inner ones rarely begin where all do: of a pointer to both the compiler would make one
+/// to them by copying what lies around, in one piece and right after it was written in two, which costs as much as a policy.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Around<O, I> {
     outer: O,
     inner: I,
+}
+
+/// The policies of a [`Pipeline`], from one on inwards: [`Around`] or [`Bare`].
+pub trait Nested<T, E> {
+    /// Runs `next` under all of them.
+    fn around<'a, N: Next<Value = T, Error = E>>(&'a self, next: &'a N) -> impl Future<Output = Result<T, Failure<E>>>;
+}
+
+/// Policies inside of which another can be put.
+pub trait Within<P> {
+    /// Those with the other.
+    type Nested;
+
+    /// Puts `policy` inside of the innermost.
+    fn within(self, policy: P) -> Self::Nested;
 }
 
 impl Pipeline {
@@ -77,68 +92,87 @@ impl<L> Pipeline<L> {
     /// Adds a policy inside of those that are there. One that others hold too is added as a reference or as
     /// [`Shared`].
     #[must_use]
-    pub fn with<I>(self, policy: I) -> Pipeline<Around<L, I>> {
-        Pipeline(Around {
-            outer: self.0,
-            inner: policy,
+    pub fn with<I>(self, policy: I) -> Pipeline<L::Nested>
+    where
+        L: Within<I>,
+    {
+        Pipeline(self.0.within(policy))
+    }
+}
+
+impl<P> Within<P> for Bare {
+    type Nested = Around<P, Self>;
+
+    fn within(self, policy: P) -> Around<P, Self> {
+        Around {
+            outer: policy,
+            inner: self,
+        }
+    }
+}
+
+impl<P, O, I: Within<P>> Within<P> for Around<O, I> {
+    type Nested = Around<O, I::Nested>;
+
+    fn within(self, policy: P) -> Self::Nested {
+        Around {
+            outer: self.outer,
+            inner: self.inner.within(policy),
+        }
+    }
+}
+
+impl<L: Nested<T, E>, T, E> Layer<T, E> for Pipeline<L> {
+    #[inline]
+    fn run<N: Next<Value = T, Error = E>>(&self, next: N) -> impl Future<Output = Result<T, Failure<E>>> {
+        async move { self.0.around(&next).await }
+    }
+}
+
+impl<T, E> Nested<T, E> for Bare {
+    #[inline]
+    fn around<'a, N: Next<Value = T, Error = E>>(&'a self, next: &'a N) -> impl Future<Output = Result<T, Failure<E>>> {
+        next.once()
+    }
+}
+
+impl<O: Layer<T, E>, I: Nested<T, E>, T, E> Nested<T, E> for Around<O, I> {
+    #[inline]
+    fn around<'a, N: Next<Value = T, Error = E>>(&'a self, next: &'a N) -> impl Future<Output = Result<T, Failure<E>>> {
+        self.outer.run(Inside {
+            policies: &self.inner,
+            next,
         })
     }
 }
 
-impl<L: Layer<T, E>, T, E> Layer<T, E> for Pipeline<L> {
-    #[inline]
-    fn run<F, Fut>(&self, next: F) -> impl Future<Output = Result<T, Failure<E>>>
-    where
-        F: Fn() -> Fut,
-        Fut: Future<Output = Result<T, Failure<E>>>,
-    {
-        self.0.run(next)
-    }
+/// What one policy goes around: the policies inside of it, and what they all are around. Two pointers wherever it stands, so that
+/// none is found through another.
+struct Inside<'a, I, N> {
+    policies: &'a I,
+    next: &'a N,
 }
 
-impl<T, E> Layer<T, E> for Bare {
-    #[inline]
-    fn run<F, Fut>(&self, next: F) -> impl Future<Output = Result<T, Failure<E>>>
-    where
-        F: Fn() -> Fut,
-        Fut: Future<Output = Result<T, Failure<E>>>,
-    {
-        next()
-    }
-}
+impl<I: Nested<T, E>, N: Next<Value = T, Error = E>, T, E> Next for Inside<'_, I, N> {
+    type Value = T;
+    type Error = E;
 
-impl<O: Layer<T, E>, I: Layer<T, E>, T, E> Layer<T, E> for Around<O, I> {
     #[inline]
-    fn run<F, Fut>(&self, next: F) -> impl Future<Output = Result<T, Failure<E>>>
-    where
-        F: Fn() -> Fut,
-        Fut: Future<Output = Result<T, Failure<E>>>,
-    {
-        async move {
-            let next = &next;
-            self.outer.run(move || self.inner.run(next)).await
-        }
+    fn once(&self) -> impl Future<Output = Result<T, Failure<E>>> {
+        self.policies.around(self.next)
     }
 }
 
 impl<L: Layer<T, E>, T, E> Layer<T, E> for &L {
     #[inline]
-    fn run<F, Fut>(&self, next: F) -> impl Future<Output = Result<T, Failure<E>>>
-    where
-        F: Fn() -> Fut,
-        Fut: Future<Output = Result<T, Failure<E>>>,
-    {
+    fn run<N: Next<Value = T, Error = E>>(&self, next: N) -> impl Future<Output = Result<T, Failure<E>>> {
         (**self).run(next)
     }
 }
 
 impl<L: Layer<T, E>, T, E> Layer<T, E> for Shared<L> {
     #[inline]
-    fn run<F, Fut>(&self, next: F) -> impl Future<Output = Result<T, Failure<E>>>
-    where
-        F: Fn() -> Fut,
-        Fut: Future<Output = Result<T, Failure<E>>>,
-    {
+    fn run<N: Next<Value = T, Error = E>>(&self, next: N) -> impl Future<Output = Result<T, Failure<E>>> {
         self.0.run(next)
     }
 }

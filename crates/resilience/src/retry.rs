@@ -21,8 +21,8 @@ use crate::classify::judge;
 use crate::events::Events;
 use crate::setting::require;
 use crate::{
-    AnyError, Budget, Classify, Clock, Coarse, Deadline, Failure, InvalidSetting, Layer, Listener, Moment, Preset,
-    Verdict,
+    AnyError, Budget, Classify, Clock, Coarse, Deadline, Failure, InvalidSetting, Layer, Listener, Moment, Next,
+    Preset, Verdict,
 };
 use plan::{NONE, nanos};
 use told::Counters;
@@ -264,17 +264,16 @@ impl<C: Clock, K> Retry<C, K> {
     }
 
     /// Goes on after the first try has failed.
-    async fn again<T, E, F, Fut>(
+    async fn again<T, E, N>(
         &self,
         begun: Option<Moment>,
         retry_after: Option<Duration>,
         result: Result<T, Failure<E>>,
-        next: F,
+        next: &N,
     ) -> Result<T, Failure<E>>
     where
         K: Classify<T, E>,
-        F: Fn() -> Fut,
-        Fut: Future<Output = Result<T, Failure<E>>>,
+        N: Next<Value = T, Error = E>,
     {
         let mut plan = plan::Plan::new(*self.config(), begun, self.next_seed());
         let (mut retry_after, mut result) = (retry_after, result);
@@ -296,8 +295,16 @@ impl<C: Clock, K> Retry<C, K> {
             });
             drop(result);
             self.clock.sleep(wait).await;
+            if !self.may_begin() {
+                // Woken late.
+                self.tell(RetryEvent::GaveUp {
+                    attempts: plan.made(),
+                    why: GaveUp::Deadline,
+                });
+                return Err(Failure::DeadlineExceeded);
+            }
             plan.begin();
-            let (verdict, tried) = judge(&self.classifier, next().await);
+            let (verdict, tried) = judge(&self.classifier, next.once().await);
             match verdict {
                 Verdict::Failure { retry_after: after } => (retry_after, result) = (after, tried),
                 Verdict::Success => {
@@ -324,11 +331,7 @@ fn given_up<E>(attempts: u32, retry_after: Option<Duration>, last: Failure<E>) -
 
 impl<C: Clock, K: Classify<T, E>, T, E> Layer<T, E> for Retry<C, K> {
     #[inline]
-    fn run<F, Fut>(&self, next: F) -> impl Future<Output = Result<T, Failure<E>>>
-    where
-        F: Fn() -> Fut,
-        Fut: Future<Output = Result<T, Failure<E>>>,
-    {
+    fn run<N: Next<Value = T, Error = E>>(&self, next: N) -> impl Future<Output = Result<T, Failure<E>>> {
         async move {
             if !self.may_begin() {
                 self.tell(RetryEvent::NotBegun);
@@ -339,7 +342,7 @@ impl<C: Clock, K: Classify<T, E>, T, E> Layer<T, E> for Retry<C, K> {
             }
             let begun = self.begun();
             let budget = self.budget.as_deref();
-            let mut first = pin!(next());
+            let mut first = pin!(next.once());
             let first = poll_fn(|context| paid(budget, || first.as_mut().poll(context)));
             let result = match first.await {
                 // Moved by itself, a value costs less than within its result.

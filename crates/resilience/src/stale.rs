@@ -12,7 +12,7 @@ use crate::classify::judge;
 use crate::count::Counter;
 use crate::events::Events;
 use crate::setting::require;
-use crate::{AnyError, Classify, Clock, Coarse, Failure, InvalidSetting, Layer, Listener, Moment, Verdict};
+use crate::{AnyError, Classify, Clock, Coarse, Failure, InvalidSetting, Layer, Listener, Moment, Next, Verdict};
 
 /// How many answers are kept, and for how long they are of use.
 ///
@@ -270,12 +270,8 @@ where
     C: Clock,
     K: Classify<T, E>,
 {
-    async fn run<F, Fut>(&self, next: F) -> Result<T, Failure<E>>
-    where
-        F: Fn() -> Fut,
-        Fut: Future<Output = Result<T, Failure<E>>>,
-    {
-        Ok(self.cache.settle(&self.key, next()).await?.value)
+    async fn run<N: Next<Value = T, Error = E>>(&self, next: N) -> Result<T, Failure<E>> {
+        Ok(self.cache.settle(&self.key, next.once()).await?.value)
     }
 }
 

@@ -10,7 +10,7 @@ use crate::count::Counter;
 use crate::deadline::Scope;
 use crate::events::Events;
 use crate::setting::require;
-use crate::{Clock, Coarse, Deadline, Failure, InvalidSetting, Layer, Listener, Moment};
+use crate::{Clock, Coarse, Deadline, Failure, InvalidSetting, Layer, Listener, Moment, Next};
 
 /// How long a call may take.
 ///
@@ -132,16 +132,12 @@ impl<C: Clock> Timeout<C> {
 
 impl<C: Clock, T, E> Layer<T, E> for Timeout<C> {
     #[inline]
-    fn run<F, Fut>(&self, next: F) -> impl Future<Output = Result<T, Failure<E>>>
-    where
-        F: Fn() -> Fut,
-        Fut: Future<Output = Result<T, Failure<E>>>,
-    {
+    fn run<N: Next<Value = T, Error = E>>(&self, next: N) -> impl Future<Output = Result<T, Failure<E>>> {
         async move {
             let (own, left) = (self.limit.load(Relaxed), Deadline::remaining_now().map_or(NONE, nanos));
             let limit = own.min(left);
             if limit == NONE {
-                return next().await;
+                return next.once().await;
             }
             if limit == 0 {
                 self.not_begun.add();
@@ -151,7 +147,7 @@ impl<C: Clock, T, E> Layer<T, E> for Timeout<C> {
             let until = Moment::from_nanos(self.clock.now().as_nanos().saturating_add(limit));
             // Where the task's deadline comes first, it is in force already.
             let mut scope = Scope::new((own < left).then(|| Deadline::at(until, &self.clock)));
-            let mut work = pin!(scope.enter(&next));
+            let mut work = pin!(scope.enter(|| next.once()));
             // What is ready at once needs no timer.
             let first = poll_fn(|context| Poll::Ready(scope.enter(|| work.as_mut().poll(context)))).await;
             // Each arm moves its own part alone: moving the whole result costs several times as much.

@@ -15,6 +15,23 @@ use super::client::{CallError, get, judge};
 
 type Judge = fn(&Result<String, CallError>) -> Verdict;
 
+/// The policies around each other. A macro, as nobody wants to write the type of all nine down, and behind `impl` it could not be
+/// seen that calls may be sent to other threads.
+macro_rules! pipeline {
+    ($of:expr) => {
+        Pipeline::new()
+            .with(&$of.fallback)
+            .with($of.stale.at(()))
+            .with(&$of.total)
+            .with(&$of.retry)
+            .with(&$of.hedge)
+            .with(&$of.judged)
+            .with(&$of.limiter)
+            .with(&$of.bulkhead)
+            .with(&$of.each)
+    };
+}
+
 /// The call, and the policies around it, from the outside in.
 pub(crate) struct Protected {
     address: SocketAddr,
@@ -88,32 +105,13 @@ impl Protected {
             budget,
         };
         // What cannot work as meant is refused here.
-        Pipeline::new()
-            .with(&protected.fallback)
-            .with(protected.stale.at(()))
-            .with(&protected.total)
-            .with(&protected.retry)
-            .with(&protected.hedge)
-            .with(&protected.judged)
-            .with(&protected.limiter)
-            .with(&protected.bulkhead)
-            .with(&protected.each)
-            .checked(Traits::Idempotent)?;
+        pipeline!(protected).checked(Traits::Idempotent)?;
         Ok(protected)
     }
 
-    /// One call through all of them. By hand, as the compiler takes minutes for nine policies as one type that is sent to other threads.
+    /// One call through all of them.
     pub(crate) async fn ask(&self) -> Result<String, Failure<CallError>> {
-        let each = || self.each.call(|| get(self.address));
-        let bulkhead = || self.bulkhead.run(each);
-        let limiter = || self.limiter.run(bulkhead);
-        let breaker = || self.judged.run(limiter);
-        let hedge = || self.hedge.run(breaker);
-        let retry = || self.retry.run(hedge);
-        let total = || self.total.run(retry);
-        let last = self.stale.at(());
-        let stale = || last.run(total);
-        self.fallback.run(stale).await
+        pipeline!(self).call(|| get(self.address)).await
     }
 
     /// Calls that something else had to stand in for.

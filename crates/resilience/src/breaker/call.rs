@@ -8,7 +8,7 @@ use stead_policy::Refusal;
 use super::permit::Pass;
 use super::{Breaker, Permit};
 use crate::classify::judge;
-use crate::{AnyError, Classify, Clock, Failure, Layer};
+use crate::{AnyError, Classify, Clock, Failure, Layer, Next};
 
 impl<E> From<Refusal> for Failure<E> {
     fn from(refusal: Refusal) -> Self {
@@ -159,15 +159,10 @@ where
 
 impl<C: Clock> Breaker<C> {
     /// Runs `next` under it as a layer, judged by `classifier`.
-    pub(crate) fn run_judged<T, E, K, F, Fut>(
-        &self,
-        classifier: &K,
-        next: F,
-    ) -> impl Future<Output = Result<T, Failure<E>>>
+    pub(crate) fn run_judged<T, E, K, N>(&self, classifier: &K, next: N) -> impl Future<Output = Result<T, Failure<E>>>
     where
         K: Classify<T, E>,
-        F: Fn() -> Fut,
-        Fut: Future<Output = Result<T, Failure<E>>>,
+        N: Next<Value = T, Error = E>,
     {
         guarded(self, classifier, next)
     }
@@ -175,16 +170,11 @@ impl<C: Clock> Breaker<C> {
 
 /// A try inside of a breaker: admitted, made, judged.
 #[inline]
-fn guarded<C, K, T, E, F, Fut>(
-    breaker: &Breaker<C>,
-    classifier: &K,
-    next: F,
-) -> impl Future<Output = Result<T, Failure<E>>>
+fn guarded<C, K, T, E, N>(breaker: &Breaker<C>, classifier: &K, next: N) -> impl Future<Output = Result<T, Failure<E>>>
 where
     C: Clock,
     K: Classify<T, E>,
-    F: Fn() -> Fut,
-    Fut: Future<Output = Result<T, Failure<E>>>,
+    N: Next<Value = T, Error = E>,
 {
     async move {
         let word = breaker.word();
@@ -193,7 +183,7 @@ where
         } else {
             breaker.try_acquire()?
         };
-        let result = match next().await {
+        let result = match next.once().await {
             // Moved by itself, a value costs less than within its result.
             Ok(value) if classifier.trusts_values() => {
                 permit.success();
@@ -214,22 +204,14 @@ where
     K: Classify<T, E>,
 {
     #[inline]
-    fn run<F, Fut>(&self, next: F) -> impl Future<Output = Result<T, Failure<E>>>
-    where
-        F: Fn() -> Fut,
-        Fut: Future<Output = Result<T, Failure<E>>>,
-    {
+    fn run<N: Next<Value = T, Error = E>>(&self, next: N) -> impl Future<Output = Result<T, Failure<E>>> {
         guarded(&self.breaker, &self.classifier, next)
     }
 }
 
 impl<C: Clock, T, E> Layer<T, E> for Breaker<C> {
     #[inline]
-    fn run<F, Fut>(&self, next: F) -> impl Future<Output = Result<T, Failure<E>>>
-    where
-        F: Fn() -> Fut,
-        Fut: Future<Output = Result<T, Failure<E>>>,
-    {
+    fn run<N: Next<Value = T, Error = E>>(&self, next: N) -> impl Future<Output = Result<T, Failure<E>>> {
         guarded(self, &AnyError, next)
     }
 }

@@ -8,7 +8,9 @@ use super::{Bulkhead, BulkheadConfig, BulkheadEvent, BulkheadSnapshot};
 use crate::classify::judge;
 use crate::setting::require;
 use crate::sync::{Mutex, lock};
-use crate::{AnyError, Classify, Clock, Deadline, Failure, InvalidSetting, Layer, Listener, Order, Precise, Verdict};
+use crate::{
+    AnyError, Classify, Clock, Deadline, Failure, InvalidSetting, Layer, Listener, Next, Order, Precise, Verdict,
+};
 
 /// How a limit is learned.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -199,16 +201,12 @@ impl<C: Clock, K> AdaptiveBulkhead<C, K> {
 }
 
 impl<C: Clock, K: Classify<T, E>, T, E> Layer<T, E> for AdaptiveBulkhead<C, K> {
-    async fn run<F, Fut>(&self, next: F) -> Result<T, Failure<E>>
-    where
-        F: Fn() -> Fut,
-        Fut: Future<Output = Result<T, Failure<E>>>,
-    {
+    async fn run<N: Next<Value = T, Error = E>>(&self, next: N) -> Result<T, Failure<E>> {
         Deadline::check_now()?;
         let seat = self.bulkhead.acquire().await?;
         let in_flight = self.bulkhead.seats.taken();
         let begun = self.clock.now();
-        let result = next().await;
+        let result = next.once().await;
         let took = self.clock.now().since(begun);
         drop(seat);
         let timed_out = matches!(result, Err(Failure::Timeout { .. }));

@@ -158,6 +158,30 @@ async fn nobody_waits_beyond_the_deadline() {
 }
 
 #[tokio::test]
+async fn a_seat_that_becomes_free_as_the_deadline_passes_goes_to_the_next_one() {
+    let (bulkhead, clock) = bulkhead(one_seat(2));
+    let holder = tokio::spawn({
+        let (bulkhead, clock) = (Arc::clone(&bulkhead), clock.clone());
+        async move {
+            let _seat = bulkhead.acquire().await.unwrap();
+            clock.sleep(2 * SECOND).await;
+        }
+    });
+    clock.run_for(Duration::ZERO).await;
+    let wait = |deadline: Duration| {
+        let (bulkhead, deadline) = (Arc::clone(&bulkhead), Deadline::after(&clock, deadline));
+        let work = || async { Ok::<_, Failure<()>>(()) };
+        tokio::spawn(async move { deadline.scope(bulkhead.run(work)).await })
+    };
+    let (late, next) = (wait(2 * SECOND), wait(3 * SECOND));
+    clock.run_for(2 * SECOND).await;
+    holder.await.unwrap();
+    assert_eq!(late.await.unwrap(), Err(Failure::DeadlineExceeded));
+    assert_eq!(next.await.unwrap(), Ok(()));
+    assert_empty(&bulkhead);
+}
+
+#[tokio::test]
 async fn a_waiter_that_is_cancelled_leaves_no_trace() {
     let (bulkhead, clock) = bulkhead(one_seat(2));
     let seat = bulkhead.acquire().await.unwrap();

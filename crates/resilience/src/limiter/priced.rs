@@ -1,10 +1,9 @@
 //! Calls whose cost is known only from their answer: tokens, cents, bytes.
 
-use core::future::Future;
 use core::ops::Deref;
 
 use super::Limiter;
-use crate::{Classify, Clock, Failure, Layer};
+use crate::{Classify, Clock, Failure, Layer, Next};
 
 /// A limiter (`&Limiter` or `Arc<Limiter>`) whose calls pay what they turned out to cost. Made by [`Limiter::priced_by`].
 ///
@@ -51,11 +50,7 @@ where
     C: Clock,
     K: Classify<T, E>,
 {
-    async fn run<F, Fut>(&self, next: F) -> Result<T, Failure<E>>
-    where
-        F: Fn() -> Fut,
-        Fut: Future<Output = Result<T, Failure<E>>>,
-    {
+    async fn run<N: Next<Value = T, Error = E>>(&self, next: N) -> Result<T, Failure<E>> {
         let expected = self.limiter.cost();
         let answer = self.limiter.under(expected, next).await?;
         let cost = (self.price)(&answer);

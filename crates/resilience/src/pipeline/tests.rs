@@ -38,6 +38,31 @@ async fn policies_stand_around_each_other_in_the_order_in_which_they_were_added(
     assert!(failed.is_err());
 }
 
+/// A type of so many policies grows by as much with each: it once grew fourfold, and the compiler gave up.
+#[tokio::test]
+async fn a_dozen_policies_by_type_go_to_another_thread() {
+    let retry = || Retry::new(RetryConfig::default()).unwrap();
+    let breaker = || Breaker::new(BreakerConfig::default()).unwrap();
+    let timeout = || Timeout::new(TimeoutConfig { limit: Some(SECOND) }).unwrap();
+    let bulkhead = || crate::Bulkhead::new(crate::BulkheadConfig::default()).unwrap();
+    let pipeline = Pipeline::new()
+        .with(retry())
+        .with(breaker())
+        .with(timeout())
+        .with(bulkhead())
+        .with(retry())
+        .with(breaker())
+        .with(timeout())
+        .with(bulkhead())
+        .with(retry())
+        .with(breaker())
+        .with(timeout())
+        .with(bulkhead());
+    let text = String::from("answer");
+    let call = tokio::spawn(async move { pipeline.call(|| async { Ok::<_, ()>(text.len()) }).await });
+    assert_eq!(call.await.unwrap(), Ok(6));
+}
+
 #[tokio::test]
 async fn an_empty_pipeline_is_the_operation() {
     assert_eq!(Pipeline::new().call(|| async { Ok::<_, ()>(1) }).await, Ok(1));

@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::trace::{Call, Ended, header, line, lost, write_line};
 use crate::classify::judge;
 use crate::setting::require;
-use crate::{AnyError, Classify, Clock, Coarse, Failure, InvalidSetting, Layer, Moment, Verdict};
+use crate::{AnyError, Classify, Clock, Coarse, Failure, InvalidSetting, Layer, Moment, Next, Verdict};
 
 /// A layer that keeps in memory what calls came to, until somebody writes it down as a trace.
 ///
@@ -161,16 +161,12 @@ impl<C: Clock, K> Recorder<C, K> {
 }
 
 impl<T, E, C: Clock, K: Classify<T, E>> Layer<T, E> for Recorder<C, K> {
-    async fn run<F, Fut>(&self, next: F) -> Result<T, Failure<E>>
-    where
-        F: Fn() -> Fut,
-        Fut: Future<Output = Result<T, Failure<E>>>,
-    {
+    async fn run<N: Next<Value = T, Error = E>>(&self, next: N) -> Result<T, Failure<E>> {
         let unheard = Unheard {
             recorder: self,
             begun: self.clock.now(),
         };
-        let result = next().await;
+        let result = next.once().await;
         let begun = unheard.heard();
         let unmade = result.as_ref().is_err_and(was_not_made);
         let (verdict, result) = judge(&self.classify, result);

@@ -3,8 +3,8 @@ use std::sync::Arc;
 
 use super::SECOND;
 use crate::{
-    AdaptiveBulkhead, AdaptiveConfig, AnyError, BulkheadEvent, Clock, Failure, Heard, Layer, LimitRange, LimitRule,
-    Verdict, Virtual,
+    AdaptiveBulkhead, AdaptiveConfig, AnyError, BulkheadEvent, Clock, Deadline, Failure, Heard, Layer, LimitRange,
+    LimitRule, Verdict, Virtual,
 };
 
 const CONFIG: AdaptiveConfig = AdaptiveConfig {
@@ -96,6 +96,55 @@ async fn the_limit_grows_while_answers_are_good_and_shrinks_on_overload() {
         halved,
         "what was learned stays"
     );
+}
+
+#[tokio::test]
+async fn nobody_waits_beyond_the_deadline_for_a_seat_of_a_limit_that_is_learned() {
+    let clock = Virtual::new();
+    let range = LimitRange {
+        least: 1,
+        initial: 1,
+        most: 4,
+    };
+    let bulkhead = AdaptiveBulkhead::with(AdaptiveConfig { range, ..CONFIG }, clock.clone(), AnyError).unwrap();
+    let bulkhead = Arc::new(bulkhead);
+    let call = |deadline: Option<Duration>, takes: Duration| {
+        let (bulkhead, clock) = (Arc::clone(&bulkhead), clock.clone());
+        let deadline = deadline.map(|after| Deadline::after(&clock, after));
+        tokio::spawn(async move {
+            let answer = || async {
+                clock.sleep(takes).await;
+                Ok::<_, ()>(Deadline::remaining_now())
+            };
+            let call = bulkhead.call(answer);
+            match deadline {
+                Some(deadline) => deadline.scope(call).await,
+                None => call.await,
+            }
+        })
+    };
+    let first = call(None, 3 * SECOND);
+    clock.run_for(Duration::ZERO).await;
+    let (hasty, just_late) = (call(Some(2 * SECOND), SECOND), call(Some(3 * SECOND), SECOND));
+    let patient = call(Some(5 * SECOND), SECOND);
+    clock.run_for(2 * SECOND).await;
+    assert_eq!(
+        hasty.await.unwrap(),
+        Err(Failure::DeadlineExceeded),
+        "it is told at its deadline"
+    );
+    assert_eq!((bulkhead.snapshot().waiting, bulkhead.snapshot().timed_out), (2, 1));
+    clock.run_for(3 * SECOND).await;
+    assert_eq!(first.await.unwrap(), Ok(None));
+    assert_eq!(
+        just_late.await.unwrap(),
+        Err(Failure::DeadlineExceeded),
+        "its seat came with its deadline"
+    );
+    // It waited for 3 s, and its call saw what was left.
+    assert_eq!(patient.await.unwrap(), Ok(Some(SECOND)));
+    let rest = bulkhead.snapshot();
+    assert_eq!((rest.in_flight, rest.waiting, rest.timed_out), (0, 0, 2));
 }
 
 #[tokio::test]

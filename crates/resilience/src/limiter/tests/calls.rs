@@ -266,6 +266,25 @@ async fn who_cannot_be_served_in_time_learns_it_at_once() {
 }
 
 #[tokio::test]
+async fn units_that_come_as_the_deadline_passes_are_left_for_others() {
+    let (limiter, clock) = limiter(config(1));
+    limiter.acquire(1).await.unwrap();
+    let work = || async { panic!("was begun") as Result<(), ()> };
+    // In a tenth of a second there is a unit: known at once that it is too late.
+    let in_time = Deadline::after(&clock, SECOND / 10).scope(limiter.call(work)).await;
+    assert!(matches!(in_time, Err(Failure::RateLimited { .. })), "{in_time:?}");
+    // Known only afterwards, as the task is woken late.
+    let late = tokio::spawn({
+        let (limiter, deadline) = (Arc::clone(&limiter), Deadline::after(&clock, 2 * SECOND));
+        async move { deadline.scope(limiter.call(work)).await }
+    });
+    clock.run_for(Duration::ZERO).await;
+    clock.advance(3 * SECOND);
+    assert_eq!(late.await.unwrap(), Err(Failure::DeadlineExceeded));
+    assert_eq!(limiter.snapshot().free, 1, "it is given back");
+}
+
+#[tokio::test]
 async fn without_a_queue_nobody_waits() {
     let (limiter, _) = limiter(LimiterConfig {
         max_queue: 0,

@@ -84,6 +84,18 @@ async fn a_try_that_cannot_end_in_time_is_not_begun() {
 }
 
 #[tokio::test]
+async fn a_retry_that_is_woken_after_its_deadline_makes_no_further_try() {
+    let (retry, clock) = retry(plain(10));
+    let deadline = Deadline::after(&clock, 2 * SECOND);
+    let task = tokio::spawn(async move { (deadline.scope(retry.call(fails)).await, retry.snapshot()) });
+    clock.run_for(Duration::ZERO).await;
+    clock.advance(5 * SECOND);
+    let (result, snapshot) = task.await.unwrap();
+    assert_eq!(result, Err(Failure::DeadlineExceeded));
+    assert_eq!((snapshot.retries, snapshot.out_of_deadline), (1, 1));
+}
+
+#[tokio::test]
 async fn a_deadline_that_cannot_be_met_starts_no_try_at_all() {
     let (retry, clock) = retry(RetryConfig {
         attempt_needs: 2 * SECOND,
