@@ -1,6 +1,6 @@
 //! Holds a real daemon to its own description: schemathesis asks whatever the OpenAPI document permits, and more.
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -108,7 +108,7 @@ impl Daemon {
         }
         std::fs::create_dir_all(folder)?;
         std::fs::write(folder.join("fleet.toml"), FLEET)?;
-        let listen = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        let listen = free_address()?;
         let log = std::fs::File::create(folder.join("daemon.log"))?;
         let process = Command::new("sh")
             .current_dir(folder)
@@ -128,6 +128,13 @@ impl Daemon {
             process,
         })
     }
+}
+
+/// An address that no connection gets by chance while a daemon ends and the next one begins: Linux gives ports from 32,768 on by itself.
+fn free_address() -> Result<SocketAddr> {
+    let first = 12_000 + u16::try_from(std::process::id() % 10_000)?;
+    let free = (first..first + 10_000).find_map(|port| TcpListener::bind(("127.0.0.1", port)).ok());
+    Ok(free.context("no port from 12,000 to 32,000 is free")?.local_addr()?)
 }
 
 impl Drop for Daemon {

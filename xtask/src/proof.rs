@@ -20,7 +20,7 @@ const LIVES: &str = "100000";
 /// Benchmarks of a proof: all cases; beside the peers that take part in each within minutes.
 const BENCHES: &[&[&str]] = &[
     &["respawn", "--samples", "100"],
-    &["mass", "--samples", "2"],
+    &["mass", "--samples", "5"],
     &["adopt"],
     &["transitions"],
     &["idle", "--peers", "stead"],

@@ -189,12 +189,11 @@ impl Beats {
         }
         let mut tells = !hot.is(BEATEN) && !hot.is(ARMED) || hot.is(COMES) && hot.level != Health::Failed;
         hot.set(BEATEN | HEARD, true);
-        let measured = !beat.vitals.is_empty();
-        if measured {
+        if !beat.vitals.is_empty() {
             vitals.update(&beat.vitals);
             hot.set(OVER, class.worst(vitals).is_some());
         }
-        tells |= hot.judge(&class.settings, measured);
+        tells |= hot.judge(&class.settings, class.worst(&beat.vitals).is_some());
         if hot.is(SERVES) {
             let busy = hot.is(BUSY);
             tells |= self.signs.feed(now, (place, &class, hot.class), beat, (vitals, busy));

@@ -14,7 +14,7 @@ use tracing::warn;
 /// | field | default | environment | what goes wrong |
 /// |---|---|---|---|
 /// | `enabled` | yes, where there is a daemon | `STEAD_HEARTBEATS` | off: a process that hangs is found by its probes and its watchdog alone |
-/// | `url` | none | `STEAD_URL`, which the daemon sets | without one it does not beat |
+/// | `url` | none | `STEAD_URL`, where `STEAD_AGENT` is set as well: the daemon sets both | without one it does not beat |
 /// | `interval` | 5 s, then as the daemon wishes | – | longer than the agent's timeout there: it is missed before it is heard again |
 /// | `executions_are_requests` | no | – | where executions take long, it counts as slow and is degraded |
 ///
@@ -104,7 +104,13 @@ impl HeartbeatConfig {
         if !(super::SHORTEST..=super::LONGEST).contains(&self.interval) {
             return Err(InvalidHeartbeats::Interval(self.interval));
         }
-        let (true, Some(url)) = (enabled, read("STEAD_URL").or_else(|| self.url.clone())) else {
+        // Whoever asks the daemon from a shell has STEAD_URL set: a program that is merely tried there beats for nobody.
+        let named = read("STEAD_AGENT");
+        let given = named
+            .as_ref()
+            .and_then(|_| read("STEAD_URL"))
+            .or_else(|| self.url.clone());
+        let (true, Some(url)) = (enabled, given) else {
             return Ok(None);
         };
         let Some((host, port)) = host_and_port(&url) else {
@@ -115,7 +121,7 @@ impl HeartbeatConfig {
             Ok(number) => Ok(Incarnation(number)),
             Err(_) => Err(InvalidHeartbeats::Incarnation(text)),
         });
-        let agent = read("STEAD_AGENT").unwrap_or_else(|| own_name.to_string());
+        let agent = named.unwrap_or_else(|| own_name.to_string());
         // Names have no characters that would have to be escaped.
         let namespace = read("STEAD_NAMESPACE").map_or_else(String::new, |name| format!("?namespace={name}"));
         Ok(Some(Place {
@@ -155,7 +161,9 @@ mod tests {
     fn without_a_daemon_or_where_it_is_off_nobody_is_told() {
         assert_eq!(place(&[]).unwrap(), None);
         assert_eq!(place(&[("STEAD_URL", " ")]).unwrap(), None);
-        let off = [("STEAD_URL", "http://127.0.0.1:7878"), ("STEAD_HEARTBEATS", "off")];
+        let shell = [("STEAD_URL", "http://127.0.0.1:7878")];
+        assert_eq!(place(&shell).unwrap(), None);
+        let off = [shell[0], ("STEAD_AGENT", "web"), ("STEAD_HEARTBEATS", "off")];
         assert_eq!(place(&off).unwrap(), None);
     }
 
@@ -173,7 +181,11 @@ mod tests {
         assert_eq!(daemon.token_file, Some(PathBuf::from("/run/token")));
         assert_eq!(whose.path, "/api/v1/agents/web-3/heartbeats?namespace=team");
         assert_eq!(whose.incarnation, Some(Incarnation(7)));
-        let alone = place(&[("STEAD_URL", "http://steady")]).unwrap().unwrap();
+        let config = HeartbeatConfig {
+            url: Some("http://steady".to_owned()),
+            ..HeartbeatConfig::default()
+        };
+        let alone = config.place_by(&"own".parse().unwrap(), |_| None).unwrap().unwrap();
         assert_eq!((alone.daemon.host.as_str(), alone.daemon.port), ("steady", 80));
         assert_eq!(alone.whose.path, "/api/v1/agents/own/heartbeats");
         assert_eq!(alone.whose.incarnation, None);
@@ -187,14 +199,22 @@ mod tests {
             "http://127.0.0.1:7878/below",
             "here",
         ] {
-            assert_eq!(place(&[("STEAD_URL", url)]).unwrap(), None, "{url}");
+            assert_eq!(
+                place(&[("STEAD_URL", url), ("STEAD_AGENT", "web")]).unwrap(),
+                None,
+                "{url}"
+            );
         }
     }
 
     #[test]
     fn what_makes_no_sense_is_refused_with_its_name() {
         for (name, value) in [("STEAD_HEARTBEATS", "sometimes"), ("STEAD_INCARNATION", "second")] {
-            let error = place(&[("STEAD_URL", "http://127.0.0.1:1"), (name, value)]);
+            let error = place(&[
+                ("STEAD_URL", "http://127.0.0.1:1"),
+                ("STEAD_AGENT", "web"),
+                (name, value),
+            ]);
             let error = if name == "STEAD_URL" {
                 place(&[(name, value)])
             } else {

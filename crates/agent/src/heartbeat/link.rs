@@ -17,7 +17,7 @@ use super::config::Daemon;
 #[derive(Debug, thiserror::Error)]
 pub(super) enum LinkError {
     /// Nobody listens there, or the network is cut.
-    #[error("no daemon answers at {host}:{port}: {source}")]
+    #[error("no daemon answers at {host}:{port}: {source}; is it up? STEAD_HEARTBEATS=false has this agent not beat")]
     Absent { host: String, port: u16, source: io::Error },
     /// The token cannot be read, or is none.
     #[error("the token file {path}: {detail}")]

@@ -3,7 +3,6 @@
 //! History and presence are one: a stream reads the store behind its cursor and waits for the next commit only when it found
 //! nothing there. So nothing is lost or doubled between the two, and a slow reader costs one page of memory.
 
-use std::convert::Infallible;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -104,11 +103,12 @@ async fn open(api: Api, read: Read<(), EventsQuery>) -> Result<Events, Failure> 
         follow: asked.follow,
         cursor,
         greeted: false,
+        broke_off: false,
         api,
     };
     let frames = stream::unfold(feed, |mut feed| async move {
         let frames = feed.next().await?;
-        Some((Ok::<_, Infallible>(frames), feed))
+        Some((frames, feed))
     });
     Ok(Events(Body::from_stream(frames)))
 }
@@ -127,13 +127,23 @@ struct Feed {
     /// Behind which event to go on; `None` is before the oldest.
     cursor: Option<EventCursor>,
     greeted: bool,
+    broke_off: bool,
 }
 
+/// Why an answer breaks off. The client never sees it: its connection ends in the middle.
+#[derive(Debug, thiserror::Error)]
+#[error("the events cannot be read now")]
+struct Unread;
+
 impl Feed {
-    /// The next frames, as soon as there are any; `None` is the end.
-    async fn next(&mut self) -> Option<Bytes> {
+    /// The next frames, as soon as there are any; `None` is the end. An error breaks the answer off: who asked for what is kept is not to
+    /// take what was read of it for all.
+    async fn next(&mut self) -> Option<Result<Bytes, Unread>> {
         if !std::mem::replace(&mut self.greeted, true) {
-            return Some(format!(": stead\nretry: 2000\n{}", self.place()).into());
+            return Some(Ok(format!(": stead\nretry: 2000\n{}", self.place()).into()));
+        }
+        if self.broke_off {
+            return None;
         }
         loop {
             // Marked as seen before reading: what is committed meanwhile wakes the wait below.
@@ -147,7 +157,7 @@ impl Feed {
                     let frames = self.frames(&page.items);
                     self.cursor = page.next.or(self.cursor);
                     if !frames.is_empty() {
-                        return Some(frames.into());
+                        return Some(Ok(frames.into()));
                     }
                     if advanced {
                         continue;
@@ -155,10 +165,13 @@ impl Feed {
                 }
                 Ok(Err(ReadError::Gone)) => {
                     self.cursor = None;
-                    return Some(GAP.into());
+                    return Some(Ok(GAP.into()));
                 }
                 // The client comes back with its cursor and is told what is wrong.
-                Ok(Err(ReadError::Cursor | ReadError::Store(_))) | Err(_) => return None,
+                Ok(Err(ReadError::Cursor | ReadError::Store(_))) | Err(_) => {
+                    self.broke_off = true;
+                    return Some(Err(Unread));
+                }
             }
             if !self.follow {
                 return None;
@@ -166,7 +179,7 @@ impl Feed {
             tokio::select! {
                 () = self.api.state.closing.cancelled() => return None,
                 committed = self.committed.changed() => committed.ok()?,
-                () = tokio::time::sleep(KEEP_ALIVE) => return Some(format!(": alive\n{}", self.place()).into()),
+                () = tokio::time::sleep(KEEP_ALIVE) => return Some(Ok(format!(": alive\n{}", self.place()).into())),
             }
         }
     }

@@ -169,10 +169,10 @@ impl Hot {
     }
 
     /// Counts a beat for or against it; says whether that changes how it is judged.
-    pub(crate) fn judge(&mut self, settings: &HealthSettings, measured: bool) -> bool {
+    pub(crate) fn judge(&mut self, settings: &HealthSettings, says_so: bool) -> bool {
         if self.is(OVER) {
-            if !measured {
-                // It says nothing of what was too much.
+            if !says_so {
+                // It says nothing of what was too much before.
                 return false;
             }
             self.good = 0;

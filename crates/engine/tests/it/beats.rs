@@ -194,6 +194,26 @@ fn a_bare_beat_neither_restores_what_metrics_degraded_nor_makes_it_worse() {
 }
 
 #[test]
+fn what_one_beat_said_is_not_held_against_it_by_later_ones_that_say_nothing_of_it() {
+    let mut rig = registered(LEARNT);
+    beat_bare(&mut rig);
+    let slow = with(&rig, Metric::RequestLatency, 100_000.0, None);
+    beat(&mut rig, slow.clone());
+    for _ in 0..20 {
+        let idle = with(&rig, Metric::CpuUsage, 0.1, None);
+        beat(&mut rig, idle);
+    }
+    assert_eq!(seen(&rig).0, Health::Healthy);
+    // Nor do they excuse it: three that say so are enough, whatever comes between.
+    for _ in 0..2 {
+        beat(&mut rig, slow.clone());
+        let idle = with(&rig, Metric::CpuUsage, 0.1, None);
+        beat(&mut rig, idle);
+    }
+    assert_eq!(seen(&rig).0, Health::Degraded);
+}
+
+#[test]
 fn old_numbers_and_other_runs_change_nothing_and_are_counted() {
     let mut rig = registered(FIXED);
     let run = beat_bare(&mut rig).incarnation;
