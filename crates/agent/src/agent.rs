@@ -347,7 +347,13 @@ impl Body {
         let asked = tokio::select! {
             started = self.runtime.start() => match started {
                 Ok(_) => None,
+                // Over the server somebody stopped it before it was up: it stays, and can be started from there again.
+                Err(refused @ (Refused::StoppedMeanwhile | Refused::WrongState { .. })) => {
+                    info!(%refused, "AgentNotStarted");
+                    None
+                }
                 Err(refused) => {
+                    self.runtime.leave();
                     self.leave(&closing).await;
                     let _gone = done.send(Err(refused.into()));
                     return;
@@ -366,6 +372,8 @@ impl Body {
         };
         info!(signal = asked.map_or("none", Asked::as_str), "AgentStops");
         self.leaving.cancel();
+        // From here on a restart that is under way stops, and does not start.
+        self.runtime.leave();
         tokio::select! {
             stopped = self.runtime.stop() => if let Err(refused) = stopped {
                 error!(%refused, "DrainFailed");

@@ -22,6 +22,7 @@ use crate::store::{CheckpointStore, Memory, whole};
 mod book;
 mod call;
 mod control;
+mod drain;
 mod entry;
 mod history;
 mod id;
@@ -30,6 +31,7 @@ mod live;
 mod record;
 mod refused;
 mod shared;
+mod start;
 mod state;
 mod view;
 
@@ -299,9 +301,10 @@ impl Runtime {
     /// paused before. Started already, nothing happens; ten who ask at once start it once. Cancelled, it starts all the same.
     ///
     /// # Errors
-    /// It is stopping, or the start failed and it is stopped.
+    /// It is stopping; or it was stopped before it was up, or the start failed: it is stopped, and a start hook that took too long
+    /// was dropped at its next wait. Or the process is ending.
     pub async fn start(&self) -> Result<Change, Refused> {
-        control::start(&self.0).await
+        start::start(&self.0).await
     }
 
     /// Drains within the configured time and stops; see [`Runtime::stop_within`].
@@ -313,24 +316,26 @@ impl Runtime {
     }
 
     /// Drains and stops. From this moment no work is taken. What is in flight is first written down as to be resumed, then has
-    /// `budget` to end, all of it and no more; the rest is written down where it is, and interrupted. Cancelled, it stops all the same.
+    /// `budget` to end, all of it and no more; the rest is written down where it is, and interrupted. Of several who stop it at once
+    /// the shortest budget holds. Cancelled, it stops all the same.
     ///
     /// # Errors
     /// The runtime failed.
     pub async fn stop_within(&self, budget: Duration) -> Result<Change, Refused> {
-        control::stop(&self.0, budget).await
+        drain::stop(&self.0, budget).await
     }
 
     /// Takes no work from this moment on, and waits for what is in flight. Holds until it is resumed, also in the next process.
-    /// Cancelled, it is paused all the same.
+    /// Cancelled, it is paused all the same. While it starts, the pause holds from the end of the start on, which is waited for.
     ///
     /// # Errors
-    /// It is not running; or the pause could not be written down, and it runs.
+    /// It is neither running nor starting; or the pause could not be written down, and it runs; or the start did not come to its
+    /// end: the next one ends in this pause.
     pub async fn pause(&self, pause: Pause) -> Result<Change, Refused> {
         control::pause(&self.0, pause).await
     }
 
-    /// Takes work again, and goes on with what was interrupted.
+    /// Takes work again, and goes on with what was interrupted. While it starts, a pause that would hold after it is taken back.
     ///
     /// # Errors
     /// It is not paused; or that could not be written down, and it stays paused.
@@ -351,7 +356,7 @@ impl Runtime {
     /// # Errors
     /// It is starting or stopping, or the start failed and it is stopped.
     pub async fn restart_within(&self, budget: Duration) -> Result<Change, Refused> {
-        control::restart(&self.0, budget).await
+        start::restart(&self.0, budget).await
     }
 
     /// Takes work in and begins it. Cancelled, it may have been taken in.
@@ -517,6 +522,11 @@ impl Runtime {
     pub(crate) async fn write_down(&self) {
         let live = self.0.book().live();
         self.0.write_all(&live).await;
+    }
+
+    /// Starts nothing any more: the process is about to end.
+    pub(crate) fn leave(&self) {
+        self.0.book().leave();
     }
 
     pub(crate) fn handle(&self) -> &Handle {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::value::RawValue;
 use stead_model::Wall;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::history::History;
 use super::id::Numbers;
@@ -35,7 +36,12 @@ pub(super) struct Book {
     started: Option<Instant>,
     pub(super) pause: Option<PauseView>,
     pub(super) drain_until: Option<Instant>,
-    pub(super) start_failure: String,
+    /// Why the last start failed, where it did.
+    pub(super) start_failure: Option<String>,
+    /// Cancelled once the start that it belongs to is over, however it ended.
+    epoch: CancellationToken,
+    /// Set once the process is about to end: nothing starts any more.
+    leaving: bool,
     /// Set once the tokio runtime under it goes down: whatever was begun now would be dropped at once, and begun again.
     gone: bool,
 }
@@ -113,7 +119,9 @@ impl Book {
             started: None,
             pause: None,
             drain_until: None,
-            start_failure: String::new(),
+            start_failure: None,
+            epoch: CancellationToken::new(),
+            leaving: false,
             gone: false,
         }
     }
@@ -127,6 +135,33 @@ impl Book {
         self.state
     }
 
+    /// Starts nothing any more.
+    pub(super) const fn leave(&mut self) {
+        self.leaving = true;
+    }
+
+    /// Begins a start, and gives what is cancelled when it is over.
+    pub(super) fn begin_start(&mut self, now: Instant) -> Result<CancellationToken, Refused> {
+        if self.leaving {
+            return Err(Refused::Leaving);
+        }
+        self.advance("start", RuntimeState::Starting, now)?;
+        self.start_failure = None;
+        self.epoch = CancellationToken::new();
+        Ok(self.epoch())
+    }
+
+    /// Of the start that is under way, or was last.
+    pub(super) fn epoch(&self) -> CancellationToken {
+        self.epoch.clone()
+    }
+
+    /// Why the last start did not come to its end.
+    pub(super) fn not_started(&self) -> Refused {
+        let failed = self.start_failure.clone().map(Refused::StartFailed);
+        failed.unwrap_or(Refused::StoppedMeanwhile)
+    }
+
     /// Follows an edge of the profile, or refuses to.
     pub(super) fn advance(&mut self, verb: &'static str, to: RuntimeState, now: Instant) -> Result<(), Refused> {
         if !self.state.may_become(to) {
@@ -134,6 +169,9 @@ impl Book {
                 verb,
                 state: self.state,
             });
+        }
+        if self.state == RuntimeState::Starting {
+            self.epoch.cancel();
         }
         self.state = to;
         match to {

@@ -72,6 +72,12 @@ pub enum Refused {
     /// Its start failed; it is stopped.
     #[error("the start failed: {0}")]
     StartFailed(String),
+    /// A stop came before its start was done; it is stopped, or about to be.
+    #[error("it was stopped before it was up; start it again")]
+    StoppedMeanwhile,
+    /// The process is about to end, and starts nothing any more.
+    #[error("the process is ending and starts nothing any more; ask the next one")]
+    Leaving,
     /// It could not be written down.
     #[error("it cannot be written down now")]
     Store(#[from] StoreError),
@@ -111,6 +117,8 @@ impl Refused {
             | Self::WrongState { .. }
             | Self::Unsupported(_)
             | Self::StartFailed(_)
+            | Self::StoppedMeanwhile
+            | Self::Leaving
             | Self::TooLarge { .. }
             | Self::NotInTime { .. }
             | Self::Internal(_) => None,

@@ -30,10 +30,14 @@ pub(super) struct Shared {
     pub(super) handle: Handle,
     pub(super) wind: watch::Sender<WindDown>,
     pub(super) changes: watch::Sender<RuntimeState>,
+    /// Until when the drain that is under way waits. Changed under the book's lock.
+    pub(super) deadline: watch::Sender<Instant>,
     /// Set once what earlier processes left behind was read.
     pub(super) inherited: tokio::sync::OnceCell<()>,
     /// Held while a pause is written down or taken back, so that the last word is what the store has.
     pub(super) gate: tokio::sync::Mutex<()>,
+    /// Held by the start hook while it runs, so that there is one at a time.
+    pub(super) hooked: Arc<tokio::sync::Mutex<()>>,
     book: Mutex<Book>,
     /// Woken when the last execution in flight ends.
     idle: Notify,
@@ -61,8 +65,10 @@ impl Shared {
             handle,
             wind: watch::Sender::new(WindDown::No),
             changes: watch::Sender::new(RuntimeState::Stopped),
+            deadline: watch::Sender::new(clock::now()),
             inherited: tokio::sync::OnceCell::new(),
             gate: tokio::sync::Mutex::new(()),
+            hooked: Arc::default(),
             idle: Notify::new(),
             progress: Mutex::new(0),
             fatal: Mutex::new(None),

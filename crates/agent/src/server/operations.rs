@@ -173,7 +173,12 @@ fn control() -> Vec<Operation> {
                     Gift::Json(schema::<Change>),
                 ),
             ],
-            &[Code::WrongState, Code::NotOffered, Code::StoreUnavailable],
+            &[
+                Code::WrongState,
+                Code::NotOffered,
+                Code::StartFailed,
+                Code::StoreUnavailable,
+            ],
             on(MethodFilter::POST, routes::pause),
         ),
         verb(

@@ -114,7 +114,7 @@ impl From<Refused> for Problem {
             Refused::Paused { .. } => Code::Paused,
             Refused::Draining { .. } => Code::Draining,
             Refused::NotRunning(_) => Code::NotRunning,
-            Refused::WrongState { .. } => Code::WrongState,
+            Refused::WrongState { .. } | Refused::StoppedMeanwhile | Refused::Leaving => Code::WrongState,
             Refused::Unsupported(_) => Code::NotOffered,
             Refused::StartFailed(_) => Code::StartFailed,
             Refused::Store(_) => Code::StoreUnavailable,

@@ -19,6 +19,8 @@ mod runtime;
 #[cfg(test)]
 mod server;
 #[cfg(test)]
+mod starting;
+#[cfg(test)]
 mod web;
 #[cfg(test)]
 mod world;

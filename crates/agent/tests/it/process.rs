@@ -63,6 +63,10 @@ impl Process {
         Self { child, address }
     }
 
+    pub(crate) const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     pub(crate) fn ask(&self, method: &str, path: &str, body: &str) -> (u16, String) {
         http(self.address, method, path, body).map_or((0, String::new()), |answer| (answer.status, answer.body))
     }

@@ -99,7 +99,7 @@ async fn a_stop_in_the_middle_of_a_start_wins() {
     });
     let runtime = runtime.build().unwrap();
     let (start, stop) = tokio::join!(runtime.start(), runtime.stop());
-    assert!(matches!(start, Err(Refused::StartFailed(_))));
+    assert!(matches!(start, Err(Refused::StoppedMeanwhile)));
     assert_eq!(stop.unwrap().state, RuntimeState::Stopped);
 }
 
