@@ -520,8 +520,11 @@ impl Runtime {
 
     /// Writes down where everything in flight is, so that the next process goes on with it.
     pub(crate) async fn write_down(&self) {
-        let live = self.0.book().live();
-        self.0.write_all(&live).await;
+        let in_flight = self.0.book().live();
+        for live in &in_flight {
+            live.spare();
+        }
+        self.0.write_all(&in_flight).await;
     }
 
     /// Starts nothing any more: the process is about to end.

@@ -29,6 +29,8 @@ pub(super) struct Book {
     waiting: VecDeque<Arc<Live>>,
     /// Which execution has which stream, running or waiting.
     streams: BTreeMap<StreamId, ExecutionId>,
+    /// Streams of which the store has work that cannot be resumed here, and why: another would take its place there.
+    held: BTreeMap<StreamId, String>,
     tallies: Vec<Tally>,
     history: History,
     keys: Keys,
@@ -112,6 +114,7 @@ impl Book {
             live: BTreeMap::new(),
             waiting: VecDeque::new(),
             streams: BTreeMap::new(),
+            held: BTreeMap::new(),
             tallies: vec![Tally::default(); entries],
             history: History::new(config.history, config.history_bytes),
             keys: Keys::default(),
@@ -209,6 +212,14 @@ impl Book {
                 status,
             });
         }
+        if let Some(stream) = &ask.stream
+            && let Some(why) = self.held.get(stream)
+        {
+            return Err(Refused::StreamHeld {
+                stream: stream.clone(),
+                why: why.clone(),
+            });
+        }
         let waiting = self.waiting.iter().filter(|live| live.place == ask.place).count();
         let tally = &mut self.tallies[ask.place];
         if tally.in_flight + waiting >= entry.max_concurrent {
@@ -229,6 +240,7 @@ impl Book {
             input: ask.input,
             ticket: ask.ticket,
         }));
+        live.begins(now);
         self.note_key(&live);
         self.streams.insert(live.stream.clone(), id);
         self.live.insert(id, Arc::clone(&live));
@@ -276,16 +288,42 @@ impl Book {
         true
     }
 
+    /// Keeps a stream free of other work: what the store has of it cannot be resumed here.
+    pub(super) fn hold(&mut self, stream: StreamId, why: String) {
+        self.held.insert(stream, why);
+    }
+
+    /// Takes in what an earlier process left behind as failed: too many tries of it ended with their process.
+    pub(super) fn give_up_on(&mut self, live: &Live, wall: Wall) {
+        let tally = &mut self.tallies[live.place];
+        tally.taken += 1;
+        tally.failed += 1;
+        self.totals.taken += 1;
+        self.totals.failed += 1;
+        self.note_key(live);
+        let tries = live.tries();
+        let error =
+            format!("it was given up: {tries} tries ended with their process, and it did not get further in between");
+        self.keep(Execution {
+            attempt: live.attempt.saturating_sub(1),
+            ended_at: Some(wall),
+            error: Some(error),
+            ..live.show(ExecutionStatus::Failed)
+        });
+    }
+
     /// Takes those out of the line that may go on now.
-    pub(super) fn next_of_line(&mut self) -> Vec<Arc<Live>> {
+    pub(super) fn next_of_line(&mut self, now: Instant) -> Vec<Arc<Live>> {
         if self.waiting.is_empty() || self.state != RuntimeState::Running || self.gone {
             return Vec::new();
         }
         let mut next = Vec::new();
         for live in std::mem::take(&mut self.waiting) {
             let tally = &mut self.tallies[live.place];
-            if tally.in_flight < live.entry.max_concurrent {
+            let held = live.held_until().is_some_and(|until| now < until);
+            if tally.in_flight < live.entry.max_concurrent && !held {
                 tally.in_flight += 1;
+                live.begins(now);
                 self.live.insert(live.id, Arc::clone(&live));
                 next.push(live);
             } else {
@@ -295,12 +333,11 @@ impl Book {
         next
     }
 
-    /// Closes a try. Whoever waits for the execution is woken by the caller, where nothing more becomes of it.
-    pub(super) fn close(&mut self, live: &Live, end: End, now: Instant, wall: Wall) {
-        if self.live.remove(&live.id).is_none() {
-            return;
-        }
-        let took = now.saturating_duration_since(live.begun);
+    /// Closes a try. Whoever waits for the execution is woken by the caller, where nothing more becomes of it. Gives when the next
+    /// try may begin, where that is not as soon as there is room.
+    pub(super) fn close(&mut self, live: &Live, end: End, now: Instant, wall: Wall) -> Option<Instant> {
+        self.live.remove(&live.id)?;
+        let took = live.took(now);
         let tally = &mut self.tallies[live.place];
         tally.in_flight -= 1;
         tally.busy += took;
@@ -311,8 +348,15 @@ impl Book {
         let (status, result, error) = match end {
             End::Interrupted => {
                 tally.interrupted += 1;
-                self.waiting.push_back(Arc::new(live.again()));
-                return;
+                let next = match self.state {
+                    RuntimeState::Running => live.again_later(now),
+                    RuntimeState::Stopped | RuntimeState::Starting | RuntimeState::Paused | RuntimeState::Stopping => {
+                        live.again()
+                    }
+                };
+                let held = next.held_until();
+                self.waiting.push_back(Arc::new(next));
+                return held;
             }
             End::Succeeded(result) => {
                 tally.succeeded += 1;
@@ -335,6 +379,7 @@ impl Book {
             error,
             ..live.show(status)
         });
+        None
     }
 
     /// Takes one out of the line for good.

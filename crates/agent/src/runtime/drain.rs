@@ -80,6 +80,9 @@ async fn drain(shared: &Arc<Shared>) {
     }
     if in_time(shared, Duration::ZERO, shared.idle()).await.is_none() {
         let rest = shared.book().live();
+        for live in &rest {
+            live.spare();
+        }
         let told = timeout(FLUSH, shared.write_all(&rest)).await;
         warn!(
             in_flight = rest.len(),

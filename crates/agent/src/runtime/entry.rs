@@ -23,6 +23,7 @@ pub struct EntryPoint {
     pub(super) name: Arc<str>,
     pub(super) max_concurrent: usize,
     pub(super) durable: bool,
+    pub(super) max_attempts: u32,
     work: Arc<dyn Fn(Call) -> BoxFuture<'static, Outcome> + Send + Sync>,
 }
 
@@ -51,6 +52,7 @@ impl EntryPoint {
             name: name.into(),
             max_concurrent: 64,
             durable: false,
+            max_attempts: 5,
             // The function itself is called inside: what it does before its first wait may panic as well.
             work: Arc::new(move |call| {
                 let begun = std::panic::catch_unwind(AssertUnwindSafe(|| work(call)));
@@ -83,6 +85,17 @@ impl EntryPoint {
         Self { durable: true, ..self }
     }
 
+    /// How many tries of an execution may end with their process before it is `failed` instead of resumed: 5 unless set, 1 at
+    /// least. Counted since its written checkpoint last changed; tries that a drain or a pause interrupted are not. Too few, and work is
+    /// given up that others' crashes interrupted; too many, and work that ends its process does so the more often.
+    #[must_use]
+    pub fn max_attempts(self, max_attempts: u32) -> Self {
+        Self {
+            max_attempts: max_attempts.max(1),
+            ..self
+        }
+    }
+
     /// Its name.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -100,6 +113,7 @@ impl fmt::Debug for EntryPoint {
             .field("name", &self.name)
             .field("max_concurrent", &self.max_concurrent)
             .field("durable", &self.durable)
+            .field("max_attempts", &self.max_attempts)
             .finish_non_exhaustive()
     }
 }

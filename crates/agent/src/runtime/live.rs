@@ -1,6 +1,6 @@
 //! An execution that has not ended.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::time::Duration;
 
 use serde_json::value::RawValue;
@@ -28,8 +28,10 @@ pub(super) struct Live {
     pub(super) ticket: Option<Ticket>,
     pub(super) attempt: u32,
     pub(super) started_at: Wall,
-    /// When this try began.
-    pub(super) begun: Instant,
+    /// When this try began, once it has.
+    begun: OnceLock<Instant>,
+    /// How long the try waits, and until when, because the one before gave up its turn while nobody asked it to.
+    held: Option<(Duration, Instant)>,
     /// Asked to end.
     pub(super) cancel: CancellationToken,
     /// Ended by force at its next wait.
@@ -45,8 +47,15 @@ pub(super) struct Live {
 #[derive(Debug, Default)]
 struct Notes {
     checkpoint: Option<Arc<RawValue>>,
-    /// Whether the checkpoint is newer than what is written down.
-    fresh: bool,
+    /// The checkpoint that the store has.
+    kept: Option<Arc<RawValue>>,
+    /// Tries that were begun since its checkpoint last changed there, without those that were interrupted on purpose.
+    tries: u32,
+    /// Whether the present try is interrupted on purpose, and so not counted.
+    spared: bool,
+    /// Counts the changes, and which of them the store has.
+    revision: u64,
+    written: u64,
     /// What it says that it does, since when for people, and since when by a clock that nobody sets.
     activity: Option<(Activity, Wall, Instant)>,
 }
@@ -57,6 +66,19 @@ enum Recorded {
     Nothing,
     Written,
     Ended,
+}
+
+impl Notes {
+    /// Whether there is something that the store does not have.
+    const fn is_fresh(&self) -> bool {
+        self.revision != self.written
+    }
+
+    /// Whether the checkpoint says something else than the one that the store has.
+    fn got_further(&self) -> bool {
+        let now = self.checkpoint.as_deref().map(RawValue::get);
+        now != self.kept.as_deref().map(RawValue::get)
+    }
 }
 
 /// What an execution begins with.
@@ -81,11 +103,15 @@ impl Live {
             ticket: birth.ticket,
             attempt: 1,
             started_at: clock::wall(),
-            begun: clock::now(),
+            begun: OnceLock::new(),
+            held: None,
             cancel: CancellationToken::new(),
             kill: CancellationToken::new(),
             done: Arc::default(),
-            notes: Arc::default(),
+            notes: Arc::new(Mutex::new(Notes {
+                tries: 1,
+                ..Notes::default()
+            })),
             recorded: Arc::new(Mutex::new(Recorded::Nothing)),
         }
     }
@@ -100,8 +126,11 @@ impl Live {
             input: record.input.into(),
             ticket: record.ticket,
         });
+        let checkpoint: Option<Arc<RawValue>> = record.checkpoint.map(Arc::from);
         let notes = Notes {
-            checkpoint: record.checkpoint.map(Arc::from),
+            kept: checkpoint.clone(),
+            checkpoint,
+            tries: record.tries,
             ..Notes::default()
         };
         Self {
@@ -133,6 +162,67 @@ impl Live {
         }
     }
 
+    /// The next try, after this one gave up its turn though nobody asked it to: it waits, the longer the oftener that happens, so
+    /// that a function which always does cannot spin. After a try that took longer than the longest wait that begins anew.
+    pub(super) fn again_later(&self, now: Instant) -> Self {
+        let before = self.held.map_or(Duration::ZERO, |(span, _)| span);
+        let span = if self.took(now) >= LONGEST {
+            SHORTEST
+        } else {
+            before.saturating_mul(2).clamp(SHORTEST, LONGEST)
+        };
+        Self {
+            held: Some((span, now + span)),
+            ..self.again()
+        }
+    }
+
+    /// Before when the try must not begin.
+    pub(super) fn held_until(&self) -> Option<Instant> {
+        self.held.map(|(_, until)| until)
+    }
+
+    pub(super) fn begins(&self, now: Instant) {
+        self.begun.get_or_init(|| now);
+    }
+
+    /// How long this try has taken.
+    pub(super) fn took(&self, now: Instant) -> Duration {
+        let begun = self.begun.get();
+        begun.map_or(Duration::ZERO, |begun| now.saturating_duration_since(*begun))
+    }
+
+    /// Tries that ended with their process since it last got further.
+    pub(super) fn tries(&self) -> u32 {
+        self.notes().tries
+    }
+
+    /// Counts this try, which is not the first, and says whether the store has to know before it begins.
+    pub(super) fn count_try(&self) -> bool {
+        {
+            let mut notes = self.notes();
+            notes.tries = notes.tries.saturating_add(1);
+            notes.spared = false;
+            notes.revision += 1;
+        }
+        // Where nothing is written down no next process goes on with it; where somebody writes just now something will be.
+        match self.recorded.try_lock() {
+            Ok(recorded) => *recorded == Recorded::Written,
+            Err(TryLockError::Poisoned(poisoned)) => *poisoned.into_inner() == Recorded::Written,
+            Err(TryLockError::WouldBlock) => true,
+        }
+    }
+
+    /// Says that this try is interrupted on purpose: it is not counted.
+    pub(super) fn spare(&self) {
+        let mut notes = self.notes();
+        if !notes.spared {
+            notes.spared = true;
+            notes.tries = notes.tries.saturating_sub(1);
+            notes.revision += 1;
+        }
+    }
+
     pub(super) fn status(&self) -> ExecutionStatus {
         if self.cancel.is_cancelled() {
             ExecutionStatus::Cancelling
@@ -158,7 +248,7 @@ impl Live {
     pub(super) fn note(&self, checkpoint: Arc<RawValue>) {
         let mut notes = self.notes();
         notes.checkpoint = Some(checkpoint);
-        notes.fresh = true;
+        notes.revision += 1;
     }
 
     pub(super) fn checkpoint(&self) -> Option<Arc<RawValue>> {
@@ -191,13 +281,17 @@ impl Live {
             return self.erase(store);
         }
         let mut recorded = self.recorded.lock().unwrap_or_else(PoisonError::into_inner);
-        let checkpoint = {
-            let notes = self.notes();
+        let (checkpoint, tries, revision) = {
+            let mut notes = self.notes();
             match *recorded {
                 Recorded::Ended => return Ok(()),
-                Recorded::Written if !notes.fresh => return Ok(()),
-                Recorded::Written | Recorded::Nothing => notes.checkpoint.clone(),
+                Recorded::Written if !notes.is_fresh() => return Ok(()),
+                Recorded::Written | Recorded::Nothing => {}
             }
+            if notes.got_further() {
+                notes.tries = u32::from(!notes.spared);
+            }
+            (notes.checkpoint.clone(), notes.tries, notes.revision)
         };
         let record = Record {
             version: record::VERSION,
@@ -208,18 +302,15 @@ impl Live {
             checkpoint: checkpoint.as_deref().map(ToOwned::to_owned),
             started_at: self.started_at,
             attempt: self.attempt,
+            tries,
             ticket: self.ticket.clone(),
         };
         let bytes = serde_json::to_vec(&record).map_err(|error| StoreError::Other(error.to_string()))?;
         store.put(&record::key(&self.stream), &bytes)?;
         *recorded = Recorded::Written;
         let mut notes = self.notes();
-        let unchanged = match (&notes.checkpoint, &checkpoint) {
-            (Some(now), Some(then)) => Arc::ptr_eq(now, then),
-            (None, None) => true,
-            (Some(_), None) | (None, Some(_)) => false,
-        };
-        notes.fresh &= !unchanged;
+        notes.kept = checkpoint;
+        notes.written = revision;
         Ok(())
     }
 
@@ -256,10 +347,14 @@ impl Live {
             .recorded
             .try_lock()
             .is_ok_and(|recorded| *recorded == Recorded::Written);
-        written && !self.notes().fresh
+        written && !self.notes().is_fresh()
     }
 
     fn notes(&self) -> MutexGuard<'_, Notes> {
         self.notes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// How long the next try waits after one that gave up its turn for no reason, at first and at most.
+const SHORTEST: Duration = Duration::from_millis(100);
+const LONGEST: Duration = Duration::from_secs(60);

@@ -19,6 +19,9 @@ pub(super) struct Record {
     pub(super) checkpoint: Option<Box<RawValue>>,
     pub(super) started_at: Wall,
     pub(super) attempt: u32,
+    /// Tries that were begun since the checkpoint last changed, without those that were interrupted on purpose. Older records have none.
+    #[serde(default)]
+    pub(super) tries: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) ticket: Option<Ticket>,
 }
@@ -33,9 +36,9 @@ pub(super) fn key(stream: &StreamId) -> String {
     format!("{STREAM}{stream}")
 }
 
-/// Whether a key is that of a stream's work.
-pub(super) fn is_stream(key: &str) -> bool {
-    key.starts_with(STREAM)
+/// The stream whose work is kept under a key, as it is written there.
+pub(super) fn stream(key: &str) -> Option<&str> {
+    key.strip_prefix(STREAM)
 }
 
 /// Reads what an earlier process wrote.
@@ -58,7 +61,7 @@ mod tests {
     fn records_of_version_1_are_read_for_ever() {
         let bytes = br#"{"version":1,"execution":"exe_0123456789ab-7","stream":"mail","entry_point":"answer","input":{"a":1},"checkpoint":[2],"started_at":"2026-11-22T09:00:00.000Z","attempt":3}"#;
         let record = read(bytes).unwrap();
-        assert_eq!((record.input.get(), record.attempt), (r#"{"a":1}"#, 3));
+        assert_eq!((record.input.get(), record.attempt, record.tries), (r#"{"a":1}"#, 3, 0));
         assert_eq!(record.checkpoint.unwrap().get(), "[2]");
         let without = br#"{"version":1,"execution":"exe_0123456789ab-7","stream":"mail","entry_point":"answer","input":null,"started_at":"2026-11-22T09:00:00.000Z","attempt":1}"#;
         assert!(read(without).unwrap().checkpoint.is_none());

@@ -30,6 +30,16 @@ pub enum Refused {
         /// What has become of that.
         status: ExecutionStatus,
     },
+    /// The store has work of the stream that cannot be resumed here, and that new work would take the place of.
+    #[error(
+        "stream {stream} keeps work of an earlier process that cannot be resumed: {why}; bring back what can, remove `stream-{stream}` from the store, or choose another stream"
+    )]
+    StreamHeld {
+        /// The stream.
+        stream: StreamId,
+        /// Why that is so.
+        why: String,
+    },
     /// The key was used for another request.
     #[error("the idempotency key was used for another request, which is {0}; choose another for this one")]
     KeyReused(ExecutionId),
@@ -113,6 +123,7 @@ impl Refused {
             Self::UnknownEntryPoint { .. }
             | Self::UnknownExecution(_)
             | Self::StreamBusy { .. }
+            | Self::StreamHeld { .. }
             | Self::KeyReused(_)
             | Self::WrongState { .. }
             | Self::Unsupported(_)

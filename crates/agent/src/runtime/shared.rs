@@ -156,8 +156,19 @@ impl Shared {
     pub(super) fn spawn(self: &Arc<Self>, live: Arc<Live>) {
         let call = Call::new(Arc::clone(&live), Arc::clone(self));
         let grace = self.config.cancel_grace;
+        let this = Arc::clone(self);
         self.handle.spawn(async move {
-            let working = live.entry.begin(call.clone());
+            let working = async {
+                // Counted before it runs: it may end the process.
+                if live.attempt > 1
+                    && live.count_try()
+                    && let Err(error) = this.write(&live).await
+                {
+                    let (execution, error) = (live.id, whole(&error));
+                    warn!(%execution, error, "TryNotCounted: it may be resumed once more than it should");
+                }
+                live.entry.begin(call.clone()).await
+            };
             tokio::select! {
                 biased;
                 () = live.forced(grace) => {}
@@ -169,7 +180,10 @@ impl Shared {
     /// Closes a try whose last call is gone: what is written down of it first.
     pub(super) fn ended(shared: &Arc<Self>, live: Arc<Live>, end: End) {
         let settled = match &end {
-            End::Interrupted => live.is_written(),
+            End::Interrupted => {
+                live.spare();
+                live.is_written()
+            }
             End::Succeeded(_) | End::Failed(_) | End::Cancelled(_) => live.was_never_written(),
         };
         if settled {
@@ -191,13 +205,14 @@ impl Shared {
 
     fn close(self: &Arc<Self>, live: &Live, end: End) {
         let is_final = !matches!(end, End::Interrupted);
-        let next = {
+        let now = clock::now();
+        let (next, held) = {
             let mut book = self.book();
-            book.close(live, end, clock::now(), clock::wall());
+            let held = book.close(live, end, now, clock::wall());
             if book.in_flight() == 0 {
                 self.idle.notify_waiters();
             }
-            book.next_of_line()
+            (book.next_of_line(now), held)
         };
         if is_final {
             live.done.notify_waiters();
@@ -205,11 +220,20 @@ impl Shared {
         for live in next {
             self.spawn(live);
         }
+        if let Some(until) = held {
+            let this = Arc::downgrade(self);
+            self.handle.spawn(async move {
+                tokio::time::sleep_until(until).await;
+                if let Some(this) = this.upgrade() {
+                    this.dispatch();
+                }
+            });
+        }
     }
 
     /// Begins what waits and may go on.
     pub(super) fn dispatch(self: &Arc<Self>) {
-        let next = self.book().next_of_line();
+        let next = self.book().next_of_line(clock::now());
         for live in next {
             self.spawn(live);
         }

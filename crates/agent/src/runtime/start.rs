@@ -125,32 +125,54 @@ async fn inherit(shared: &Arc<Shared>) -> Result<(), String> {
     let _gate = shared.gate.lock().await;
     let kept = shared.with_store(|store| store.load()).await;
     let kept = kept.map_err(|error| format!("what was left unfinished cannot be read: {}", whole(&error)))?;
-    let mut book = shared.book();
-    for (key, bytes) in kept {
-        if key == PAUSE_KEY {
-            let pause: PauseView = serde_json::from_slice(&bytes)
-                .map_err(|error| format!("the pause that was left behind cannot be read: {error}"))?;
-            book.pause.get_or_insert(pause);
-        } else if record::is_stream(&key) {
-            match record::read(&bytes) {
-                Ok(record) => match shared.place_of(&record.entry_point) {
-                    Some(place) => {
-                        let live = Live::thaw(record, shared.entries[place].clone(), place);
+    let mut given_up = Vec::new();
+    {
+        let mut book = shared.book();
+        for (key, bytes) in kept {
+            if key == PAUSE_KEY {
+                let pause: PauseView = serde_json::from_slice(&bytes)
+                    .map_err(|error| format!("the pause that was left behind cannot be read: {error}"))?;
+                book.pause.get_or_insert(pause);
+            } else if let Some(stream) = record::stream(&key) {
+                match thaw(shared, &bytes) {
+                    Ok(live) if live.tries() >= live.entry.max_attempts => {
+                        let (execution, tries) = (live.id, live.tries());
+                        error!(%execution, tries, "WorkGivenUp: its tries end with their process");
+                        book.give_up_on(&live, clock::wall());
+                        given_up.push(live);
+                    }
+                    Ok(live) => {
                         let execution = live.id;
                         if !book.inherit(live) {
                             warn!(%execution, key, "WorkNotResumed: its stream is taken");
                         }
                     }
-                    None => {
-                        let (execution, entry_point) = (record.execution, record.entry_point);
-                        warn!(%execution, entry_point, "WorkNotResumed: there is no such entry point any more");
+                    Err(why) => {
+                        error!(key, why, "WorkNotResumed: its stream takes no other");
+                        // Under another name nothing would take its place.
+                        if let Ok(stream) = stream.parse() {
+                            book.hold(stream, why);
+                        }
                     }
-                },
-                Err(why) => error!(key, why, "WorkNotResumed: what is written down of it cannot be read"),
+                }
             }
         }
     }
+    for live in given_up {
+        let execution = live.id;
+        if let Err(error) = shared.with_store(move |store| live.erase(store)).await {
+            error!(%execution, error = whole(&error), "ExecutionNotRecorded: its end is not written down");
+        }
+    }
     Ok(())
+}
+
+/// What an earlier process wrote down of an execution, or why it cannot be resumed.
+fn thaw(shared: &Shared, bytes: &[u8]) -> Result<Live, String> {
+    let record = record::read(bytes).map_err(|why| format!("what is written down of it cannot be read: {why}"))?;
+    let place = shared.place_of(&record.entry_point);
+    let place = place.ok_or_else(|| format!("there is no entry point `{}` any more", record.entry_point))?;
+    Ok(Live::thaw(record, shared.entries[place].clone(), place))
 }
 
 /// Stops and starts; what is down is started.

@@ -108,7 +108,7 @@ impl From<Refused> for Problem {
         let code = match &refused {
             Refused::UnknownEntryPoint { .. } => Code::UnknownEntryPoint,
             Refused::UnknownExecution(_) => Code::UnknownExecution,
-            Refused::StreamBusy { .. } => Code::StreamBusy,
+            Refused::StreamBusy { .. } | Refused::StreamHeld { .. } => Code::StreamBusy,
             Refused::KeyReused(_) => Code::IdempotencyKeyReused,
             Refused::Full { .. } => Code::Busy,
             Refused::Paused { .. } => Code::Paused,

@@ -1,6 +1,8 @@
 //! The runtime, its server and its signals, from outside.
 
 #[cfg(test)]
+mod again;
+#[cfg(test)]
 mod description;
 #[cfg(test)]
 mod drain;
