@@ -111,6 +111,11 @@ fn verdict(surveyed: bool, record: &Record) -> String {
             | Role::Retired
             | Role::Gone => format!("{wanted} is wanted; what is under way must end first"),
         },
+        Wish::Next(next) if !plan::has_way(record, next) => format!(
+            "{wanted} is wanted; the table of profile `{}` has no way there from {}",
+            record.profile.name(),
+            record.phase_name()
+        ),
         Wish::Next(_) => match (plan::obstacle(surveyed, record), &record.row.recovery.block) {
             (Some(Obstacle::Blocked), Some(block)) => block.detail.clone(),
             (Some(Obstacle::Blocked), None) | (None, _) => format!("{wanted} is wanted; the next step is under way"),
@@ -151,6 +156,15 @@ fn clears(record: &Record) -> Vec<String> {
     }
     if record.row.halted {
         clears.push("`stead up FILE` or `stead serve` brings its whole fleet back".into());
+    }
+    if let Wish::Next(next) = plan::outlook(record)
+        && !plan::has_way(record, next)
+    {
+        clears.push(format!(
+            "want something else of {name}, or add a way on from {} to profile `{}`",
+            record.phase_name(),
+            record.profile.name()
+        ));
     }
     if record
         .row

@@ -2,6 +2,7 @@
 
 mod outside;
 mod restart;
+mod way;
 mod word;
 
 use alloc::boxed::Box;
@@ -18,6 +19,7 @@ use crate::step::{Step, Why};
 use crate::wish::{self, Wish, wish};
 
 pub(crate) use restart::{Verdict, block, judge, mend, schedule};
+pub(crate) use way::has_way;
 pub(crate) use word::{acknowledged, heard, tell_again};
 
 /// No walk is longer; a table that runs in a circle ends here.
@@ -267,18 +269,13 @@ fn begin(step: &mut Step, record: &mut Record, again: bool) -> bool {
 }
 
 fn rise(step: &mut Step, record: &mut Record, why: Why) -> bool {
-    let rises = |record: &Record, from| {
-        let hop = |role| record.profile.hop(from, role);
-        hop(Role::Restarting).or_else(|| hop(Role::Starting))
-    };
-    if rises(record, record.phase).is_none()
-        && let Some(failed) = record.profile.hop(record.phase, Role::Failed)
-        && rises(record, failed).is_some()
+    if way::up(record, record.phase).is_none()
+        && let Some(failed) = way::up_from_failed(record)
     {
         let why = Why::new(Reason::Progress, "on the way to its next start").via();
         step.enter(record, failed, why);
     }
-    match rises(record, record.phase) {
+    match way::up(record, record.phase) {
         Some(to) => {
             step.enter(record, to, why);
             true
@@ -388,9 +385,8 @@ fn down(step: &mut Step, record: &mut Record) -> bool {
 
 /// Takes one step towards down, for any reason; never back.
 pub(crate) fn go_down(step: &mut Step, record: &mut Record, why: &Why) -> bool {
-    const WAY: [Role; 3] = [Role::Offline, Role::Stopping, Role::Error];
     let here = record.role();
-    WAY.into_iter().take_while(|role| *role != here).any(|role| {
+    way::DOWN.into_iter().take_while(|role| *role != here).any(|role| {
         let why = if role == Role::Offline {
             why.clone()
         } else {

@@ -75,6 +75,9 @@ pub(crate) fn error_reported(step: &mut Step, record: &mut Record, detail: Strin
         step.health(record, Health::Critical, &detail);
         if record.has_instance() {
             record.set_timer(Timer::Deadline, Some(step.now.moment.after(PATIENCE)));
+        } else {
+            // No end will follow that has it planned.
+            plan::plan(step, record);
         }
     }
 }

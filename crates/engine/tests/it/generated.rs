@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use stead_model::profile::StateRow;
-use stead_model::{Profile, Role};
+use stead_model::{Action, AgentRef, Namespace, Profile, Role};
 
-use crate::rig::{Event, Rig, event, happen};
+use crate::rig::{Event, Rig, event, happen, name};
 
 #[derive(Clone, Debug)]
 struct Table {
@@ -80,9 +80,6 @@ proptest! {
         let mut rig = Rig::new(vec![profile.clone()]);
         let mut standing = Vec::new();
         for event in &events {
-            if matches!(event, Event::Wait(700_000)) {
-                continue;
-            }
             let before = rig.history.len();
             happen(&mut rig, &mut standing, event);
             let new = &rig.history[before..];
@@ -99,4 +96,52 @@ proptest! {
             prop_assert_eq!(&pair[0].to, &pair[1].from);
         }
     }
+    #[test]
+    fn whatever_happened_it_comes_to_rest_as_it_is_wanted_or_held_with_a_reason(
+        table in table(),
+        events in proptest::collection::vec(event("own"), 1..60),
+    ) {
+        // Deadlines may be laid in a circle; such a table is to have no rest.
+        let table = Table { deadlines: vec![None; table.roles.len()], ..table };
+        let profile = table.profile();
+        let mut rig = Rig::new(vec![profile.clone()]);
+        let mut standing = Vec::new();
+        for event in &events {
+            happen(&mut rig, &mut standing, event);
+        }
+        for _ in 0..HOURS {
+            an_hour(&mut rig, &mut standing);
+        }
+        let (before, row) = (rig.history.len(), rig.row().cloned());
+        an_hour(&mut rig, &mut standing);
+        prop_assert_eq!(&rig.history[before..], []);
+        prop_assert_eq!(rig.row(), row.as_ref());
+        prop_assert_eq!(rig.engine.next_deadline(), None, "nothing is waited for in time");
+        let seen = rig.engine.explain(rig.now, &Namespace::default(), &AgentRef::Name(name()));
+        if let Ok(seen) = seen {
+            let verdict = &seen.verdict;
+            prop_assert!(!verdict.contains("the next step is under way"), "nothing is under way: {}", verdict);
+            prop_assert!(!verdict.contains("is being ended"), "nothing is being ended: {}", verdict);
+        }
+    }
 }
+
+/// An hour in which the keeper does at once, and well, whatever it is told.
+fn an_hour(rig: &mut Rig, standing: &mut Vec<Action>) {
+    let end = rig.now.moment.after(Duration::from_secs(3_600));
+    loop {
+        while !standing.is_empty() {
+            happen(rig, standing, &Event::Obey(0, true));
+        }
+        let due = rig.engine.next_deadline().map_or(end, |due| due.min(end));
+        // Waits are in whole milliseconds.
+        let millis = due.since(rig.now.moment).as_micros().div_ceil(1_000);
+        happen(rig, standing, &Event::Wait(u64::try_from(millis).unwrap()));
+        if standing.is_empty() && rig.now.moment >= end {
+            return;
+        }
+    }
+}
+
+/// Long enough for every backoff, budget and time of stability that the specs have.
+const HOURS: usize = 8;

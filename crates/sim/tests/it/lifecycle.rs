@@ -300,10 +300,24 @@ fn what_is_wanted_is_reached_from_every_phase_or_refused() {
             for wanted in Wanted::ALL.iter().copied() {
                 let mut bench = Bench::surveyed(&profile, phase, Wanted::Running, alive);
                 let here = bench.path.join(" ");
+                // What is asked for is judged by where it stands then.
+                let possible = wish(wanted, bench.role(), bench.live.is_some());
                 let answer = bench.ask(Request::Want(wanted));
                 bench.wait(Duration::from_secs(3600));
                 let way = bench.path.join(" ");
-                if answer.is_err() {
+                if let Err(refusal) = answer {
+                    let seat = match wanted {
+                        Wanted::Paused => Some(Role::Suspended),
+                        Wanted::Maintenance => Some(Role::Maintenance),
+                        Wanted::Terminated => Some(Role::Retired),
+                        Wanted::Running | Wanted::Stopped | Wanted::Deleted => None,
+                    };
+                    let has_seat = seat.is_none_or(|seat| profile.has_role(seat));
+                    assert!(
+                        possible == Wish::Refused || !has_seat,
+                        "{}: {here}, wanted {wanted}: {refusal}, though the table says {possible:?}",
+                        profile.name()
+                    );
                     continue;
                 }
                 let role = bench.role();
