@@ -1,6 +1,6 @@
 use std::sync::{Arc, Mutex};
 
-use stead_model::{Event, Happening, Position, Revision};
+use stead_model::{AccessRole, AuditKind, Event, Happening, Namespace, Outcome, Position, Revision};
 
 use super::*;
 
@@ -141,11 +141,10 @@ fn trouble_stops_writing_until_it_is_over_and_a_full_store_still_loads() {
     assert_eq!(bench.told(), vec![Ok(Position(1))]);
 }
 
-#[test]
-fn a_cursor_of_an_event_that_a_power_cut_took_is_gone_though_its_number_is_given_again() {
-    let bench = bench();
-    let happens = |position, epoch| {
-        bench.store.submit(Append {
+impl Bench {
+    /// Writes one event, without a sync; gives its place.
+    fn happens(&self, position: u64, epoch: Epoch) -> Option<EventCursor> {
+        self.store.submit(Append {
             slot: slot(),
             epoch,
             first: Position(position),
@@ -155,20 +154,81 @@ fn a_cursor_of_an_event_that_a_power_cut_took_is_gone_though_its_number_is_given
             transitions: Vec::new(),
             events: vec![event()],
         });
-        bench.store.pump();
-        bench.store.last_event().unwrap()
-    };
-    let kept = happens(1, bench.epoch);
+        self.store.pump();
+        self.store.last_event().unwrap()
+    }
+
+    /// A reader says how far it has come.
+    fn takes(&self, position: Option<EventCursor>) -> Result<ReaderRow, TakenError> {
+        let at = Wall::default();
+        let name = "siem".parse().unwrap();
+        self.store.acknowledge(Taken { name, position, at }, asked())
+    }
+}
+
+#[test]
+fn a_cursor_of_an_event_that_a_power_cut_took_is_gone_though_its_number_is_given_again() {
+    let bench = bench();
+    let kept = bench.happens(1, bench.epoch);
     bench.store.flush();
-    let lost = happens(2, bench.epoch);
+    let lost = bench.happens(2, bench.epoch);
     bench.store.power_cut(0);
     let lease = Lease::unending(Wall::default());
     let epoch = bench.store.take(&[slot()], &Owner::new("me"), lease).unwrap()[0].1;
-    let new = happens(2, epoch);
+    let new = bench.happens(2, epoch);
     assert_ne!(lost, new);
     let all = EventFilter::default();
     assert_eq!(bench.store.events(lost, &all, 10), Err(ReadError::Gone));
     assert_eq!(bench.store.events(kept, &all, 10).unwrap().items.len(), 1);
+}
+
+#[test]
+fn the_place_of_a_reader_outlives_a_power_cut_and_so_do_the_events_before_it() {
+    let bench = bench();
+    let places: Vec<_> = (1..=3).map(|position| bench.happens(position, bench.epoch)).collect();
+    let told = bench.takes(places[1]).unwrap();
+    let lost = bench.happens(4, bench.epoch);
+    bench.store.power_cut(0);
+    let [kept] = &bench.store.readers().unwrap()[..] else {
+        panic!("one reader is known");
+    };
+    assert_eq!((kept, Some(kept.position), kept.behind), (&told, places[1], 1));
+    assert_eq!(
+        bench.takes(lost),
+        Err(TakenError::Gone),
+        "it took what nobody has any more"
+    );
+    let rest = bench
+        .store
+        .events(places[1], &EventFilter::default(), 10)
+        .unwrap()
+        .items;
+    assert_eq!(
+        rest.iter().map(|(place, _)| Some(*place)).collect::<Vec<_>>(),
+        places[2..]
+    );
+
+    assert!(bench.store.remove_reader(&told.name, asked()).unwrap());
+    bench.store.power_cut(0);
+    assert_eq!(bench.store.readers().unwrap(), [], "one that was forgotten stays so");
+}
+
+fn asked() -> AuditRow {
+    AuditRow {
+        at: Wall::default(),
+        actor: "ada".into(),
+        role: AccessRole::Admin,
+        namespace: Namespace::default(),
+        kind: AuditKind::Reader,
+        id: None,
+        name: "siem".into(),
+        verb: "register".into(),
+        outcome: Outcome::Accepted,
+        revision: Revision(1),
+        reason: None,
+        correlation_id: "r-1".into(),
+        trace_id: None,
+    }
 }
 
 fn event() -> Event {

@@ -6,12 +6,12 @@ use std::sync::mpsc::Receiver;
 
 use stead_model::journal::{Durability, Receipt};
 use stead_model::{Epoch, Sequence};
-use stead_store::{Completion, EventFilter, SqliteStore, Store, StoreError, TransitionQuery};
+use stead_store::{Completion, EventFilter, SqliteStore, Store, StoreError, Taken, TransitionQuery};
 
 use crate::conformance::{PATIENCE, open};
 use crate::dice::{Dice, seeds};
 use crate::disk::Disk;
-use crate::sample::{agent, empty, moving, node, slot, transition, unending};
+use crate::sample::{agent, at, audit, empty, moving, node, slot, transition, unending};
 
 const SLOTS: u16 = 3;
 
@@ -93,6 +93,55 @@ fn a_power_cut_takes_nothing_that_was_flushed_and_invents_nothing() {
         }
         disk.cut_power(left.path(), &mut dice);
         check(left.path(), &submitted, &promised);
+    }
+}
+
+#[test]
+fn a_power_cut_leaves_each_reader_at_the_place_that_it_was_last_told_with_the_events_behind_it() {
+    let siem = || "siem".parse().unwrap();
+    for seed in seeds(25) {
+        println!("STEAD_SEED={seed}");
+        let mut dice = Dice::new(seed);
+        let (running, left) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let disk = Disk::watch(running.path());
+        let (store, completions) = open(running.path());
+        let epoch = store.take(&[slot(1)], &node("me"), unending()).unwrap()[0].1;
+        let write = |position| store.submit(moving(agent(slot(1), 1), "web", epoch, position, Durability::Written));
+        let (mut position, mut told) = (0, None);
+        for _ in 0..=dice.below(4) {
+            for _ in 0..=dice.below(20) {
+                position += 1;
+                write(position);
+                assert_eq!(receipt(&completions).position().0, position);
+            }
+            let events = store.events(told, &EventFilter::default(), 1_000).unwrap().items;
+            let place = events[usize::try_from(dice.below(events.len() as u64)).unwrap()].0;
+            let taken = Taken {
+                name: siem(),
+                position: Some(place),
+                at: at(1),
+            };
+            told = Some(store.acknowledge(taken, audit(1, "register")).unwrap().position);
+            assert_eq!(told, Some(place));
+        }
+        // More of it is under way when the power goes.
+        for more in 1..=dice.below(20) {
+            write(position + more);
+        }
+        disk.cut_power(left.path(), &mut dice);
+        let (store, _completions) = open(left.path());
+        let readers = store.readers().unwrap();
+        let places: Vec<_> = readers
+            .iter()
+            .map(|row| (row.name.clone(), Some(row.position)))
+            .collect();
+        assert_eq!(places, [(siem(), told)]);
+        let rest = store.events(told, &EventFilter::default(), 1_000).unwrap().items;
+        assert_eq!(
+            (rest.len() as u64, readers[0].lost),
+            (readers[0].behind, 0),
+            "it goes on where it was, and misses nothing"
+        );
     }
 }
 
