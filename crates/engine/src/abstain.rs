@@ -12,12 +12,10 @@ use crate::record::Record;
 use crate::recovery;
 use crate::step::Step;
 
-/// What is said of one that is left as it is.
-fn said(record: &Record) -> String {
-    format!(
-        "it would be restarted, but for `recovery.mode = \"observe\"`; `stead restart {name}` does it",
-        name = record.row.name
-    )
+/// What is said of one that is left as it is: what would be done, and the verb by which somebody does it.
+fn said(record: &Record, would: &str, verb: &str) -> String {
+    let name = &record.row.name;
+    format!("it would be {would}, but for `recovery.mode = \"observe\"`; `stead {verb} {name}` does it")
 }
 
 /// Leaves one down that would be started again, if that is its mode. Says whether it does.
@@ -26,10 +24,7 @@ pub(crate) fn down(step: &mut Step, record: &mut Record) -> bool {
         return false;
     }
     recovery::note_observed(step, record, Strategy::Restart);
-    let detail = format!(
-        "it would be started again, but for `recovery.mode = \"observe\"`; `stead start {}` does it",
-        record.row.name
-    );
+    let detail = said(record, "started again", "start");
     plan::block(
         step,
         record,
@@ -56,7 +51,7 @@ pub(crate) fn up(step: &mut Step, record: &mut Record, seen: &str) -> bool {
     };
     if !held(record) {
         recovery::note_observed(step, record, Strategy::Restart);
-        let detail = said(record);
+        let detail = said(record, "restarted", "restart");
         step.raise(record, Condition::Held, detail);
     }
     step.health(record, Health::Critical, seen);

@@ -49,16 +49,21 @@ pub struct GuardConfig {
     pub per: Duration,
 }
 
+impl GuardConfig {
+    /// A quarter of the others, three at least, for two seconds; more than a tenth in a minute needs a second look.
+    pub const DEFAULT: Self = Self {
+        share: 25,
+        least: 3,
+        hold: Duration::from_secs(2),
+        ease: Duration::from_millis(250),
+        confirm: 10,
+        per: Duration::from_secs(60),
+    };
+}
+
 impl Default for GuardConfig {
     fn default() -> Self {
-        Self {
-            share: 25,
-            least: 3,
-            hold: Duration::from_secs(2),
-            ease: Duration::from_millis(250),
-            confirm: 10,
-            per: Duration::from_secs(60),
-        }
+        Self::DEFAULT
     }
 }
 

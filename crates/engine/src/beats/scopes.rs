@@ -160,15 +160,7 @@ const fn count(counter: &mut u32, more: bool) {
     };
 }
 
-/// A quarter of the others, three at least, for two seconds; more than a tenth in a minute needs a second look.
-const CONFIG: GuardConfig = GuardConfig {
-    share: 25,
-    least: 3,
-    hold: Duration::from_secs(2),
-    ease: Duration::from_millis(250),
-    confirm: 10,
-    per: Duration::from_secs(60),
-};
+const CONFIG: GuardConfig = GuardConfig::DEFAULT;
 
 /// No scope of that kind.
 const NONE: u32 = u32::MAX;

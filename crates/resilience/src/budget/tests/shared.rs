@@ -25,6 +25,16 @@ fn budget(clock: &Virtual) -> Arc<Budget> {
     Arc::new(Budget::with_clock(CONFIG, clock).unwrap())
 }
 
+/// As many again as there are calls, and ten that are saved up.
+fn wide(clock: &Virtual) -> Arc<Budget> {
+    let config = BudgetConfig {
+        ratio: 1.0,
+        burst: 10,
+        ..CONFIG
+    };
+    Arc::new(Budget::with_clock(config, clock).unwrap())
+}
+
 fn retry(clock: &Virtual, budget: &Arc<Budget>) -> Retry<Virtual> {
     let retry = Retry::with(RetryConfig::default(), clock.clone(), AnyError).unwrap();
     retry.with_budget(Arc::clone(budget))
@@ -87,17 +97,7 @@ fn saved(budget: &Budget) -> usize {
 #[tokio::test]
 async fn a_call_pays_once_and_two_calls_twice_also_where_they_run_at_once() {
     let clock = Virtual::new();
-    let budget = Arc::new(
-        Budget::with_clock(
-            BudgetConfig {
-                ratio: 1.0,
-                burst: 10,
-                ..CONFIG
-            },
-            &clock,
-        )
-        .unwrap(),
-    );
+    let budget = wide(&clock);
     assert_eq!(saved(&budget), 10);
     let twice = Pipeline::new()
         .with(retry(&clock, &budget))
@@ -116,17 +116,7 @@ async fn a_call_pays_once_and_two_calls_twice_also_where_they_run_at_once() {
 #[tokio::test]
 async fn a_call_that_ends_in_a_panic_leaves_the_next_one_to_pay() {
     let clock = Virtual::new();
-    let budget = Arc::new(
-        Budget::with_clock(
-            BudgetConfig {
-                ratio: 1.0,
-                burst: 10,
-                ..CONFIG
-            },
-            &clock,
-        )
-        .unwrap(),
-    );
+    let budget = wide(&clock);
     let retry = retry(&clock, &budget);
     assert_eq!(saved(&budget), 10);
     let mut panics = Box::pin(retry.call(|| async { panic!("on purpose") as Result<(), ()> }));
