@@ -1,5 +1,7 @@
 //! What is kept of what only grows, as the fleet file in force says.
 
+use std::io;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
@@ -11,50 +13,107 @@ use super::world::World;
 use crate::app::prune::keep_pruned;
 use crate::clock::Clock;
 
-#[tokio::test(start_paused = true)]
-async fn what_grows_is_pruned_to_the_bounds_of_the_fleet_file_in_force() {
+/// One agent, and bounds of what is kept.
+async fn bounded(retention: &str) -> World {
     let world = World::new();
-    let toml = "[agents.web]\ncommand = ['serve']\n[retention]\nevents = { rows = 5 }\naudit = { rows = 2 }\n";
+    let toml = format!("[agents.web]\ncommand = ['serve']\n[retention]\n{retention}");
     let file = Request::post("/api/v1/config/apply?file=/srv/fleet.toml").header("content-type", "application/toml");
     let applied = world.send(file.body(Body::from(toml)).unwrap()).await;
     assert_eq!(applied.status, 200, "{}", applied.text);
     world.until("/agents/web", |agent| agent["ready"] == true).await;
+    world
+}
+
+/// Has much happen.
+async fn happen(world: &World) {
     for _ in 0..10 {
         for verb in ["pause", "resume"] {
             world.json("POST", &format!("/agents/web/lifecycle/{verb}"), "").await;
         }
     }
-    let events = || {
-        world
-            .store
-            .events(None, &EventFilter::default(), 1_000)
-            .unwrap()
-            .items
-            .len()
-    };
-    assert!(events() > 5);
+}
+
+fn events(world: &World) -> usize {
+    let page = world.store.events(None, &EventFilter::default(), 1_000);
+    page.unwrap().items.len()
+}
+
+/// Prunes until the number of events that are left is as wanted.
+async fn prune_until(world: &World, wanted: impl Fn(usize) -> bool) {
     let dir = tempfile::tempdir().unwrap();
     let closing = CancellationToken::new();
-    let pruning = keep_pruned(
-        world.handle.clone(),
-        Clock::start(),
-        dir.path().to_owned(),
-        closing.clone(),
-    );
-    let pruning = tokio::spawn(pruning);
+    let (handle, state_dir) = (world.handle.clone(), dir.path().to_owned());
+    let pruning = tokio::spawn(keep_pruned(handle, Clock::start(), state_dir, closing.clone()));
     tokio::task::yield_now().await;
     tokio::time::advance(Duration::from_secs(601)).await;
     let begun = Instant::now();
-    while events() != 5 {
+    while !wanted(events(world)) {
         assert!(
             begun.elapsed() < Duration::from_secs(120),
             "{} events are kept",
-            events()
+            events(world)
         );
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    let audit = world.get("/audit").await.json();
-    assert_eq!(audit["items"].as_array().unwrap().len(), 2, "{audit}");
     closing.cancel();
     pruning.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_grows_is_pruned_to_the_bounds_of_the_fleet_file_in_force() {
+    let world = bounded("events = { rows = 5 }\naudit = { rows = 2 }\n").await;
+    happen(&world).await;
+    assert!(events(&world) > 5);
+    prune_until(&world, |left| left == 5).await;
+    let audit = world.get("/audit").await.json();
+    assert_eq!(audit["items"].as_array().unwrap().len(), 2, "{audit}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_log_warns_of_events_that_were_forgotten_before_a_named_reader_had_taken_them() {
+    for (held, goes) in [(5, true), (1_000, false)] {
+        let world = bounded(&format!("events = {{ rows = 5 }}\nheld = {{ rows = {held} }}\n")).await;
+        // Taken by the reader, so that there is something to forget in each case.
+        happen(&world).await;
+        let taken = world.json("PUT", "/readers/slow", "{}").await;
+        assert_eq!(taken.status, 200, "{}", taken.text);
+        let before = events(&world);
+        happen(&world).await;
+        let not_taken = events(&world) - before;
+        assert!(not_taken > 5 && before > 20, "{before} and {not_taken} events");
+
+        let said = Said::default();
+        let log = tracing_subscriber::fmt().with_ansi(false);
+        let heard = tracing::subscriber::set_default(log.with_writer(Mutex::new(said.clone())).finish());
+        prune_until(&world, |left| left < if goes { not_taken } else { before }).await;
+        drop(heard);
+        let lost = world.get("/readers").await.json()["items"][0]["lost"].as_u64().unwrap();
+        assert_eq!(lost > 0, goes, "held = {held}");
+        let said = said.text();
+        let warned = said.lines().any(|line| {
+            line.contains("WARN") && line.contains("a named reader had not taken") && line.contains("lost=")
+        });
+        assert_eq!(warned, goes, "held = {held}: {said}");
+    }
+}
+
+/// What was logged.
+#[derive(Clone, Default)]
+struct Said(Arc<Mutex<Vec<u8>>>);
+
+impl Said {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl io::Write for Said {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
