@@ -276,6 +276,20 @@ fn patch(text: &str) -> Result<serde_json::Value, String> {
     }
 }
 
+/// Which rows of what is kept, newest first.
+#[derive(Args, Debug)]
+pub(crate) struct Window {
+    /// Not older than a time (RFC 3339) or a span (10m)
+    #[arg(long)]
+    pub(crate) since: Option<String>,
+    /// Older than a time (RFC 3339) or a span (10m)
+    #[arg(long)]
+    pub(crate) until: Option<String>,
+    /// At most this many
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) limit: u32,
+}
+
 /// `stead history`.
 #[derive(Args, Debug)]
 pub(crate) struct History {
@@ -285,18 +299,14 @@ pub(crate) struct History {
     /// Of all replicas of this group, also of those that it has no more
     #[arg(long, conflicts_with = "agent")]
     pub(crate) group: Option<AgentName>,
-    /// At most this many
-    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    pub(crate) limit: u32,
-    /// Not older than a time (RFC 3339) or a span (10m)
-    #[arg(long)]
-    pub(crate) since: Option<String>,
     /// Only into this phase
     #[arg(long)]
     pub(crate) state: Option<String>,
     /// Only for this reason, such as failure.crash
     #[arg(long = "reason")]
     pub(crate) code: Option<String>,
+    #[command(flatten)]
+    pub(crate) window: Window,
 }
 
 /// `stead recoveries`.
@@ -318,15 +328,8 @@ pub(crate) struct Recoveries {
     /// Only those that stand or ended so, such as failed
     #[arg(long)]
     pub(crate) state: Option<String>,
-    /// Not older than a time (RFC 3339) or a span (10m)
-    #[arg(long)]
-    pub(crate) since: Option<String>,
-    /// Older than a time (RFC 3339) or a span (10m)
-    #[arg(long)]
-    pub(crate) until: Option<String>,
-    /// At most this many
-    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    pub(crate) limit: u32,
+    #[command(flatten)]
+    pub(crate) window: Window,
 }
 
 /// `stead audit`.
@@ -345,15 +348,8 @@ pub(crate) struct Audit {
     /// Only what this one request led to
     #[arg(long, value_name = "ID")]
     pub(crate) correlation: Option<String>,
-    /// Not older than a time (RFC 3339) or a span (10m)
-    #[arg(long)]
-    pub(crate) since: Option<String>,
-    /// Older than a time (RFC 3339) or a span (10m)
-    #[arg(long)]
-    pub(crate) until: Option<String>,
-    /// At most this many
-    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    pub(crate) limit: u32,
+    #[command(flatten)]
+    pub(crate) window: Window,
 }
 
 /// `stead logs`.

@@ -15,9 +15,9 @@ pub(super) async fn audit(app: &mut App<'_>, asked: Audit) -> Result<(), Failure
         actor: asked.actor,
         verb: asked.verb,
         correlation_id: asked.correlation,
-        since: asked.since,
-        until: asked.until,
-        limit: Some(asked.limit),
+        since: asked.window.since,
+        until: asked.window.until,
+        limit: Some(asked.window.limit),
         ..AuditFilter::default()
     };
     let page = app.client.audit(&filter).await?;

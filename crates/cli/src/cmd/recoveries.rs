@@ -19,9 +19,9 @@ pub(super) async fn recoveries(app: &mut App<'_>, asked: Recoveries) -> Result<(
         strategy: asked.strategy,
         failure: asked.failure.map(|failure| failure.to_string()),
         state: asked.state,
-        since: asked.since,
-        until: asked.until,
-        limit: Some(asked.limit),
+        since: asked.window.since,
+        until: asked.window.until,
+        limit: Some(asked.window.limit),
         cursor: None,
     };
     let page = app.client.recoveries(&filter).await?;

@@ -103,8 +103,9 @@ pub(super) async fn history(app: &mut App<'_>, history: History) -> Result<(), F
         group: history.group,
         state: history.state,
         reason: history.code,
-        since: history.since,
-        limit: Some(history.limit),
+        since: history.window.since,
+        until: history.window.until,
+        limit: Some(history.window.limit),
         ..TransitionFilter::default()
     };
     let page = match &history.agent {
