@@ -217,6 +217,7 @@ pub enum Happening {
     /// An update failed and is being taken back.
     RolloutFailed {
         /// The revision that failed.
+        #[serde(rename = "spec_revision")]
         revision: u32,
         /// The revision that it goes back to; absent if there is none.
         back_to: Option<u32>,
@@ -226,6 +227,7 @@ pub enum Happening {
     /// An update has ended.
     RolloutEnded {
         /// The revision that every replica has now, or was to have.
+        #[serde(rename = "spec_revision")]
         revision: u32,
         /// How it ended.
         state: crate::group::RolloutState,
@@ -267,3 +269,6 @@ impl Happening {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -52,6 +52,10 @@ pub(super) const MIGRATIONS: &[Migration] = &[
         version: 8,
         sql: include_str!("schema/0008_readers.sql"),
     },
+    Migration {
+        version: 9,
+        sql: include_str!("schema/0009_events_of_updates.sql"),
+    },
 ];
 
 /// Opens the file for the writer, made if it is not there, with the newest schema and nothing left in the log.

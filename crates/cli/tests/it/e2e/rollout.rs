@@ -191,6 +191,20 @@ fn an_update_never_takes_more_replicas_out_of_work_than_it_may_and_a_bad_one_is_
         .collect();
     let same = before.iter().zip(&after).filter(|(one, other)| one == other).count();
     assert!(same >= replicas - most_away, "{before:?} {after:?}");
+    let told = fleet_.must(&[
+        "events",
+        "--group",
+        "web",
+        "--type",
+        "rollout_ended,rollout_failed",
+        "--since",
+        "1h",
+        "--limit",
+        "3",
+    ]);
+    for said in ["update ended at revision 2: completed", "revision 3", "rolled_back"] {
+        assert!(told.contains(said), "{said:?} is not in\n{told}");
+    }
 }
 
 #[test]

@@ -1,3 +1,5 @@
+use stead_model::{Event, Happening};
+
 use super::*;
 
 const FIRST: Migration = Migration {
@@ -32,6 +34,59 @@ fn a_migration_keeps_the_rows_and_leaves_the_file_as_it_was_beside_it() {
     let connection = opened(&backup, &[FIRST]).unwrap();
     let columns = connection.query_row("SELECT count(*) FROM pragma_table_info('things')", [], |row| row.get(0));
     assert_eq!(columns, Ok(1));
+}
+
+#[test]
+fn events_of_updates_that_nobody_could_read_are_read_after_the_migration() {
+    let scratch = tempfile::tempdir().unwrap();
+    let before: Vec<_> = MIGRATIONS
+        .iter()
+        .take_while(|step| step.version < 9)
+        .map(|step| Migration { ..*step })
+        .collect();
+    let connection = opened(&file(&scratch), &before).unwrap();
+    let event = |kind: &str, more: &str| {
+        format!(
+            r#"1{{"at":"2026-11-22T09:00:00.000Z","namespace":"default","agent":"agt_0000000000007","name":"web","revision":9,"actor":"ada","correlation_id":"c","type":"{kind}","revision":2,{more}}}"#
+        )
+    };
+    let bodies = [
+        ("rollout_ended", event("rollout_ended", r#""state":"completed""#)),
+        (
+            "rollout_failed",
+            event(
+                "rollout_failed",
+                r#""back_to":1,"detail":"\"type\":\"rollout_ended\",\"revision\":""#,
+            ),
+        ),
+    ];
+    for (kind, body) in &bodies {
+        assert!(crate::record::decode::<Event>(body.as_bytes()).is_err());
+        let sql = "INSERT INTO events (slot, epoch, position, at, namespace, agent, type, body) VALUES (0, 1, 1, 1, 'default', 7, ?1, ?2)";
+        connection.execute(sql, params![kind, body.as_bytes()]).unwrap();
+    }
+    drop(connection);
+    let connection = opened(&file(&scratch), MIGRATIONS).unwrap();
+    let mut statement = connection.prepare("SELECT body FROM events ORDER BY id").unwrap();
+    let bodies = statement.query_map([], |row| row.get::<_, Vec<u8>>(0)).unwrap();
+    let read: Vec<Happening> = bodies
+        .map(|body| crate::record::decode::<Event>(&body.unwrap()).unwrap().what)
+        .collect();
+    assert!(
+        matches!(read[0], Happening::RolloutEnded { revision: 2, .. }),
+        "{read:?}"
+    );
+    assert!(
+        matches!(
+            read[1],
+            Happening::RolloutFailed {
+                revision: 2,
+                back_to: Some(1),
+                ..
+            }
+        ),
+        "{read:?}"
+    );
 }
 
 #[test]
@@ -100,6 +155,7 @@ fn the_steps_are_numbered_without_gaps_and_were_not_edited() {
             (6, "be6d376f2f0fd627"),
             (7, "7adb03263151a398"),
             (8, "42f14a0ccb1fb502"),
+            (9, "bbb279a47a48e783"),
         ]
     );
 }
