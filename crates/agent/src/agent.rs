@@ -419,7 +419,7 @@ impl Body {
             .token(config.token)
             .max_body(config.max_body)
             .pulse(pulse);
-        let serving = serve(listener, server.router(), closing.clone());
+        let serving = serve(listener, server.alone(), closing.clone());
         self.serving = Some(tokio::spawn(async move {
             if let Err(error) = serving.await {
                 error!(%error, "LifecycleUnserved");

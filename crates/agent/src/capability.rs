@@ -132,7 +132,7 @@ pub enum NotRegistered {
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum NotExecuted {
-    /// Nobody ever offered it.
+    /// Nobody offers it.
     #[error("there is no capability `{0}`")]
     Unknown(String),
     /// The parameters do not fit: nobody was asked, and it counts for no circuit.
@@ -199,7 +199,8 @@ impl Capabilities {
         Ok(())
     }
 
-    /// Takes a provider away, with its circuit, and says whether there was one. Calls in flight go on.
+    /// Takes a provider away, with its circuit, and says whether there was one. Calls in flight go on. With the last one the
+    /// capability goes, and what it takes.
     #[expect(clippy::must_use_candidate, reason = "whether there was one matters to few")]
     pub fn remove(&self, capability: &str, provider: &str) -> bool {
         let mut all = self.all();
@@ -208,7 +209,11 @@ impl Capabilities {
         };
         let before = known.providers.len();
         known.providers.retain(|seat| &*seat.provider.name != provider);
-        known.providers.len() < before
+        let removed = known.providers.len() < before;
+        if known.providers.is_empty() {
+            all.remove(capability);
+        }
+        removed
     }
 
     /// The circuit of a provider, to look at or to force.
@@ -223,11 +228,19 @@ impl Capabilities {
     /// What can be done, by name.
     #[must_use]
     pub fn list(&self) -> Vec<CapabilityView> {
-        let all = self.all();
-        let shown = all.iter().map(|(name, known)| CapabilityView {
-            name: Arc::clone(name),
-            parameters: known.schema.as_ref().map(|schema| schema.as_json().clone()),
-            providers: known.providers.iter().map(Seat::show).collect(),
+        let known: Vec<_> = {
+            let all = self.all();
+            let known = all.iter().map(|(name, known)| {
+                let parameters = known.schema.as_ref().map(|schema| schema.as_json().clone());
+                (Arc::clone(name), parameters, known.providers.clone())
+            });
+            known.collect()
+        };
+        // Whether they serve is asked under no lock of ours: the answer may ask us in turn.
+        let shown = known.into_iter().map(|(name, parameters, seats)| CapabilityView {
+            name,
+            parameters,
+            providers: seats.iter().map(Seat::show).collect(),
         });
         shown.collect()
     }
@@ -316,9 +329,6 @@ impl fmt::Debug for Capabilities {
 }
 
 fn list(reasons: &[PassedOver]) -> String {
-    if reasons.is_empty() {
-        return "it has no provider".to_owned();
-    }
     let said: Vec<_> = reasons
         .iter()
         .map(|one| format!("{}: {}", one.provider, one.reason))

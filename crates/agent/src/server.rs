@@ -45,7 +45,8 @@ use problem::{Code, Problem};
 /// let runtime = Runtime::builder().entry_point(noop).build()?;
 /// let app: axum::Router = axum::Router::new()
 ///     .route("/", axum::routing::get(async || "mine"))
-///     .merge(Server::new(runtime, Reach::Loopback).router());
+///     .nest("/agent", Server::new(runtime, Reach::Loopback).router())
+///     .fallback(async || "nothing of mine");
 /// # drop(app);
 /// # Ok::<(), stead_agent::InvalidRuntime>(())
 /// # }).unwrap();
@@ -99,12 +100,24 @@ impl Server {
         self.with(|inner| inner.pulse = Some(pulse))
     }
 
-    /// The routes, complete with what is said where there is nothing.
+    /// Has it look at whether the tokio runtime turns that the functions run on: `live` is 503 once it has not for `wedged_after`. Of
+    /// use where the routes are served by another one.
+    #[must_use]
+    pub fn wedged_after(self, wedged_after: Duration) -> Self {
+        let pulse = Pulse::begin(self.runtime().handle(), wedged_after);
+        self.pulse(pulse)
+    }
+
+    /// The routes, to be merged into an application or nested in it. What is said where there is nothing is the application's.
     pub fn router(&self) -> Router {
         docs::mount(operations::mount(self))
             .method_not_allowed_fallback(not_so)
-            .fallback(nothing_here)
             .with_state(self.clone())
+    }
+
+    /// The routes to be served by themselves, complete with what is said where there is nothing.
+    pub fn alone(&self) -> Router {
+        self.router().fallback(nothing_here)
     }
 
     /// Serves the routes by themselves until `closing` is done; then takes no more, and gives what is under way a second. At most
@@ -115,7 +128,7 @@ impl Server {
     pub async fn serve(&self, listener: TcpListener, closing: impl Future<Output = ()>) -> io::Result<()> {
         listener.set_nonblocking(true)?;
         let close = CancellationToken::new();
-        let serving = serve(listener, self.router(), close.clone());
+        let serving = serve(listener, self.alone(), close.clone());
         tokio::pin!(serving);
         tokio::select! {
             served = serving.as_mut() => return served,

@@ -96,7 +96,7 @@ async fn where_nobody_can_each_says_why() {
     }
     assert!(!capabilities.remove("ask", "model"));
     let nobody = capabilities.execute_with_fallback("ask", json!({})).await.unwrap_err();
-    assert!(nobody.to_string().ends_with("it has no provider"), "{nobody}");
+    assert_eq!(nobody, NotExecuted::Unknown("ask".to_owned()));
 }
 
 #[tokio::test(start_paused = true)]
@@ -161,4 +161,42 @@ async fn a_provider_says_what_its_failure_means_to_its_circuit() {
     let state = |name| capabilities.circuit("ask", name).unwrap().state();
     assert_eq!(state("caller"), CircuitState::Closed);
     assert_ne!(state("billing"), CircuitState::Closed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_capability_whose_last_provider_is_gone_may_take_something_else() {
+    let capabilities = Capabilities::new();
+    let model = Model::default();
+    let takes = |kind: &str| {
+        model
+            .provider("good", Level::PRIMARY)
+            .parameters(json!({ "type": kind }))
+    };
+    capabilities.register(takes("object")).unwrap();
+    assert!(matches!(
+        capabilities.register(takes("array")),
+        Err(NotRegistered::OtherSchema(_))
+    ));
+    assert!(capabilities.remove("ask", "good"));
+    assert!(matches!(
+        capabilities.execute_with_fallback("ask", json!({})).await,
+        Err(NotExecuted::Unknown(_))
+    ));
+    capabilities.register(takes("array")).unwrap();
+    capabilities.execute_with_fallback("ask", json!([])).await.unwrap();
+}
+
+#[tokio::test]
+async fn whether_a_provider_serves_may_be_answered_by_looking_at_the_others() {
+    let capabilities = Capabilities::new();
+    let model = Model::default();
+    capabilities.register(model.provider("good", Level::PRIMARY)).unwrap();
+    let others = capabilities.clone();
+    let stands_in = model.provider("poor", Level::FALLBACK);
+    let stands_in = stands_in.serves_when(move || others.circuit("ask", "good").is_some());
+    capabilities.register(stands_in).unwrap();
+    let (told, heard) = std::sync::mpsc::channel();
+    std::thread::spawn(move || told.send(capabilities.list()));
+    let shown = heard.recv_timeout(Duration::from_secs(60)).unwrap();
+    assert!(shown[0].providers.iter().all(|provider| provider.serves));
 }

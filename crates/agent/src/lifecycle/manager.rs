@@ -67,6 +67,14 @@ struct Life {
     tasks: BTreeSet<String>,
 }
 
+/// What becomes of the tasks at a transition.
+#[derive(Clone, Copy)]
+enum Work<'a> {
+    Stays,
+    Comes(&'a str),
+    Goes(&'a str),
+}
+
 type Handler =
     Arc<dyn Fn(Arc<StateChange>) -> BoxFuture<'static, Result<(), Box<dyn Error + Send + Sync>>> + Send + Sync>;
 type Judge = Arc<dyn Fn(&StateChange) -> Result<(), String> + Send + Sync>;
@@ -201,15 +209,33 @@ impl LifecycleManager {
         cause: Cause,
         expected: Option<u64>,
     ) -> Result<Arc<StateChange>, NotMoved> {
-        let me = Arc::as_ptr(&self.0) as usize;
+        small(&cause)?;
+        let _gate = self.alone().await?;
+        self.moved(to, cause, expected, Work::Stays).await
+    }
+
+    /// Waits until nothing else moves it. Cancel safe.
+    async fn alone(&self) -> Result<tokio::sync::MutexGuard<'_, ()>, NotMoved> {
+        let me = self.me();
         if MOVING.try_with(|moving| *moving == me).unwrap_or(false) {
             return Err(NotMoved::FromHandler(Arc::clone(&self.0.agent)));
         }
-        let size = serde_json::to_string(&cause.metadata).map_or(usize::MAX, |json| json.len());
-        if size > MAX_METADATA {
-            return Err(NotMoved::TooMuch(size));
-        }
-        let _gate = self.0.gate.lock().await;
+        Ok(self.0.gate.lock().await)
+    }
+
+    fn me(&self) -> usize {
+        Arc::as_ptr(&self.0) as usize
+    }
+
+    /// Moves the agent, while nothing else does; `work` changes with its state, or not at all.
+    async fn moved(
+        &self,
+        to: AgentState,
+        cause: Cause,
+        expected: Option<u64>,
+        work: Work<'_>,
+    ) -> Result<Arc<StateChange>, NotMoved> {
+        let me = self.me();
         let change = Arc::new(self.proposed(to, cause));
         if let Some(expected) = expected
             && change.sequence != expected + 1
@@ -218,7 +244,7 @@ impl LifecycleManager {
         }
         self.judge(&change)?;
         MOVING.scope(me, self.tell(When::Pre, &change)).await;
-        self.commit(&change);
+        self.commit(&change, work);
         info!(agent = %change.agent, from = %change.from, to = %change.to, reason = %change.reason, "StateChanged");
         self.watch(&change);
         MOVING.scope(me, self.tell(When::Post, &change)).await;
@@ -289,13 +315,22 @@ impl LifecycleManager {
         }
     }
 
-    fn commit(&self, change: &Arc<StateChange>) {
+    fn commit(&self, change: &Arc<StateChange>, work: Work<'_>) {
         let mut life = self.life();
         life.state = change.to;
         life.sequence = change.sequence;
         life.rows.push_back(Arc::clone(change));
         while life.rows.len() > self.0.history {
             life.rows.pop_front();
+        }
+        match work {
+            Work::Stays => {}
+            Work::Comes(task) => {
+                life.tasks.insert(task.to_owned());
+            }
+            Work::Goes(task) => {
+                life.tasks.remove(task);
+            }
         }
         if !change.to.is(table(), Class::Operational) {
             life.tasks.clear();
@@ -326,12 +361,13 @@ impl LifecycleManager {
         });
     }
 
-    /// Gives it a task: it is busy. A task that it has already changes nothing.
+    /// Gives it a task: it is busy. A task that it has already changes nothing. Waits for a transition that is under way.
     ///
     /// # Errors
-    /// It cannot take tasks now.
+    /// It cannot take tasks now, or the metadata is too large, or a handler of this agent asks: it does not have the task.
     pub async fn assign(&self, task: impl Into<String>) -> Result<(), NotMoved> {
         let task = task.into();
+        let _gate = self.alone().await?;
         {
             let mut life = self.life();
             if life.tasks.contains(&task) {
@@ -343,32 +379,37 @@ impl LifecycleManager {
             }
         }
         let cause = Cause::new(Reason::Progress, format!("task {task}")).with("task", task.as_str());
-        self.transition_to(AgentState::Busy, cause).await?;
-        self.life().tasks.insert(task);
+        small(&cause)?;
+        self.moved(AgentState::Busy, cause, None, Work::Comes(&task)).await?;
         Ok(())
     }
 
     /// Takes back a task that is done: with the last, it is idle. A task that it does not have changes nothing where it is idle.
+    /// Waits for a transition that is under way.
     ///
     /// # Errors
-    /// It has other tasks but not this one.
+    /// It has other tasks but not this one; or something stands against its being idle, or a handler of this agent asks: it still
+    /// has the task.
     pub async fn complete(&self, task: &str) -> Result<(), NotMoved> {
-        let left = {
+        let _gate = self.alone().await?;
+        {
             let mut life = self.life();
-            let had = life.tasks.remove(task);
             if life.state != AgentState::Busy {
+                life.tasks.remove(task);
                 return Ok(());
             }
-            if !had && !life.tasks.is_empty() {
+            let others = life.tasks.iter().any(|other| other != task);
+            if others && !life.tasks.remove(task) {
                 let (agent, task) = (Arc::clone(&self.0.agent), task.to_owned());
                 return Err(NotMoved::NoTask { agent, task });
             }
-            life.tasks.len()
-        };
-        if left == 0 {
-            let cause = Cause::new(Reason::Progress, "its tasks are done").with("task", task);
-            self.transition_to(AgentState::Idle, cause).await?;
+            if others {
+                return Ok(());
+            }
         }
+        let cause = Cause::new(Reason::Progress, "its tasks are done").with("task", task);
+        small(&cause)?;
+        self.moved(AgentState::Idle, cause, None, Work::Goes(task)).await?;
         Ok(())
     }
 
@@ -464,6 +505,15 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 fn table() -> &'static Profile {
     static TABLE: OnceLock<Profile> = OnceLock::new();
     TABLE.get_or_init(profile::agent)
+}
+
+/// Refuses metadata that is too large to be kept.
+fn small(cause: &Cause) -> Result<(), NotMoved> {
+    let size = serde_json::to_string(&cause.metadata).map_or(usize::MAX, |json| json.len());
+    if size > MAX_METADATA {
+        return Err(NotMoved::TooMuch(size));
+    }
+    Ok(())
 }
 
 fn may(from: AgentState, to: AgentState) -> bool {

@@ -236,3 +236,63 @@ async fn history_is_bounded() {
     let kept: Vec<_> = agent.history().iter().map(|row| row.sequence).collect();
     assert_eq!(kept, [2, 3]);
 }
+
+/// An agent that is busy with one task, and whose way to idle takes a second.
+async fn slow_to_be_idle() -> LifecycleManager {
+    let service = LifecycleService::new();
+    let agent = online(&service, "indexer").await;
+    agent.assign("first").await.unwrap();
+    agent.on(When::Pre, async |change| {
+        if change.to == AgentState::Idle {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        Ok::<_, String>(())
+    });
+    agent
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_comes_while_the_last_is_completed_is_had_by_one_that_is_busy() {
+    let agent = slow_to_be_idle().await;
+    let this = agent.clone();
+    let completing = tokio::spawn(async move { this.complete("first").await });
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    agent.assign("second").await.unwrap();
+    completing.await.unwrap().unwrap();
+    let info = agent.current_state_info();
+    assert_eq!(
+        (info.current_state, info.tasks),
+        (AgentState::Busy, vec!["second".to_owned()])
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_whose_completion_is_refused_is_still_had() {
+    let agent = slow_to_be_idle().await;
+    agent.guard("never idle", |change| match change.to {
+        AgentState::Idle => Err("there is always work".to_owned()),
+        _ => Ok(()),
+    });
+    assert!(matches!(agent.complete("first").await, Err(NotMoved::Guarded { .. })));
+    assert_eq!(agent.current_state_info().tasks, ["first"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_gives_its_own_agent_a_task_is_refused_instead_of_waited_for() {
+    let agent = slow_to_be_idle().await;
+    let (this, seen) = (agent.clone(), Arc::new(Mutex::new(Vec::new())));
+    let heard = Arc::clone(&seen);
+    agent.on(When::Post, move |_| {
+        let (this, heard) = (this.clone(), Arc::clone(&heard));
+        async move {
+            let refused = this.assign("more").await;
+            heard
+                .lock()
+                .unwrap()
+                .push(matches!(refused, Err(NotMoved::FromHandler(_))));
+            Ok::<_, String>(())
+        }
+    });
+    agent.complete("first").await.unwrap();
+    assert_eq!(*seen.lock().unwrap(), [true]);
+}

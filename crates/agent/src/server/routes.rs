@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{Path, Request, State};
+use axum::extract::{OriginalUri, Path, Request, State};
 use axum::http::header::{CONTENT_TYPE, LOCATION};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -134,7 +134,7 @@ async fn budget(server: &Server, request: Request) -> Result<Duration, Problem> 
     at_most("timeout", budget, HOUR)
 }
 
-/// 200 once nothing is in flight; 202 where it is paused and something still is.
+/// 200 once nothing is in flight; 202 where it is paused and something still is, or where it still starts.
 pub(super) async fn pause(State(server): State<Server>, request: Request) -> Result<Response, Problem> {
     let PauseBody { mode, note, wait } = read_or_default(request, SMALL).await?;
     if note.as_ref().is_some_and(|note| note.chars().count() > NOTE) {
@@ -147,10 +147,10 @@ pub(super) async fn pause(State(server): State<Server>, request: Request) -> Res
         wait: at_most("wait", wait, HOUR)?,
     };
     let change = server.runtime().pause(pause).await?;
-    let status = if change.state == RuntimeState::Paused && change.in_flight > 0 {
-        StatusCode::ACCEPTED
-    } else {
-        StatusCode::OK
+    let status = match change.state {
+        RuntimeState::Starting => StatusCode::ACCEPTED,
+        RuntimeState::Paused if change.in_flight > 0 => StatusCode::ACCEPTED,
+        RuntimeState::Paused | RuntimeState::Running | RuntimeState::Stopping | RuntimeState::Stopped => StatusCode::OK,
     };
     Ok((status, Json(change)).into_response())
 }
@@ -163,6 +163,7 @@ pub(super) async fn resume(State(server): State<Server>, request: Request) -> Re
 /// 202 where it goes on, 200 where it ended within the time that was asked for, 408 where it did not.
 pub(super) async fn execute(State(server): State<Server>, request: Request) -> Result<Response, Problem> {
     let key = key_of(request.headers())?;
+    let prefix = prefix_of(&request);
     let body: ExecuteBody = read(request, server.body_limit()).await?;
     let wait = at_most("wait", body.wait.duration(), WAIT)?;
     let begun = server.runtime().submit(Submission {
@@ -179,8 +180,18 @@ pub(super) async fn execute(State(server): State<Server>, request: Request) -> R
     } else {
         (StatusCode::OK, server.runtime().wait(begun.id, wait).await?)
     };
-    let place = [(LOCATION, format!("{}/{}", super::EXECUTIONS, shown.id))];
+    let place = [(LOCATION, format!("{prefix}{}/{}", super::EXECUTIONS, shown.id))];
     Ok((status, place, Json(shown)).into_response())
+}
+
+/// What stands before our own path where the routes are nested in an application.
+fn prefix_of(request: &Request) -> String {
+    let asked = request
+        .extensions()
+        .get::<OriginalUri>()
+        .map(|OriginalUri(uri)| uri.path());
+    let prefix = asked.and_then(|asked| asked.strip_suffix(request.uri().path()));
+    prefix.unwrap_or_default().to_owned()
 }
 
 pub(super) async fn execution(

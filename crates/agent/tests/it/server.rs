@@ -275,7 +275,7 @@ async fn a_cancelled_execution_that_has_not_ended_is_409_for_its_stream() {
 #[tokio::test(start_paused = true)]
 async fn bodies_that_cannot_be_read_are_refused_with_what_is_wrong_and_where() {
     let runtime = started(builder()).await;
-    let site = Server::new(runtime, Reach::Loopback).max_body(200).router();
+    let site = Server::new(runtime, Reach::Loopback).max_body(200).alone();
     let executions = "/api/v1/executions";
     for (body, code, said) in [
         ("", "invalid-request", "empty"),
@@ -341,7 +341,7 @@ async fn bodies_that_cannot_be_read_are_refused_with_what_is_wrong_and_where() {
 async fn off_loopback_control_is_off_without_a_token_and_on_with_the_right_one() {
     let runtime = started(builder()).await;
     let server = || Server::new(runtime.clone(), Reach::Network);
-    let open = server().router();
+    let open = server().alone();
     assert_eq!(
         lifecycle(&open, "pause").await.problem(),
         (403, "control-disabled".to_owned())
@@ -359,7 +359,7 @@ async fn off_loopback_control_is_off_without_a_token_and_on_with_the_right_one()
     }
     for reach in [Reach::Network, Reach::Loopback] {
         let token = Some(Token::new("0123456789abcdef").unwrap());
-        let guarded = Server::new(runtime.clone(), reach).token(token).router();
+        let guarded = Server::new(runtime.clone(), reach).token(token).alone();
         let with = |header: &str| {
             let request = Request::post("/api/v1/lifecycle/start").header("authorization", header);
             request.body(Body::empty()).unwrap()

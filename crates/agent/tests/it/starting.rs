@@ -201,7 +201,7 @@ fn a_process_that_is_paused_while_it_starts_stays_and_is_paused_then() {
     let dir = tempfile::tempdir().unwrap();
     let mut process = held(dir.path());
     let paused = process.ask("POST", "/api/v1/lifecycle/pause", r#"{"wait": 0}"#);
-    assert_eq!(paused.0, 200, "{}", paused.1);
+    assert_eq!(paused.0, 202, "{}", paused.1);
     std::fs::remove_file(dir.path().join("hold")).unwrap();
     process.until("it is paused", |process| is(process, "paused"));
     assert_eq!(process.ask("POST", "/api/v1/lifecycle/resume", "").0, 200);

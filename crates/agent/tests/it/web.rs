@@ -36,7 +36,7 @@ impl Answer {
 }
 
 pub(crate) fn site(runtime: &Runtime) -> Router {
-    Server::new(runtime.clone(), Reach::Loopback).router()
+    Server::new(runtime.clone(), Reach::Loopback).alone()
 }
 
 pub(crate) async fn send(site: &Router, request: Request<Body>) -> Answer {
@@ -72,4 +72,44 @@ pub(crate) async fn lifecycle(site: &Router, verb: &str) -> Answer {
 pub(crate) async fn statuses(site: &Router) -> (u16, u16) {
     let (live, ready) = (get(site, "/health/live").await, get(site, "/health/ready").await);
     (live.status.as_u16(), ready.status.as_u16())
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::get as on_get;
+
+    use super::*;
+    use crate::world::{LONG, builder, started};
+
+    /// An application with something of its own, and something to say where there is nothing.
+    fn application() -> Router {
+        let own = Router::new().route("/", on_get(async || "mine"));
+        own.fallback(async || (StatusCode::NOT_FOUND, "nothing of mine"))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_routes_are_merged_into_an_application_that_keeps_its_own_word_where_there_is_nothing() {
+        let runtime = started(builder()).await;
+        let app = application().merge(Server::new(runtime, Reach::Loopback).router());
+        assert_eq!(get(&app, "/").await.text, "mine");
+        assert_eq!(statuses(&app).await, (200, 200));
+        assert_eq!(get(&app, "/nowhere").await.text, "nothing of mine");
+        let wrong = get(&app, "/api/v1/lifecycle/start").await;
+        assert_eq!(wrong.problem(), (405, "method-not-allowed".to_owned()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nested_in_an_application_the_place_of_an_execution_is_where_it_is_found() {
+        let runtime = started(builder()).await;
+        let server = Server::new(runtime, Reach::Loopback).wedged_after(LONG);
+        let app = application().nest("/agent", server.router());
+        let asked = r#"{"entry_point": "sleep", "input": 1000}"#;
+        let taken = post(&app, "/agent/api/v1/executions", asked).await;
+        assert_eq!(taken.status, 202);
+        let place = taken.headers["location"].to_str().unwrap();
+        let found = get(&app, place).await;
+        assert_eq!((found.status.as_u16(), &found.json()["id"]), (200, &taken.json()["id"]));
+        assert_eq!(get(&app, "/agent/nowhere").await.text, "nothing of mine");
+        assert_eq!(get(&app, "/agent/health/live").await.status, 200);
+    }
 }
