@@ -1,8 +1,10 @@
 //! The manifest is played: its probes, its timings and its environment, against a running agent.
 
+use std::time::{Duration, Instant};
+
 use rustix::process::Signal;
 
-use crate::process::Process;
+use crate::process::{PATIENCE, Process};
 
 const MANIFEST: &str = include_str!("../../../../deploy/kubernetes/agent.yaml");
 
@@ -20,6 +22,64 @@ fn seconds(section: &str, key: &str) -> f64 {
     read(section, key).parse().unwrap()
 }
 
+/// A probe as the manifest has it. Its periods pass faster here, its patience is the manifest's.
+struct Probe {
+    path: &'static str,
+    period: Duration,
+    timeout: Duration,
+    threshold: u32,
+    failed: u32,
+}
+
+impl Probe {
+    fn of(section: &str) -> Self {
+        let section = format!("{section}:");
+        let part = MANIFEST.split_once(&section).unwrap().1;
+        let part = part.split_once("Probe:").map_or(part, |(own, _)| own);
+        // Kubernetes waits for a second where the manifest does not say.
+        let timeout = if part.contains("timeoutSeconds:") {
+            seconds(&section, "timeoutSeconds:")
+        } else {
+            1.0
+        };
+        Self {
+            path: read(&section, "path:"),
+            period: Duration::from_secs_f64(seconds(&section, "periodSeconds:") / FASTER),
+            timeout: Duration::from_secs_f64(timeout),
+            threshold: read(&section, "failureThreshold:").parse().unwrap(),
+            failed: 0,
+        }
+    }
+
+    /// Asks once, and says what was answered and whether the kubelet counts it as failed for good.
+    fn ask(&mut self, agent: &Process) -> (u16, bool) {
+        let begun = Instant::now();
+        let status = agent.ask("GET", self.path, "").0;
+        let good = (200..400).contains(&status) && begun.elapsed() <= self.timeout;
+        self.failed = if good { 0 } else { self.failed + 1 };
+        (status, self.failed >= self.threshold)
+    }
+
+    /// Asks every period until `holds` of what was answered; it may not fail for good before.
+    fn until(&mut self, agent: &Process, holds: impl Fn(u16) -> bool) {
+        loop {
+            let (status, failed) = self.ask(agent);
+            if holds(status) {
+                return;
+            }
+            assert!(
+                !failed,
+                "{} failed {} times, at last with {status}",
+                self.path, self.failed
+            );
+            std::thread::sleep(self.period);
+        }
+    }
+}
+
+/// How much faster time passes than in a cluster.
+const FASTER: f64 = 20.0;
+
 #[test]
 fn the_manifest_leaves_time_for_the_drain_that_it_orders() {
     let grace = seconds("spec:", "terminationGracePeriodSeconds:");
@@ -34,33 +94,37 @@ fn the_manifest_leaves_time_for_the_drain_that_it_orders() {
 #[test]
 fn an_agent_probed_as_the_manifest_says_is_live_throughout_and_ready_until_it_is_told_to_go() {
     let dir = tempfile::tempdir().unwrap();
-    let (live, ready) = (read("livenessProbe:", "path:"), read("readinessProbe:", "path:"));
-    assert_eq!(read("startupProbe:", "path:"), live);
+    let (mut startup, mut live) = (Probe::of("startupProbe"), Probe::of("livenessProbe"));
+    let mut ready = Probe::of("readinessProbe");
+    assert_eq!(startup.path, live.path);
     let budget = read("STEAD_GRACEFUL_SHUTDOWN_TIMEOUT", "value:");
     let mut agent = Process::spawn_with(
         "agent_hangs",
         dir.path(),
         &[("STEAD_GRACEFUL_SHUTDOWN_TIMEOUT", budget)],
     );
-    agent.until("its startup probe succeeds", |agent| {
-        agent.ask("GET", live, "").0 == 200
-    });
-    agent.until("it is ready", |agent| agent.ask("GET", ready, "").0 == 200);
+    startup.until(&agent, |status| status == 200);
+    // Not ready yet counts against nobody: its threshold is one.
+    agent.until("it is ready", |agent| agent.ask("GET", ready.path, "").0 == 200);
     agent.begin("hang", "1500", "work");
-    // preStop: it still takes work, as proxies may still send some.
-    agent.begin("hang", "1", "late");
+    // preStop: as long as it sleeps the agent still takes work, as proxies may still send some, and is ready and live.
+    let sleeps = Instant::now() + Duration::from_secs_f64(seconds("preStop:", "seconds:") / FASTER);
+    let mut late = 0;
+    while late == 0 || Instant::now() < sleeps {
+        agent.begin("hang", "1", &format!("late-{late}"));
+        assert_eq!((ready.ask(&agent).0, live.ask(&agent).0), (200, 200));
+        late += 1;
+        std::thread::sleep(ready.period);
+    }
     agent.signal(Signal::TERM);
-    agent.until("readiness falls", |agent| agent.ask("GET", ready, "").0 == 503);
-    // The kubelet goes on asking whether it lives until it is gone, and never hears anything but 200.
-    let answers = std::cell::RefCell::new(Vec::new());
-    agent.until("it is gone", |agent| {
-        let answer = agent.ask("GET", live, "").0;
-        answers.borrow_mut().push(answer);
-        answer == 0
-    });
-    assert!(
-        answers.borrow().iter().all(|answer| [0, 200].contains(answer)),
-        "{answers:?}"
-    );
+    let told = Instant::now();
+    while !ready.ask(&agent).1 {
+        assert!(told.elapsed() < PATIENCE, "it is never taken out of the Service");
+        std::thread::sleep(ready.period);
+    }
+    // The kubelet goes on asking whether it lives until it is gone, and must never come to end it.
+    live.until(&agent, |status| status == 0);
     assert_eq!(agent.ended().code(), Some(0));
+    let grace = seconds("spec:", "terminationGracePeriodSeconds:") - seconds("preStop:", "seconds:");
+    assert!(told.elapsed().as_secs_f64() < grace, "{:?}", told.elapsed());
 }

@@ -11,6 +11,8 @@ mod guide;
 #[cfg(test)]
 mod kubelet;
 #[cfg(test)]
+mod limits;
+#[cfg(test)]
 mod process;
 #[cfg(test)]
 mod random;

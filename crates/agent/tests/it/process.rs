@@ -362,8 +362,20 @@ fn a_copy_that_a_later_run_has_superseded_ends_itself() {
         .env("STEAD_INCARNATION", "1")
         .stdout(Stdio::null())
         .stderr(Stdio::null());
-    // Within its first interval, so that it need not be ended by anybody.
-    assert_eq!(command.status().unwrap().code(), Some(75));
+    let mut copy = command.spawn().unwrap();
+    let begun = Instant::now();
+    let ended = loop {
+        if let Some(ended) = copy.try_wait().unwrap() {
+            break ended;
+        }
+        if begun.elapsed() > PATIENCE {
+            copy.kill().unwrap();
+            copy.wait().unwrap();
+            panic!("a copy that is fenced never ends");
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    assert_eq!(ended.code(), Some(75));
     let first = heard.recv_timeout(PATIENCE).unwrap();
     assert!(
         first.starts_with("POST /api/v1/agents/reporter/heartbeats HTTP/1.1"),

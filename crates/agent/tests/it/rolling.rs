@@ -30,11 +30,13 @@ fn a_rolling_update_behind_a_proxy_fails_no_request_and_loses_no_execution() {
         stage.begin_again(which);
     }
     load.served_more();
-    let mut texts = stage.judge(&load.end());
-    texts.sort();
-    let all = texts.len();
-    texts.dedup();
-    assert_eq!(texts.len(), all, "something was done twice");
+    let done = load.end();
+    stage.judge(&done);
+    // Nobody was killed: each came to its end once.
+    for (which, id, _) in &done.taken {
+        let completed = stage.completed(*which, id);
+        assert_eq!(completed.len(), 1, "{id}: {completed:?}");
+    }
 }
 
 #[test]
@@ -54,7 +56,21 @@ fn with_one_killed_in_the_middle_of_its_drain_every_accepted_execution_is_still_
         stage.begin_again(which);
     }
     load.served_more();
-    stage.judge(&load.end());
+    let done = load.end();
+    stage.judge(&done);
+    // A kill after the effect and before its end was written down has the next process find the effect: no try ends twice, and what
+    // was done by one that lived is not done again.
+    let mut again = 0;
+    for (which, id, _) in &done.taken {
+        let completed = stage.completed(*which, id);
+        assert!(
+            completed.windows(2).all(|pair| pair[0] < pair[1]),
+            "{id}: {completed:?}"
+        );
+        assert!((1..=2).contains(&completed.len()), "{id}: {completed:?}");
+        again += completed.len() - 1;
+    }
+    assert!(again < done.taken.len() / 2, "{again} of {}", done.taken.len());
 }
 
 /// A proxy and the replicas behind it.
@@ -124,8 +140,8 @@ impl Stage {
         }
     }
 
-    /// Nothing failed, and all that was taken in is done. Gives the text of every page of the ledgers.
-    fn judge(&self, done: &Done) -> Vec<String> {
+    /// Nothing failed, and all that was taken in is done, each with its one page in the ledger.
+    fn judge(&self, done: &Done) {
         assert_eq!(done.failed, Vec::<String>::new());
         assert!(done.answered > 0 && !done.taken.is_empty());
         for (which, id, text) in &done.taken {
@@ -134,17 +150,22 @@ impl Stage {
             self.replicas[*which].until("it is done", |_| page.exists());
             assert_eq!(std::fs::read_to_string(page).unwrap(), *text);
         }
-        let mut texts = Vec::new();
-        for (which, replica) in self.replicas.iter().enumerate() {
+        for replica in &self.replicas {
             replica.until("nothing is in flight", |one| {
                 let (_, status) = one.ask("GET", "/api/v1/status", "");
                 serde_json::from_str::<Value>(&status).unwrap()["active_streams"] == 0
             });
-            let pages = std::fs::read_dir(self.ledger(which)).unwrap();
-            texts.extend(pages.map(|page| std::fs::read_to_string(page.unwrap().path()).unwrap()));
         }
-        texts.retain(|text| text != HELLO);
-        texts
+    }
+
+    /// The tries of an execution that came to their end, in order.
+    fn completed(&self, which: usize, id: &str) -> Vec<u32> {
+        let all = std::fs::read_to_string(self.dir.path().join(which.to_string()).join("completed")).unwrap();
+        let tries = all.lines().filter_map(|line| line.split_once(' '));
+        tries
+            .filter(|(of, _)| *of == id)
+            .map(|(_, attempt)| attempt.parse().unwrap())
+            .collect()
     }
 
     fn ledger(&self, which: usize) -> PathBuf {

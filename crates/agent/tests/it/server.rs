@@ -327,14 +327,8 @@ async fn bodies_that_cannot_be_read_are_refused_with_what_is_wrong_and_where() {
         send(&site, untyped).await.problem(),
         (415, "unsupported-media-type".to_owned())
     );
-    let note = format!(r#"{{"note": "{}"}}"#, "x".repeat(120));
-    assert_eq!(
-        post(&site, "/api/v1/lifecycle/pause", &note.replace("note", "nite"))
-            .await
-            .problem()
-            .0,
-        400
-    );
+    let misspelt = post(&site, "/api/v1/lifecycle/pause", r#"{"nite": "new keys"}"#).await;
+    assert_eq!(misspelt.problem().0, 400);
 }
 
 #[tokio::test(start_paused = true)]
