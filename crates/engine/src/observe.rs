@@ -15,7 +15,8 @@ use alloc::string::ToString;
 use stead_model::journal::{Block, BlockKind};
 use stead_model::spec::ReadinessSource;
 use stead_model::{
-    AgentId, Exit, FailureKind, Health, Notice, Observation, Order, ProcessIdentity, Reason, Role, SpawnFailure, Wanted,
+    AgentId, Exit, FailureKind, Health, Incarnation, Notice, Observation, Order, ProcessIdentity, Reason, Role,
+    SpawnFailure, Wanted,
 };
 
 use crate::abstain;
@@ -40,6 +41,7 @@ pub(crate) const fn subject(observation: &Observation) -> AgentId {
     match observation {
         Observation::Prepared { agent, .. } | Observation::Reported { agent, .. } => *agent,
         Observation::Spawned { instance, .. }
+        | Observation::Outnumbered { instance, .. }
         | Observation::Exited { instance, .. }
         | Observation::Notified { instance, .. }
         | Observation::Heard { instance, .. }
@@ -62,6 +64,10 @@ pub(crate) fn observe(step: &mut Step, record: &mut Record, observation: Observa
             step.order(Order::Kill { instance });
         }
         Observation::Spawned { result: Err(_), .. } => {}
+        Observation::Outnumbered { instance, newest } if Step::is_current(record, instance) => {
+            outnumbered(step, record, newest);
+        }
+        Observation::Outnumbered { .. } => {}
         Observation::Exited { instance, exit, swept } => {
             step.order(Order::Acknowledge { instance });
             if Step::is_current(record, instance) {
@@ -103,6 +109,7 @@ pub(crate) fn observe_unknown(step: &mut Step, observation: &Observation) {
         Observation::Exited { instance, .. } => step.order(Order::Acknowledge { instance: *instance }),
         Observation::Prepared { .. }
         | Observation::Spawned { .. }
+        | Observation::Outnumbered { .. }
         | Observation::Notified { .. }
         | Observation::Heard { .. }
         | Observation::Probed { .. }
@@ -147,6 +154,19 @@ fn spawned(step: &mut Step, record: &mut Record, result: Result<ProcessIdentity,
                 exited(step, record, Exit::Unknown, 0);
             }
         }
+    }
+    plan(step, record);
+}
+
+/// Numbers its runs beyond those that had these numbers before. Nothing was begun, and nothing is held against it.
+fn outnumbered(step: &mut Step, record: &mut Record, newest: Incarnation) {
+    record.row.incarnation = record.row.incarnation.max(newest);
+    record.row.incarnations_reserved = record.row.incarnations_reserved.max(newest);
+    if matches!(record.role(), Role::Starting | Role::Restarting) && !record.ending() {
+        record.row.instance = None;
+        step.touch();
+    } else {
+        exited(step, record, Exit::Unknown, 0);
     }
     plan(step, record);
 }

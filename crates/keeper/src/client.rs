@@ -365,7 +365,7 @@ impl Receiver {
         loop {
             match self.hear()? {
                 Told::Reply {
-                    reply: Reply::Refused { code, detail },
+                    reply: Reply::Refused { code, detail, .. },
                     to,
                 } if to == id || to == 0 => return Err(ClientError::Refused { code, detail }),
                 Told::Reply { to, reply } if to == id => return Ok(reply),

@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use stead_model::spec::ProcessSpec;
-use stead_model::{AgentName, Epoch, Exit, InstanceId, Namespace, ProcessIdentity, Signal, SpawnFailure, Wall};
+use stead_model::{
+    AgentName, Epoch, Exit, Incarnation, InstanceId, Namespace, ProcessIdentity, Signal, SpawnFailure, Wall,
+};
 
 pub use frame::{Inbox, TooLarge, encode};
 
@@ -177,6 +179,9 @@ pub enum Reply {
         code: Refusal,
         /// For people.
         detail: String,
+        /// The newest run of the agent that is known, where the order was of one that is too old: the next one must be beyond.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        newest: Option<Incarnation>,
     },
 }
 

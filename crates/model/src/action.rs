@@ -7,7 +7,9 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::spec::{EnvValue, LifecycleSpec, ProbeKind, Probes, ProcessSpec};
-use crate::{ActionId, AgentId, AgentName, Exit, InstanceId, Namespace, ProcessIdentity, Signal, SpawnFailure};
+use crate::{
+    ActionId, AgentId, AgentName, Exit, Incarnation, InstanceId, Namespace, ProcessIdentity, Signal, SpawnFailure,
+};
 
 /// An order to the world, released only once it is written down. Doing it twice is doing it once.
 #[derive(Clone, PartialEq, Debug)]
@@ -121,6 +123,13 @@ pub enum Observation {
         /// The process, or why there is none.
         result: Result<ProcessIdentity, SpawnFailure>,
     },
+    /// A run was not begun, since later ones of the agent are known, of a store that is not there any more.
+    Outnumbered {
+        /// Which run.
+        instance: InstanceId,
+        /// The latest that is known.
+        newest: Incarnation,
+    },
     /// A run ended.
     Exited {
         /// Which run.
@@ -226,7 +235,7 @@ pub enum Notice {
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Report {
     /// The run that it believes to be; older ones are ignored.
-    pub incarnation: Option<crate::Incarnation>,
+    pub incarnation: Option<Incarnation>,
     /// How it says that it does.
     pub health: Option<crate::Health>,
     /// What it says beside.

@@ -758,6 +758,7 @@ const fn subject(seen: &Observation) -> AgentId {
     match seen {
         Observation::Prepared { agent, .. } | Observation::Reported { agent, .. } => *agent,
         Observation::Spawned { instance, .. }
+        | Observation::Outnumbered { instance, .. }
         | Observation::Exited { instance, .. }
         | Observation::Notified { instance, .. }
         | Observation::Heard { instance, .. }

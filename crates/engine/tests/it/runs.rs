@@ -57,6 +57,40 @@ fn no_start_waits_for_a_sync_however_many_there_are() {
 }
 
 #[test]
+fn one_whose_numbers_another_store_gave_before_is_numbered_beyond_and_nothing_is_held_against_it() {
+    let mut rig = Rig::new(Vec::new());
+    let spec: AgentSpec = serde_json::from_str(r#"{"command":["agent"]}"#).unwrap();
+    rig.ask(Request::Register {
+        spec: Box::new(spec),
+        wanted: Wanted::Running,
+    });
+    let agent = rig.row().unwrap().id;
+    let orders = rig.step(Input::Observed(Observation::Prepared { agent, result: Ok(()) }));
+    let instance = begun(&orders).unwrap();
+    let newest = Incarnation(500);
+    let orders = rig.step(Input::Observed(Observation::Outnumbered { instance, newest }));
+    let next = begun(&orders).unwrap();
+    assert_eq!(next.incarnation, Incarnation(501));
+    // The same word again is of a run that is over.
+    let orders = rig.step(Input::Observed(Observation::Outnumbered { instance, newest }));
+    assert_eq!(begun(&orders), None);
+    rig.step(Input::Observed(Observation::Spawned {
+        instance: next,
+        result: Ok(identity()),
+    }));
+    let row = rig.row().unwrap();
+    assert_eq!((row.phase.as_ref(), row.restarts), ("online", 0));
+    assert!(row.incarnations_reserved >= Incarnation(501));
+    // Told while it was asked to stop, it is down.
+    rig.ask(Request::Want(Wanted::Stopped));
+    rig.step(Input::Observed(Observation::Outnumbered {
+        instance: next,
+        newest: Incarnation(600),
+    }));
+    assert_eq!(rig.row().unwrap().phase, "offline");
+}
+
+#[test]
 fn what_a_run_says_of_its_main_process_and_its_watchdog_holds_at_once() {
     let spec: AgentSpec = serde_json::from_str(r#"{"command":["agent"],"notify":true}"#).unwrap();
     let mut rig = Rig::new(Vec::new());

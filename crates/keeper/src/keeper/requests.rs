@@ -78,7 +78,9 @@ impl Keeper {
             return self.spawned_before(index, id, place);
         }
         if let Err((code, detail)) = self.may_spawn(instance) {
-            return self.refuse(index, id, code, detail);
+            let newest = self.newest.get(&instance.agent).copied();
+            let newest = newest.filter(|newest| code == Refusal::Stale && *newest >= instance.incarnation);
+            return self.reply(index, id, Reply::Refused { code, detail, newest });
         }
         let started = if self.index.len() as u64 >= self.capacity {
             let detail = format!("the keeper has descriptors for {} instances only", self.capacity);

@@ -212,7 +212,8 @@ impl Keeper {
     }
 
     pub(super) fn refuse(&mut self, index: u32, to: u64, code: Refusal, detail: String) {
-        self.reply(index, to, Reply::Refused { code, detail });
+        let newest = None;
+        self.reply(index, to, Reply::Refused { code, detail, newest });
     }
 
     fn refuse_and_close(&mut self, index: u32, to: u64, code: Refusal, detail: String) {

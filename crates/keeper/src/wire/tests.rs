@@ -63,7 +63,11 @@ fn fields_and_codes_of_a_later_version_do_no_harm() {
         told,
         Told::Reply {
             to: 7,
-            reply: Reply::Refused { code, detail }
+            reply: Reply::Refused {
+                code,
+                detail,
+                newest: None
+            }
         }
     );
 }

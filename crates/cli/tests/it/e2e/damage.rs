@@ -154,3 +154,30 @@ fn a_database_that_is_damaged_under_a_running_daemon_stops_changes_but_not_care(
     assert_eq!(database::gaps(&fleet), 1, "one event tells what is missing");
     database::is_whole(&fleet);
 }
+
+#[test]
+fn a_database_that_is_moved_away_leaves_a_fleet_that_starts_anew_whatever_numbers_its_runs_had() {
+    let mut fleet = Fleet::of(&herd(2, ""));
+    fleet.up();
+    let first = fleet.until_all(2, "online");
+    for run in 2..=9 {
+        fleet.must(&["restart", "a0001", "--wait"]);
+        fleet.until_agent("a0001", |agent| {
+            agent["incarnation"] == run && agent["phase"] == "online"
+        });
+    }
+    fleet.must(&["stop", "a0002", "--wait"]);
+    fleet.must(&["down", "--leave-agents"]);
+    assert_eq!(fleet.wait_daemon(), Some(0), "{}", fleet.log());
+    for end in ["", "-wal", "-shm"] {
+        let file = format!("{}{end}", database::of(&fleet).display());
+        let _absent = std::fs::rename(&file, fleet.path("moved"));
+    }
+    fleet.up();
+    let anew = fleet.until_all(2, "online");
+    for agent in &anew {
+        assert_eq!(agent["restarts"], 0, "{agent:#}");
+        assert!(!first.iter().any(|before| before["pid"] == agent["pid"]), "{agent:#}");
+    }
+    nothing_was_started_twice(&fleet);
+}

@@ -9,7 +9,8 @@ use std::time::Duration;
 use stead_keeper::wire::{Event, InstanceState, InstanceView, Refusal, Reply, Told};
 use stead_keeper::{Receiver, Sender};
 use stead_model::{
-    AgentId, AgentName, Exit, InstanceId, LiveInstance, Namespace, Notice, Observation, SpawnFailure, SpawnFailureKind,
+    AgentId, AgentName, Exit, Incarnation, InstanceId, LiveInstance, Namespace, Notice, Observation, SpawnFailure,
+    SpawnFailureKind,
 };
 use tokio::io::Interest;
 use tokio::net::UnixStream;
@@ -137,7 +138,13 @@ impl Shared {
                 let Survey { live, exited, names } = std::mem::take(survey);
                 (self.sink)(Driven::Surveyed { live, exited, names }, seat.clone());
             }
-            Reply::Refused { code, detail } => self.refused(about, code, detail, seat),
+            Reply::Refused { code, detail, newest } => match (newest, &about) {
+                (Some(newest), Some(About::Starting(instance))) => self.outnumbered(*instance, newest, seat),
+                (Some(newest), Some(About::Beginning(order))) => self.outnumbered(order.instance, newest, seat),
+                (Some(_), Some(About::Preparing(_) | About::Ending(_)) | None) | (None, _) => {
+                    self.refused(about, code, detail, seat);
+                }
+            },
             Reply::Welcome(_) => {}
         }
     }
@@ -177,6 +184,12 @@ impl Shared {
             // One that has just ended is told of by its end.
             (Some(About::Beginning(_) | About::Ending(_)) | None, _) => {}
         }
+    }
+
+    /// Runs of an earlier store had these numbers already.
+    fn outnumbered(&self, instance: InstanceId, newest: Incarnation, seat: &Seat) {
+        warn!(%instance, %newest, "the keeper knows a later run of it; its next one is numbered beyond");
+        self.observed(Observation::Outnumbered { instance, newest }, seat);
     }
 
     fn observed(&self, observation: Observation, seat: &Seat) {
