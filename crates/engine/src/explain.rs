@@ -88,6 +88,9 @@ fn verdict(surveyed: bool, record: &Record) -> String {
                 None => format!("{wanted} as wanted"),
             },
         },
+        Wish::Refused if plan::hibernates(record) && !record.has_instance() => {
+            "it hibernates: it wrote down where it is, and is started again once it is resumed".into()
+        }
         Wish::Refused => format!("{wanted} is wanted and cannot be had from here"),
         Wish::Wait if record.ending() => format!("{wanted} is wanted; its process is being ended"),
         Wish::Wait => match record.role() {

@@ -20,7 +20,7 @@ use crate::wish::{self, Wish, wish};
 
 pub(crate) use restart::{Verdict, block, judge, mend, schedule};
 pub(crate) use way::has_way;
-pub(crate) use word::{acknowledged, heard, tell_again};
+pub(crate) use word::{acknowledged, heard, hibernates, tell_again};
 
 /// No walk is longer; a table that runs in a circle ends here.
 const MOST_STEPS: usize = 16;

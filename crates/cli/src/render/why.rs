@@ -1,7 +1,7 @@
 //! Why an agent is as it is: the answer first, then what it rests on.
 
 use stead_model::spec::RestartPolicy;
-use stead_model::{Explanation, Intent, LogLine, RestartBudget, Wall};
+use stead_model::{Explanation, Intent, LogLine, PauseView, RestartBudget, Wall};
 
 use super::age::{age, relative};
 use super::table::facts;
@@ -11,7 +11,7 @@ use super::{agent, history, paint, recoveries};
 pub(crate) fn why(explanation: &Explanation, now: Wall) -> String {
     let view = &explanation.agent;
     let mut rows = vec![
-        ("Wanted", intent(&explanation.intent, now)),
+        ("Wanted", intent(&explanation.intent, view.pause.as_deref(), now)),
         (
             "Phase",
             vec![format!(
@@ -79,14 +79,15 @@ fn last_output(output: &[LogLine], now: Wall) -> Vec<String> {
     about.into_iter().chain(lines).collect()
 }
 
-fn intent(intent: &Intent, now: Wall) -> Vec<String> {
+/// What is wanted; how it is paused is known of the agent, which may have said by now that it wrote down where it is.
+fn intent(intent: &Intent, pause: Option<&PauseView>, now: Wall) -> Vec<String> {
     let mut lines = vec![format!(
         "{}, by {} {}",
         intent.wanted,
         intent.actor,
         relative(now, intent.at)
     )];
-    lines.extend(intent.shown_pause().map(|pause| super::pause::manner(&pause, now)));
+    lines.extend(pause.map(|pause| super::pause::manner(pause, now)));
     lines.extend(intent.reason.iter().map(|reason| format!("“{reason}”")));
     lines
 }

@@ -3,7 +3,7 @@
 use axum::http::Method;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use stead_model::{Origin, Wall};
+use stead_model::{Origin, ProblemCode, Wall};
 use stead_store::Figures;
 
 use super::extract::{Json, NoQuery, Post, Read, Text};
@@ -12,6 +12,7 @@ use super::problem::Failure;
 use super::reply::{Shown, Taken};
 use super::{Api, BASE};
 use crate::StatusReport;
+use crate::status::Part;
 
 pub(super) fn mount(table: &mut Table) {
     let show = About::new("getDaemon", "daemon", "Says who runs here, since when, and how it does");
@@ -20,7 +21,9 @@ pub(super) fn mount(table: &mut Table) {
         "shutDown",
         "daemon",
         "Ends the daemon; with its agents, or leaving them at work",
-    );
+    )
+    .more("Its agents cannot be ended while the store is away: that they should be down could not be remembered.")
+    .may(&[ProblemCode::StoreUnavailable]);
     table.add(Method::POST, format!("{BASE}/daemon/shutdown"), stop, shut_down);
 }
 
@@ -120,6 +123,13 @@ async fn show_daemon(api: Api, _: Read<(), NoQuery>) -> Result<Shown<DaemonView>
 async fn shut_down(api: Api, post: Post<(), NoQuery, Json<Shutdown>>) -> Result<Taken, Failure> {
     let Json(Shutdown { agents, reason }) = post.body;
     let reason = reason.map(|Text(reason)| reason);
+    if let (AgentsLeft::Stop, Part::Away { detail, .. }) = (agents, api.state.handle.status().report().store) {
+        let detail = format!(
+            "that the agents should be down cannot be written, so they would live on ({detail}); end the daemon without them, \
+             by agents = \"leave\" or `stead down --leave-agents`"
+        );
+        return Err(Failure::new(ProblemCode::StoreUnavailable, detail));
+    }
     api.state.ports.host.shut_down(ShutdownOrder {
         agents,
         reason,

@@ -94,7 +94,8 @@ const fn word_of(mode: PauseMode) -> Option<Word> {
     }
 }
 
-fn hibernates(record: &Record) -> bool {
+/// Whether it is to be down, or is, until its pause is over.
+pub(crate) fn hibernates(record: &Record) -> bool {
     let pause = record.row.intent.pause.as_ref();
     wanted(record) == Wanted::Paused && pause.is_some_and(|pause| pause.mode == PauseMode::Hibernate)
 }

@@ -92,6 +92,9 @@ fn an_agent_that_is_paused_with_a_checkpoint_has_written_down_where_it_is_and_go
     let agent = fleet.agent("counter");
     assert_eq!(agent["phase"], "suspended", "{agent:#}");
     assert!(agent["pause"]["acknowledged"].is_string(), "{agent:#}");
+    let why = fleet.must(&["why", "counter"]);
+    assert!(why.contains("it has written down where it is"), "{why}");
+    assert!(!why.contains("has not said yet"), "{why}");
     let own = own_state(at).unwrap();
     assert_eq!((&own["state"], &own["active_streams"]), (&"paused".into(), &0.into()));
     let stood = counted(&fleet);
@@ -125,6 +128,8 @@ fn an_agent_that_hibernates_is_gone_once_it_has_written_down_where_it_is_and_goe
     fleet.up();
     let agent = fleet.until_agent("counter", |agent| agent["phase"] == "offline");
     assert_eq!(agent["pause"]["mode"], "hibernate", "{agent:#}");
+    let why = fleet.must(&["why", "counter"]);
+    assert!(why.contains("it hibernates"), "{why}");
     fleet.must(&["resume", "counter", "--wait"]);
     goes_on(&fleet);
     let agent = fleet.agent("counter");

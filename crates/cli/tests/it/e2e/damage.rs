@@ -97,7 +97,11 @@ fn a_daemon_that_finds_its_database_damaged_looks_on_until_it_is_put_back() {
         procs::kill(pid(&before[0]));
         fleet.until_agent("a0001", |agent| agent["pid"].is_null() && agent["health"] == "unknown");
 
-        fleet.must(&["down"]);
+        let refused = fleet.run(&["down"]);
+        let said = String::from_utf8_lossy(&refused.stderr);
+        assert_eq!(refused.status.code(), Some(7), "{said}");
+        assert!(said.contains("--leave-agents"), "{said}");
+        fleet.must(&["down", "--leave-agents"]);
         assert_eq!(fleet.wait_daemon(), Some(0), "{}", fleet.log());
         assert!(before[1..].iter().all(|agent| procs::runs(pid(agent))), "{damage}");
         assert!(
