@@ -24,6 +24,7 @@ mod call;
 mod control;
 mod drain;
 mod entry;
+mod hands;
 mod history;
 mod id;
 mod keys;
@@ -44,6 +45,7 @@ pub use refused::Refused;
 pub use state::RuntimeState;
 pub use view::{Change, CheckpointView, DependencyHealth, Execution, ExecutionStatus, PauseView, Status, StreamView};
 
+use hands::Hands;
 use shared::Shared;
 
 /// Limits and times of a runtime.
@@ -277,16 +279,18 @@ impl RuntimeBuilder {
         }
         let handle = Handle::try_current().map_err(|_outside| InvalidRuntime::NoTokio)?;
         let store = self.store.unwrap_or_else(|| Arc::new(Memory::new()));
-        let kept = Arc::clone(&store);
-        let storage = self
-            .checks
-            .add("storage", CheckConfig::default(), move || looks(Arc::clone(&kept)));
+        let hands = Hands::new(handle.clone());
+        let kept = (Arc::clone(&store), hands.clone());
+        let storage = self.checks.add("storage", CheckConfig::default(), move || {
+            let (store, hands) = kept.clone();
+            looks(store, hands)
+        });
         match storage {
             // One of its own is there.
             Ok(()) | Err(CheckRefused::NameTaken { .. }) => {}
             Err(refused) => return Err(InvalidRuntime::Check(refused)),
         }
-        let shared = Shared::new(self.config, self.entries, store, self.hooks, self.checks, handle);
+        let shared = Shared::new(self.config, self.entries, store, self.hooks, self.checks, hands, handle);
         Ok(Runtime(Arc::new(shared)))
     }
 }
@@ -614,11 +618,9 @@ impl fmt::Debug for Hooks {
     }
 }
 
-async fn looks(store: Arc<dyn CheckpointStore>) -> Result<(), String> {
-    let looked = tokio::task::spawn_blocking(move || store.check()).await;
-    looked
-        .map_err(|error| error.to_string())?
-        .map_err(|error| whole(&error))
+async fn looks(store: Arc<dyn CheckpointStore>, hands: Hands) -> Result<(), String> {
+    let looked = hands.run(move || store.check()).await;
+    looked.flatten().map_err(|error| whole(&error))
 }
 
 const fn word(health: Health) -> DependencyHealth {

@@ -13,6 +13,7 @@ use tracing::{error, warn};
 
 use super::book::{Admitted, Ask, Book, End};
 use super::call::{Call, WindDown};
+use super::hands::Hands;
 use super::keys::Ticket;
 use super::live::Live;
 use super::{EntryPoint, Execution, ExecutionId, Hooks, Refused, RuntimeConfig, RuntimeState, Submission};
@@ -28,6 +29,8 @@ pub(super) struct Shared {
     pub(super) checks: HealthChecker<TokioClock>,
     /// Where the functions run, whoever asks for it.
     pub(super) handle: Handle,
+    /// Where the store is used.
+    hands: Hands,
     pub(super) wind: watch::Sender<WindDown>,
     pub(super) changes: watch::Sender<RuntimeState>,
     /// Until when the drain that is under way waits. Changed under the book's lock.
@@ -52,6 +55,7 @@ impl Shared {
         store: Arc<dyn CheckpointStore>,
         hooks: Hooks,
         checks: HealthChecker<TokioClock>,
+        hands: Hands,
         handle: Handle,
     ) -> Self {
         Self {
@@ -63,6 +67,7 @@ impl Shared {
             hooks,
             checks,
             handle,
+            hands,
             wind: watch::Sender::new(WindDown::No),
             changes: watch::Sender::new(RuntimeState::Stopped),
             deadline: watch::Sender::new(clock::now()),
@@ -136,9 +141,11 @@ impl Shared {
     async fn begin_written(self: Arc<Self>, live: Arc<Live>) -> Result<(), Refused> {
         if let Err(refused) = self.write(&live).await {
             let forgotten = Arc::clone(&live);
-            let store = Arc::clone(&self.store);
+            let this = Arc::clone(&self);
             // Half a write may be there; nothing of it must be resumed.
-            self.handle.spawn_blocking(move || forgotten.erase(&*store));
+            self.handle.spawn(async move {
+                let _logged_before = this.with_store(move |store| forgotten.erase(store)).await;
+            });
             self.book().forget(&live);
             self.idle.notify_waiters();
             return Err(refused.into());
@@ -190,10 +197,13 @@ impl Shared {
             return shared.close(&live, end);
         }
         let this = Arc::clone(shared);
-        shared.handle.spawn_blocking(move || {
+        shared.handle.spawn(async move {
+            let of = Arc::clone(&live);
             let kept = match &end {
-                End::Interrupted => live.write(&*this.store),
-                End::Succeeded(_) | End::Failed(_) | End::Cancelled(_) => live.erase(&*this.store),
+                End::Interrupted => this.with_store(move |store| of.write(store)).await,
+                End::Succeeded(_) | End::Failed(_) | End::Cancelled(_) => {
+                    this.with_store(move |store| of.erase(store)).await
+                }
             };
             if let Err(error) = kept {
                 let (execution, error) = (live.id, whole(&error));
@@ -273,19 +283,18 @@ impl Shared {
 
     /// Writes down where one is. Cancelled, it is written all the same.
     pub(super) async fn write(&self, live: &Arc<Live>) -> Result<(), StoreError> {
-        let (live, store) = (Arc::clone(live), Arc::clone(&self.store));
-        let written = self.handle.spawn_blocking(move || live.write(&*store)).await;
-        written.unwrap_or_else(|error| Err(StoreError::Other(error.to_string())))
+        let live = Arc::clone(live);
+        self.with_store(move |store| live.write(store)).await
     }
 
     /// Writes down where all of these are, side by side: one that is stuck holds up no other. Those that could not be are logged.
-    pub(super) async fn write_all(&self, lives: &[Arc<Live>]) {
+    pub(super) async fn write_all(self: &Arc<Self>, lives: &[Arc<Live>]) {
         let mut writing = JoinSet::new();
         for live in lives {
-            let (live, store) = (Arc::clone(live), Arc::clone(&self.store));
-            writing.spawn_blocking_on(
-                move || {
-                    if let Err(error) = live.write(&*store) {
+            let (this, live) = (Arc::clone(self), Arc::clone(live));
+            writing.spawn_on(
+                async move {
+                    if let Err(error) = this.write(&live).await {
                         let (execution, error) = (live.id, whole(&error));
                         warn!(%execution, error, "CheckpointNotWritten: it cannot be resumed by another process");
                     }
@@ -293,7 +302,7 @@ impl Shared {
                 &self.handle,
             );
         }
-        // Dropped before its end, the writes go on by themselves: blocking work is not aborted.
+        // Dropped before its end, the writes that were begun go on by themselves.
         while writing.join_next().await.is_some() {}
     }
 
@@ -303,8 +312,7 @@ impl Shared {
         work: impl FnOnce(&dyn CheckpointStore) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let store = Arc::clone(&self.store);
-        let done = self.handle.spawn_blocking(move || work(&*store)).await;
-        done.unwrap_or_else(|error| Err(StoreError::Other(error.to_string())))
+        self.hands.run(move || work(&*store)).await?
     }
 
     /// Tells everybody where the runtime is. Called under the lock, so that the order is the book's.

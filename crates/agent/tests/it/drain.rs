@@ -3,7 +3,9 @@
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
-use stead_agent::{Call, EntryPoint, ExecutionStatus, Memory, Refused, Runtime, RuntimeState, WindDown, WorkResult};
+use stead_agent::{
+    Call, CheckpointStore, EntryPoint, ExecutionStatus, Memory, Refused, Runtime, RuntimeState, WindDown, WorkResult,
+};
 use tokio::time::Instant;
 
 use crate::world::{Faulty, LONG, SECOND, Stuck, ask, begin, builder, count, started, stream};
@@ -205,4 +207,38 @@ async fn stopping_while_work_begins_and_ends_everywhere_neither_panics_nor_loses
         taken += worker.await.unwrap();
     }
     assert_eq!(runtime.status().total_executions, taken);
+}
+
+/// Real time: what holds tokio's threads is a thread, which paused time waits for.
+#[test]
+fn work_that_holds_every_thread_that_tokio_blocks_on_holds_up_no_checkpoint() {
+    let mut tokio = tokio::runtime::Builder::new_multi_thread();
+    let tokio = tokio.worker_threads(2).max_blocking_threads(1).enable_all();
+    let tokio = tokio.build().unwrap();
+    let (free, held) = std::sync::mpsc::channel::<()>();
+    let store = Memory::new();
+    tokio.block_on(async {
+        let entries = Runtime::builder().entry_point(EntryPoint::new("count", count).durable());
+        let runtime = started(entries.store(store.clone())).await;
+        let (begun, holds) = tokio::sync::oneshot::channel();
+        let holding = tokio::task::spawn_blocking(move || {
+            begun.send(()).unwrap();
+            held.recv()
+        });
+        holds.await.unwrap();
+        let work = runtime.submit(ask("count", 0).in_stream(stream("mail")));
+        tokio::time::timeout(LONG, work).await.unwrap().unwrap();
+        assert_eq!(store.keys(), ["stream-mail"]);
+        tokio::time::timeout(LONG, runtime.stop_within(SECOND / 2))
+            .await
+            .unwrap()
+            .unwrap();
+        let left = store.load().unwrap();
+        assert!(
+            String::from_utf8_lossy(&left[0].1).contains(r#""checkpoint":0"#),
+            "{left:?}"
+        );
+        free.send(()).unwrap();
+        holding.await.unwrap().unwrap();
+    });
 }
