@@ -107,6 +107,22 @@ impl Body {
                 };
                 let _left = back.send(answer);
             }
+            Ask::Degradation(command, back) => {
+                let slot = stead_engine::home_of(&command.namespace);
+                let answer = match self.ask(slot, Input::Degradation(command)) {
+                    Some(Reply::Degradation(answer)) => Ok(*answer),
+                    other => panic!("a request about degradation was answered {other:?}"),
+                };
+                let _left = back.send(answer);
+            }
+            Ask::Features(namespace, plan) => {
+                let slot = stead_engine::home_of(&namespace);
+                let _nothing = self.ask(slot, Input::Features(namespace, plan));
+            }
+            Ask::Load(namespace, load) => {
+                let slot = stead_engine::home_of(&namespace);
+                let _nothing = self.ask(slot, Input::Load(namespace, load));
+            }
             Ask::GroupSpec(namespace, group, back) => {
                 self.own(home(&namespace, &group));
                 let _left = back.send(self.engine.group_spec(&namespace, &group).map_err(Problem::from));
@@ -221,6 +237,7 @@ impl Body {
             removed,
             groups,
             groups_removed,
+            degradations,
             messages,
             reply,
         } = batch.release(&receipt).expect("its receipt covers it");
@@ -228,6 +245,9 @@ impl Body {
         removed.into_iter().for_each(|id| self.views.withdraw(id));
         groups.into_iter().for_each(|view| self.views.publish_group(view));
         groups_removed.into_iter().for_each(|id| self.views.withdraw_group(id));
+        degradations
+            .into_iter()
+            .for_each(|view| self.views.publish_degradation(view));
         inputs.extend(
             messages
                 .into_iter()

@@ -1,6 +1,7 @@
 //! What can be asked on the command line.
 
 mod capabilities;
+mod degradation;
 mod verbs;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -8,6 +9,7 @@ use stead_model::{AgentRef, InvalidId, Namespace};
 
 pub(crate) use crate::cmd::{Keeper, Run, Serve, Up};
 pub(crate) use capabilities::{Circuits, Invoke, Turn};
+pub(crate) use degradation::{Degradation, OfDegradation};
 pub(crate) use verbs::{
     Act, Apply, Audit, Completions, Config, Consent, Doctor, Down, Drain, Events, Get, Goal, HealthOf, History, Logs,
     Orphans, Pause, Ps, Readers, Recoveries, Register, Report, Retry, Rollout, RolloutStatus, Scale, StreamName, Task,
@@ -151,6 +153,8 @@ pub(crate) enum Command {
     Invoke(Invoke),
     /// List the circuits before providers, and turn one by hand
     Circuits(Circuits),
+    /// Show which features are off and why, and hold a level by hand
+    Degradation(Degradation),
     /// Make one agent known to the daemon
     Register(Register),
     /// Have agents work

@@ -6,6 +6,7 @@ mod capabilities;
 mod config;
 mod consent;
 mod daemon;
+mod degradation;
 mod doctor;
 mod fleet;
 mod follow;
@@ -77,6 +78,7 @@ async fn ask(app: &mut App<'_>, command: Command) -> Result<ExitCode, Failure> {
         Command::Capabilities => capabilities::capabilities(app).await?,
         Command::Invoke(asked) => capabilities::invoke(app, &asked).await?,
         Command::Circuits(asked) => capabilities::circuits(app, &asked).await?,
+        Command::Degradation(asked) => degradation::degradation(app, asked).await?,
         Command::Drain(drain) => act::drain(app, &drain).await?,
         Command::Update(update) => act::update(app, &update).await?,
         Command::Scale(scale) => act::scale(app, &scale).await?,

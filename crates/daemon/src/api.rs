@@ -15,6 +15,7 @@ mod circuits;
 mod config;
 mod cursor;
 mod daemon;
+mod degradation;
 mod docs;
 mod door;
 mod events;
@@ -114,6 +115,7 @@ fn table() -> Table {
     readers::mount(&mut table);
     capabilities::mount(&mut table);
     circuits::mount(&mut table);
+    degradation::mount(&mut table);
     config::mount(&mut table);
     daemon::mount(&mut table);
     health::mount(&mut table);

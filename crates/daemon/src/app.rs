@@ -348,6 +348,7 @@ impl App {
             closing.clone(),
         ));
         let watching = tokio::spawn(Reloader::new(kept, clock).watch(closing.clone()));
+        let measuring = tokio::spawn(crate::degradation::watch_load(handle.clone(), closing.clone()));
         let order = tokio::select! {
             order = leave => order,
             Some(order) = ordered.recv() => order,
@@ -364,6 +365,7 @@ impl App {
         closing.cancel();
         let _ended = pruning.await;
         let _ended = watching.await;
+        let _ended = measuring.await;
         let served = serving.await.map_err(io::Error::other)?;
         let _gone = incoming.send(Incoming::Stop { dismiss });
         let _joined = tokio::task::spawn_blocking(move || pump.join()).await;

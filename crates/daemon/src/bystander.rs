@@ -82,6 +82,9 @@ impl Bystander {
                     ..agent.view()
                 });
             }
+            for view in released.degradations {
+                self.views.publish_degradation(view);
+            }
         }
     }
 
@@ -202,6 +205,8 @@ impl Bystander {
         match ask {
             Ask::Command(_, back) => answer(back, Err(self.refusal())),
             Ask::Group(_, back) => answer(back, Err(self.refusal())),
+            Ask::Degradation(_, back) => answer(back, Err(self.refusal())),
+            Ask::Features(..) | Ask::Load(..) => {}
             Ask::GroupSpec(namespace, group, back) => {
                 answer(
                     back,

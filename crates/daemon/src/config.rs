@@ -15,6 +15,7 @@ mod agents;
 mod capabilities;
 mod de;
 mod diagnostic;
+mod features;
 mod form;
 mod mask;
 mod merge;
@@ -50,6 +51,7 @@ use self::source::{Bounds, Source};
 use self::suggest::{listed, nearest};
 use self::tree::{Node, Value};
 use crate::capability::Specs;
+use crate::degradation::Degrading;
 
 /// Gives the value of an environment variable, where it is set.
 pub type Environment<'e> = &'e dyn Fn(&str) -> Option<String>;
@@ -69,6 +71,8 @@ pub struct Fleet {
     pub shape: Shape,
     /// What can be asked of the fleet.
     pub(crate) capabilities: Specs,
+    /// What users get of it, and what that needs.
+    pub(crate) degrading: Degrading,
     /// How long history is kept.
     pub retention: Retained,
     /// The file as it is written, references to the environment unfilled. It may hold secrets.
@@ -242,8 +246,15 @@ fn document(
     let folder = file.parent().unwrap_or(file);
     let defaults = table(&mut root, "defaults", findings);
     let tables = [Kind::Agent, Kind::Component].map(|kind| (kind, table(&mut root, kind.table(), findings)));
-    let [profiles, policies, types, capabilities] =
-        ["profiles", "policies", "types", "capabilities"].map(|key| table(&mut root, key, findings));
+    let [profiles, policies, types, capabilities, features, degradation] = [
+        "profiles",
+        "policies",
+        "types",
+        "capabilities",
+        "features",
+        "degradation",
+    ]
+    .map(|key| table(&mut root, key, findings));
     let namespace = namespace(&mut root, findings);
     let daemon = daemon(&mut root, folder, findings);
     let retention = retention(&mut root, findings);
@@ -259,6 +270,11 @@ fn document(
     let read = agents::read_all(tables, defaults.as_ref(), &shapes, folder, findings)?;
     let capabilities = capabilities::read(capabilities, |file| agents::absolute(folder, file), findings);
     capabilities.tell_unknown(read.iter().map(|agent| agent.waiting.name.as_str()), findings);
+    let mut features = features::read(features, degradation, findings);
+    let said = read
+        .iter()
+        .map(|agent| (agent.waiting.name.as_str(), agent.criticality));
+    features.settle(said, findings);
     let agents = in_order(read, source, findings);
     let mut fleet = Fleet {
         file: file.to_owned(),
@@ -267,6 +283,7 @@ fn document(
         agents: agents?,
         shape: shapes.shape,
         capabilities: capabilities.specs,
+        degrading: features.degrading,
         retention: retention?,
         text: FleetSource(source.text.into()),
         stamp: None,
@@ -285,7 +302,8 @@ fn table(root: &mut Node, key: &str, findings: &mut Findings) -> Option<tree::En
     let finding = Finding::new(entry.node.at, format!("`{key}` is a table"));
     findings.add(finding.help(match key {
         "defaults" => "write [defaults] and its keys below",
-        "profiles" | "policies" | "types" | "capabilities" => {
+        "degradation" => "write [degradation] and its keys below",
+        "profiles" | "policies" | "types" | "capabilities" | "features" => {
             "write a table for each, such as [profiles.NAME], and its keys below"
         }
         _of_agents => "write a table for each, such as [agents.NAME], and its keys below",
@@ -419,6 +437,7 @@ fn hash(fleet: &Fleet) -> ContentHash {
     let capabilities = fleet.capabilities.iter().map(|(name, spec)| (name, spec.redacted()));
     let parts = std::iter::once(serde_json::to_vec(&(&fleet.namespace, &fleet.daemon)))
         .chain(std::iter::once(serde_json::to_vec(&(&fleet.shape, &fleet.retention))))
+        .chain(std::iter::once(serde_json::to_vec(&fleet.degrading)))
         .chain(capabilities.map(|capability| serde_json::to_vec(&capability)))
         .chain(shown.map(|agent| serde_json::to_vec(&agent)));
     let mut hash: u64 = 0xcbf2_9ce4_8422_2325;

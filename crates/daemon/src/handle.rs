@@ -3,21 +3,25 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use serde::de::DeserializeOwned;
 use stead_engine::KnownGroup;
 use stead_model::group::{GroupAnswer, GroupCommand, GroupRequest, RolloutStatus};
 use stead_model::profile::policy::TransitionPolicy;
 use stead_model::{
-    AgentId, AgentRef, AgentSpec, Answer, Beat, BeatAnswer, Command, Driver, Explanation, FailureKind, Foresight,
-    IdempotencyKey, LifecycleView, Namespace, Problem, ProblemCode, Profile, Refusal, Request, Vitals,
+    AgentId, AgentRef, AgentSpec, Answer, Beat, BeatAnswer, Command, DegradationAnswer, DegradationCommand, Driver,
+    Explanation, FailureKind, Foresight, IdempotencyKey, LifecycleView, Namespace, Problem, ProblemCode, Profile,
+    Refusal, Request, Vitals,
 };
+use stead_policy::degrade::{Degrader, Load, Plan};
 use stead_store::{Retention, Store};
 use tokio::sync::{mpsc, oneshot, watch};
+use tracing::warn;
 
 use crate::app::check_limits;
 use crate::capability::Capabilities;
 use crate::clock;
+use crate::degradation::Degrading;
 use crate::status::Status;
 use crate::views::Views;
 
@@ -68,6 +72,15 @@ pub enum Ask {
     Halted(oneshot::Sender<Result<Vec<(Namespace, AgentId)>, Problem>>),
     /// What an agent is told to be.
     Spec(Namespace, AgentRef, oneshot::Sender<Result<KnownSpec, Problem>>),
+    /// A request about what a namespace gives up; answered once it is durable.
+    Degradation(
+        Box<DegradationCommand>,
+        oneshot::Sender<Result<DegradationAnswer, Problem>>,
+    ),
+    /// What features a namespace has, and what they need.
+    Features(Namespace, Box<Degrader>),
+    /// How busy the machine is, for the features of a namespace.
+    Load(Namespace, Load),
 }
 
 /// A handle on the running daemon; cheap to clone.
@@ -80,6 +93,7 @@ pub struct Handle {
     status: Arc<Status>,
     retention: Arc<ArcSwap<Retention>>,
     capabilities: Arc<Capabilities>,
+    features: Arc<ArcSwapOption<(Namespace, Plan)>>,
 }
 
 impl std::fmt::Debug for Handle {
@@ -106,6 +120,7 @@ impl Handle {
             status,
             retention: Arc::default(),
             capabilities: Arc::default(),
+            features: Arc::default(),
         }
     }
 
@@ -304,6 +319,47 @@ impl Handle {
     /// What can be asked of the fleet, as it is in force; whoever applies a configuration sets it.
     pub(crate) fn capabilities(&self) -> &Arc<Capabilities> {
         &self.capabilities
+    }
+
+    /// Asks for a change of what a namespace gives up; returns once it is durable.
+    ///
+    /// # Errors
+    /// `busy` when the queue is full; `outcome-unknown` when the write failed. Cancel safe as [`Handle::command`].
+    pub(crate) async fn degradation(&self, command: DegradationCommand) -> Result<DegradationAnswer, Problem> {
+        self.ask(|back| Ask::Degradation(Box::new(command), back)).await
+    }
+
+    /// Puts features in force: those of a namespace, or none. A namespace that had some before has none from now on.
+    pub(crate) fn take_up_features(&self, in_force: Option<(&Namespace, &Degrading)>) {
+        let earlier = self.views.degradations();
+        let others = earlier.into_iter().map(|view| view.namespace.clone());
+        let others = others.filter(|one| in_force.is_none_or(|(namespace, _)| one != namespace));
+        let mut told: Vec<(Namespace, Degrader)> = others.map(|one| (one, Degrading::default().plan())).collect();
+        let plan = in_force.map(|(namespace, degrading)| (namespace.clone(), degrading.plan()));
+        let in_force = plan
+            .as_ref()
+            .map(|(namespace, plan)| (namespace.clone(), plan.plan().clone()));
+        self.features.store(in_force.map(Arc::new));
+        told.extend(plan);
+        for (namespace, plan) in told {
+            if self
+                .asks
+                .try_send(Ask::Features(namespace.clone(), Box::new(plan)))
+                .is_err()
+            {
+                warn!(%namespace, "the engine is too busy to hear of features; apply the file again");
+            }
+        }
+    }
+
+    /// The features in force, with the namespace whose they are.
+    pub(crate) fn features_in_force(&self) -> &ArcSwapOption<(Namespace, Plan)> {
+        &self.features
+    }
+
+    /// Tells how busy the machine is. Where the engine is too busy to hear of it, the next measurement comes soon.
+    pub(crate) fn tell_load(&self, namespace: Namespace, load: Load) {
+        let _heard = self.asks.try_send(Ask::Load(namespace, load));
     }
 
     /// Changes whenever events may have been added to the store.

@@ -7,6 +7,7 @@ mod capability;
 mod clock;
 pub mod config;
 mod damage;
+mod degradation;
 mod driver;
 mod exchange;
 mod handle;

@@ -329,6 +329,12 @@ impl Pump {
                     self.step(Input::Group(command), Waiter::GroupAsker(back));
                 }
             },
+            Ask::Degradation(command, back) => match self.refuses_changes() {
+                Some(problem) => answer(back, Err(problem)),
+                None => self.step(Input::Degradation(command), Waiter::DegradationAsker(back)),
+            },
+            Ask::Features(namespace, plan) => self.step(Input::Features(namespace, plan), Waiter::Nobody),
+            Ask::Load(namespace, load) => self.step(Input::Load(namespace, load), Waiter::Nobody),
             Ask::GroupSpec(namespace, group, back) => {
                 answer(back, self.engine.group_spec(&namespace, &group).map_err(Problem::from));
             }
@@ -476,6 +482,9 @@ impl Pump {
         }
         for id in released.groups_removed {
             self.views.withdraw_group(id);
+        }
+        for view in released.degradations {
+            self.views.publish_degradation(view);
         }
         others.into_iter().for_each(|action| self.driver.execute(action));
         self.messages.extend(released.messages);

@@ -11,7 +11,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use stead_engine::{Glance, Shown};
 use stead_model::group::GroupView;
 use stead_model::profile::{agent, agent_original, component};
-use stead_model::{AgentId, AgentName, AgentRef, AgentView, Namespace, Profile};
+use stead_model::{AgentId, AgentName, AgentRef, AgentView, DegradationView, Namespace, Profile};
 
 use shelf::Shelf;
 
@@ -48,6 +48,7 @@ struct Tables {
     /// Who is in each phase, so that the few of many are found without looking at all.
     phases: BTreeMap<Box<str>, Shelf>,
     groups: BTreeMap<Key, Arc<GroupView>>,
+    degradations: BTreeMap<Namespace, Arc<DegradationView>>,
 }
 
 impl Views {
@@ -98,6 +99,23 @@ impl Views {
     /// Shows a group no longer.
     pub fn withdraw_group(&self, id: AgentId) {
         self.write().groups.retain(|_, view| view.id != id);
+    }
+
+    /// Shows what a namespace has given up.
+    pub fn publish_degradation(&self, view: DegradationView) {
+        self.write().degradations.insert(view.namespace.clone(), Arc::new(view));
+    }
+
+    /// What a namespace has given up; nothing where it never had anything to give up.
+    #[must_use]
+    pub fn degradation(&self, namespace: &Namespace) -> Option<Arc<DegradationView>> {
+        self.read().degradations.get(namespace).cloned()
+    }
+
+    /// Every namespace that may give something up, by name.
+    #[must_use]
+    pub fn degradations(&self) -> Vec<Arc<DegradationView>> {
+        self.read().degradations.values().cloned().collect()
     }
 
     /// Finds a group; reading an unknown one creates nothing.

@@ -7,8 +7,12 @@ use alloc::vec::Vec;
 use stead_model::group::{GroupAnswer, GroupView};
 use stead_model::journal::{Append, Durability, Receipt};
 use stead_model::spec::ProcessSpec;
-use stead_model::{Action, AgentId, AgentName, Answer, Epoch, InstanceId, Namespace, Order, Position, Refusal, Slot};
+use stead_model::{
+    Action, AgentId, AgentName, Answer, DegradationAnswer, DegradationView, Epoch, InstanceId, Namespace, Order,
+    Position, Refusal, Slot,
+};
 
+use crate::degrade;
 use crate::depend::Message;
 use crate::shown::Shown;
 
@@ -38,6 +42,8 @@ pub struct Released {
     pub groups: Vec<GroupView>,
     /// Groups that are no longer there.
     pub groups_removed: Vec<AgentId>,
+    /// What namespaces have given up, as it is now.
+    pub degradations: Vec<DegradationView>,
     /// For other slots; hand each to [`Engine::step`](crate::Engine::step).
     pub messages: Vec<Message>,
     /// The answer to the request, if it was one.
@@ -51,6 +57,8 @@ pub enum Reply {
     Agent(Result<Box<Answer>, Refusal>),
     /// About a group.
     Group(Result<Box<GroupAnswer>, Refusal>),
+    /// About the degradation of a namespace.
+    Degradation(Box<DegradationAnswer>),
 }
 
 /// The orders to start of one batch, apart from it: whoever learns first that they are durable gives them out, without waking anybody.
@@ -180,6 +188,7 @@ impl Batch {
             removed,
             groups,
             groups_removed,
+            degradations,
             messages,
             reply,
         } = &self.content;
@@ -189,11 +198,12 @@ impl Batch {
             && removed.is_empty()
             && groups.is_empty()
             && groups_removed.is_empty()
+            && degradations.is_empty()
             && messages.is_empty()
             && reply.is_none()
     }
 
-    /// Every agent and group that it changed or orders something about.
+    /// Every agent, group and degradation that it changed or orders something about.
     #[must_use]
     pub fn agents(&self) -> BTreeSet<AgentId> {
         let ordered = self.content.actions.iter().map(|action| match &action.order {
@@ -212,6 +222,12 @@ impl Batch {
             .chain(self.content.removed.iter().copied())
             .chain(self.content.groups.iter().map(|view| view.id))
             .chain(self.content.groups_removed.iter().copied())
+            .chain(
+                self.content
+                    .degradations
+                    .iter()
+                    .map(|view| degrade::id_of(&view.namespace)),
+            )
             .collect()
     }
 

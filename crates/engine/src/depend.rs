@@ -5,8 +5,9 @@ use alloc::vec::Vec;
 
 use stead_model::journal::BlockKind;
 use stead_model::spec::Condition;
-use stead_model::{AgentId, AgentName, Health, Namespace, Slot};
+use stead_model::{AgentId, AgentName, Class, Health, Namespace, Role, Slot, Wanted};
 
+use crate::plan;
 use crate::record::Record;
 
 /// What one slot tells another. It passes the same door as everything else.
@@ -63,6 +64,49 @@ pub(crate) struct Standing {
     pub(crate) started: bool,
     pub(crate) healthy: bool,
     pub(crate) completed: bool,
+    pub(crate) serving: Serving,
+}
+
+/// Whether an agent does what features need it for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) enum Serving {
+    /// It does, perhaps badly.
+    Yes,
+    /// It does not.
+    No,
+    /// It is on its way, or down with its whole fleet: what was so before still counts.
+    #[default]
+    Open,
+}
+
+impl Serving {
+    fn of(record: &Record) -> Self {
+        let ill = matches!(record.health(), Health::Critical | Health::Failed);
+        let starts = matches!(
+            record.role(),
+            Role::Initial | Role::Preparing | Role::Prepared | Role::Starting | Role::Offline
+        );
+        // One that is started again after a failure is down until it serves.
+        let comes = starts && record.streak.attempts() == 0 && plan::wanted(record) == Wanted::Running;
+        if record.row.halted || comes {
+            Self::Open
+        } else if record.profile.is(record.phase, Class::Operational) && record.row.ready && !ill {
+            Self::Yes
+        } else {
+            Self::No
+        }
+    }
+
+    /// Of a group by that of its replicas: one that serves is enough.
+    pub(crate) fn of_group(mut replicas: impl Iterator<Item = Self> + Clone) -> Self {
+        if replicas.clone().any(|one| one == Self::Yes) {
+            Self::Yes
+        } else if replicas.clone().next().is_none() || replicas.any(|one| one == Self::Open) {
+            Self::Open
+        } else {
+            Self::No
+        }
+    }
 }
 
 impl Standing {
@@ -77,6 +121,7 @@ impl Standing {
                     .is_some_and(|instance| instance.process.is_some()),
             healthy: serves && record.row.ready && record.health() == Health::Healthy,
             completed: record.block_kind() == Some(BlockKind::Completed),
+            serving: Serving::of(record),
         }
     }
 

@@ -1,6 +1,7 @@
 //! The door: every decision of a node comes out of [`Engine::step`].
 
 mod beats;
+mod degrade;
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
@@ -12,13 +13,15 @@ use stead_model::group::{GroupCommand, GroupSpec, RolloutStatus};
 use stead_model::journal::{AgentRow, Durability, SlotState};
 use stead_model::profile::policy::TransitionPolicy;
 use stead_model::{
-    AgentId, AgentName, AgentRef, AgentSpec, BootClock, Command, Explanation, FailureKind, Foresight, Inventory,
-    LifecycleView, Moment, Namespace, Now, Observation, Profile, Refusal, Slot,
+    AgentId, AgentName, AgentRef, AgentSpec, BootClock, Command, DegradationCommand, Explanation, FailureKind,
+    Foresight, Inventory, LifecycleView, Moment, Namespace, Now, Observation, Profile, Refusal, Slot,
 };
+use stead_policy::degrade::{Degrader, Load};
 
 use crate::answers::Answers;
 use crate::batch::{Batch, Reply};
 use crate::beats::Beats;
+use crate::degrade::Heard;
 use crate::depend::{Body, Message};
 use crate::explain;
 use crate::foresee;
@@ -63,6 +66,12 @@ pub enum Input {
     Command(Box<Command>),
     /// Somebody asks for something of a group.
     Group(Box<GroupCommand>),
+    /// Somebody asks for something of what a namespace gives up.
+    Degradation(Box<DegradationCommand>),
+    /// What features a namespace has and what they need, as it is configured. What is known of them now counts for nothing.
+    Features(Namespace, Box<Degrader>),
+    /// How busy the machine is, for the features of a namespace.
+    Load(Namespace, Load),
     /// Something was seen.
     Observed(Observation),
     /// All that the driver finds of one slot, once after the slot was thawed.
@@ -214,6 +223,9 @@ impl Engine {
         match input {
             Input::Command(command) => self.on_command(now, *command),
             Input::Group(command) => self.on_group(now, *command),
+            Input::Degradation(command) => self.on_degradation(now, *command),
+            Input::Features(namespace, plan) => self.on_features(now, namespace, plan),
+            Input::Load(namespace, load) => self.on_load(now, &namespace, load),
             Input::Observed(observation) => self.on_observation(now, observation),
             Input::Inventory(slot, inventory) => self.on_inventory(now, slot, &inventory),
             Input::Message(message) => self.on_message(now, message),
@@ -325,6 +337,7 @@ impl Engine {
             // Those who watch agents of this slot asked once and do not ask again.
             cell.watchers = core::mem::take(&mut old.watchers);
             cell.claims = core::mem::take(&mut old.claims);
+            degrade::carry_over(now, old, &mut cell);
             for record in cell.agents.all() {
                 let (namespace, name) = (&record.row.namespace, &record.row.name);
                 content
@@ -333,6 +346,11 @@ impl Engine {
             }
         }
         self.discard(receipt.slot());
+        for (id, degradation) in &mut cell.degradations {
+            degradation.set_alarm(now);
+            self.alarms.extend(degradation.alarm.map(|due| (due, *id)));
+            content.messages.extend(degradation.subscriptions());
+        }
         for row in answers {
             self.answers.keep(row, now.wall);
         }
@@ -382,9 +400,11 @@ impl Engine {
                     self.alarms.remove(&(due, record.row.id));
                 }
             }
-            for (id, group) in &cell.groups {
-                if let Some(due) = group.alarm {
-                    self.alarms.remove(&(due, *id));
+            let groups = cell.groups.iter().map(|(id, group)| (*id, group.alarm));
+            let degradations = cell.degradations.iter().map(|(id, one)| (*id, one.alarm));
+            for (id, alarm) in groups.chain(degradations) {
+                if let Some(due) = alarm {
+                    self.alarms.remove(&(due, id));
                 }
             }
         }
@@ -405,6 +425,11 @@ impl Engine {
                         cell.groups
                             .iter()
                             .filter_map(|(id, group)| group.alarm.map(|due| (due, *id))),
+                    )
+                    .chain(
+                        cell.degradations
+                            .iter()
+                            .filter_map(|(id, one)| one.alarm.map(|due| (due, *id))),
                     )
             })
             .collect();
@@ -662,6 +687,9 @@ impl Engine {
                 name,
                 standing,
             } => {
+                if open.stands(watcher, &name, standing) {
+                    return Ok(open.close(None));
+                }
                 if let Some(mut record) = open.cell.agents.take(watcher) {
                     open.work(&mut record, |step, record| {
                         if record.spec.depends_on.contains_key(&name) {
@@ -697,6 +725,7 @@ impl Engine {
                     open.work(&mut record, observe::due);
                     open.put_back(record);
                 }
+                None if open.cell.degradations.contains_key(&id) => open.hear_of_features(id, Heard::Nothing),
                 None => drop(open.step.stirred.insert(id)),
             }
         }

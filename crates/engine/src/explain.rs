@@ -19,6 +19,7 @@ pub(crate) fn explain(surveyed: bool, record: &Record, now: Now) -> Explanation 
     let next = view::next(record, now);
     let verdict = verdict(surveyed, record);
     Explanation {
+        features_off: Vec::new(),
         summary: summary(record, &verdict, now),
         agent: view::agent(record, now),
         intent: record.row.intent.clone(),

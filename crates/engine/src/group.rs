@@ -11,7 +11,7 @@ use stead_model::group::{GroupPhase, GroupSpec, GroupView, RevisionView, Rollout
 use stead_model::journal::{GroupRow, SpecRow};
 use stead_model::{AgentId, AgentName, AgentSpec, BootClock, Health, Moment, Namespace, Now, Slot, Wall, Wanted};
 
-use crate::depend::{Body, Message, Standing, Watchers};
+use crate::depend::{Body, Message, Serving, Standing, Watchers};
 use crate::record::Record;
 use crate::step::Step;
 
@@ -81,6 +81,8 @@ pub(crate) struct Seen {
     pub(crate) started: bool,
     /// It ran and ended with success.
     pub(crate) completed: bool,
+    /// Whether it does what features need it for.
+    pub(crate) serving: Serving,
 }
 
 impl Seen {
@@ -209,6 +211,10 @@ impl Group {
             started: seen.iter().any(|seen| seen.started),
             healthy: view.available >= least,
             completed: view.replicas > 0 && seen.iter().all(|seen| seen.completed),
+            serving: match view.replicas {
+                0 => Serving::No,
+                _some => Serving::of_group(seen.iter().map(|seen| seen.serving)),
+            },
         }
     }
 
@@ -246,6 +252,7 @@ impl Group {
             passed: member.passed,
             started: record.told.is_some_and(|told| told.started),
             completed: record.told.is_some_and(|told| told.completed),
+            serving: record.told.map(|told| told.serving).unwrap_or_default(),
             failed: !member.passed && (troubled || blocked || record.row.restarts > member.restarts),
         })
     }

@@ -14,6 +14,7 @@ mod batch;
 mod beats;
 mod cause;
 mod command;
+mod degrade;
 mod depend;
 mod engine;
 mod explain;
@@ -37,8 +38,10 @@ mod thaw;
 mod turns;
 mod view;
 mod wish;
+pub mod words;
 
 pub use batch::{Batch, Foreseen, Released, Reply, Starts, WrongReceipt};
+pub use degrade::home_of;
 pub use depend::Message;
 pub use engine::{Engine, Input, NotOwned};
 pub use group::KnownGroup;

@@ -7,6 +7,7 @@ use stead_model::journal::Receipt;
 use stead_model::{AgentId, AgentName, AgentRef, Epoch, Namespace, Position, Refusal, Slot};
 
 use crate::agents::Agents;
+use crate::degrade::Degradations;
 use crate::depend::Watchers;
 use crate::group::{Claims, Group};
 
@@ -23,6 +24,8 @@ pub(crate) struct Cell {
     /// Names at home here that groups want for their replicas, which may live in other slots.
     pub(crate) claims: Claims,
     pub(crate) watchers: Watchers,
+    /// What namespaces that are at home here give up.
+    pub(crate) degradations: Degradations,
 }
 
 impl Cell {
@@ -36,6 +39,7 @@ impl Cell {
             groups: BTreeMap::new(),
             claims: Claims::default(),
             watchers: Watchers::default(),
+            degradations: Degradations::new(),
         }
     }
 

@@ -9,9 +9,9 @@ use serde_json::{Map, Value};
 use stead_model::group::GroupView;
 use stead_model::journal::{Append, Change, Durability, GroupRow};
 use stead_model::{
-    Action, ActionId, AgentId, AgentView, BootClock, Condition, ConditionView, Epoch, Event, Evidence, Happening,
-    Health, Incarnation, InstanceId, Now, Order, Origin, PhaseId, Position, Reason, RecoveryAttempt, Revision, Role,
-    Slot, Transition,
+    Action, ActionId, AgentId, AgentView, BootClock, Condition, ConditionView, DegradationView, Epoch, Event, Evidence,
+    Happening, Health, Incarnation, InstanceId, Now, Order, Origin, PhaseId, Position, Reason, RecoveryAttempt,
+    Revision, Role, Slot, Transition,
 };
 
 use crate::batch::{Batch, Released, Reply};
@@ -57,6 +57,7 @@ pub(crate) struct Step {
     farewell: Option<AgentView>,
     groups: Vec<GroupView>,
     groups_removed: Vec<AgentId>,
+    degradations: Vec<DegradationView>,
     farewell_group: Option<GroupView>,
     /// Groups to be looked at before the step ends.
     pub(crate) stirred: BTreeSet<AgentId>,
@@ -150,6 +151,7 @@ impl Step {
             farewell: None,
             groups: Vec::new(),
             groups_removed: Vec::new(),
+            degradations: Vec::new(),
             farewell_group: None,
             stirred: BTreeSet::new(),
             revised: BTreeSet::new(),
@@ -240,6 +242,17 @@ impl Step {
             trace_id: self.origin.trace_id.clone(),
             what,
         });
+    }
+
+    /// Tells what concerns no agent or group.
+    pub(crate) fn tell(&mut self, event: Event) {
+        self.events.push(event);
+    }
+
+    /// Shows what a namespace has given up.
+    pub(crate) fn show_degradation(&mut self, view: DegradationView) {
+        self.degradations.retain(|known| known.namespace != view.namespace);
+        self.degradations.push(view);
     }
 
     /// Writes how an attempt ended; one that began in this step is written once.
@@ -589,6 +602,7 @@ impl Step {
                 removed: self.removed,
                 groups: self.groups,
                 groups_removed: self.groups_removed,
+                degradations: self.degradations,
                 messages: self.messages,
                 reply,
             },

@@ -11,6 +11,7 @@ use stead_model::{AgentId, AgentSpec, BootClock, Moment, Now};
 
 use crate::agents::{Agents, Seat};
 use crate::batch::Released;
+use crate::degrade::Degradation;
 use crate::depend;
 use crate::group::{self, Group};
 use crate::profiles::Profiles;
@@ -74,6 +75,8 @@ impl Thawing {
             let group = Group::thaw(row, &self.boot, now.moment);
             cell.groups.insert(group.row.id, Box::new(group));
         }
+        let degradations = state.degradations.into_iter().map(Degradation::thaw);
+        cell.degradations = degradations.map(|one| (one.id(), Box::new(one))).collect();
         let specs = group::sort_specs(&mut cell.groups, state.specs);
         let thawed = Thawed {
             receipt,
@@ -146,6 +149,8 @@ impl Thawing {
             group.alarm = [group.deadline, group.expiry(now)].into_iter().flatten().min();
             thawed.alarms.extend(group.alarm.map(|due| (due, group.row.id)));
         }
+        let degradations = cell.degradations.values();
+        thawed.content.degradations.extend(degradations.map(|one| one.view()));
         thawed
     }
 }

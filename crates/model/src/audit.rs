@@ -58,6 +58,8 @@ pub enum AuditKind {
     Reader,
     /// A circuit before providers.
     Circuit,
+    /// The level of degradation of a namespace.
+    Degradation,
 }
 
 impl AuditKind {
@@ -70,6 +72,7 @@ impl AuditKind {
             Self::Config => "config",
             Self::Reader => "reader",
             Self::Circuit => "circuit",
+            Self::Degradation => "degradation",
         }
     }
 }

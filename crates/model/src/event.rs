@@ -2,14 +2,15 @@
 
 use alloc::borrow::Cow;
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
-    AgentId, AgentName, AttemptState, Condition, FailureKind, Health, Incarnation, Namespace, Reason, Revision,
-    Sequence, Strategy, Wall, Wanted,
+    AgentId, AgentName, AttemptState, Condition, DegradationLevel, FailureKind, Health, Incarnation, Namespace, Reason,
+    Revision, Sequence, Strategy, Wall, Wanted, WorkMode,
 };
 
 /// Longest metadata of a transition as JSON, in bytes.
@@ -63,9 +64,9 @@ pub struct Event {
     pub at: Wall,
     /// The namespace it happened in.
     pub namespace: Namespace,
-    /// The agent or group it concerns.
+    /// The agent or group it concerns; where it concerns the namespace as a whole, an id that stands for it.
     pub agent: AgentId,
-    /// Its name at the time.
+    /// Its name at the time; that of the namespace, where it concerns that.
     pub name: AgentName,
     /// The group that it was a replica of, if of any; a group's own name, where it concerns a group.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -234,6 +235,25 @@ pub enum Happening {
     },
     /// A group is no longer there.
     GroupDeleted,
+    /// What the namespace has given up changed.
+    DegradationChanged {
+        /// Number of the row of history.
+        sequence: Sequence,
+        /// The level before.
+        from: DegradationLevel,
+        /// The level since.
+        to: DegradationLevel,
+        /// Why it is as it is since.
+        cause: String,
+        /// How work is to be done since, the most pressing first; empty where as always.
+        modes: Vec<WorkMode>,
+        /// Features that went off.
+        went_off: Vec<AgentName>,
+        /// Features that came back.
+        came_back: Vec<AgentName>,
+        /// The share of features that are off since, by weight, from 0 to 1.
+        impact: f64,
+    },
     /// Things happened that could not be kept.
     Gap {
         /// Why.
@@ -265,6 +285,7 @@ impl Happening {
             Self::RolloutFailed { .. } => "rollout_failed",
             Self::RolloutEnded { .. } => "rollout_ended",
             Self::GroupDeleted => "group_deleted",
+            Self::DegradationChanged { .. } => "degradation_changed",
             Self::Gap { .. } => "gap",
         }
     }

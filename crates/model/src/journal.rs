@@ -9,12 +9,14 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::degradation::DegradationRow;
 use crate::group::{RolloutState, UpdateSpec};
 use crate::spec::{EnvValue, LifecycleSpec};
+
 use crate::{
     AgentId, AgentName, AgentSpec, AuditRow, ConditionView, Epoch, Event, Evidence, Exit, Failure, Health, Incarnation,
-    Intent, Namespace, Position, ProcessIdentity, RecoveryAttempt, Revision, Sequence, Slot, Span, StoredWait,
-    Transition, Wall,
+    Intent, LevelChange, Namespace, Position, ProcessIdentity, RecoveryAttempt, Revision, Sequence, Slot, Span,
+    StoredWait, Transition, Wall,
 };
 
 /// How safe a commit must be.
@@ -187,6 +189,10 @@ pub enum Change {
     Audit(Box<AuditRow>),
     /// An attempt to bring an agent back; key: the agent's id and the attempt's number.
     Recovery(Box<RecoveryAttempt>),
+    /// What a namespace has given up; key: its namespace.
+    Degradation(Box<DegradationRow>),
+    /// A change of what a namespace has given up; key: its namespace and number.
+    Level(Box<LevelChange>),
 }
 
 impl Change {
@@ -198,8 +204,19 @@ impl Change {
             (Self::Group(one), Self::Group(other)) => one.id == other.id,
             (Self::Answer(one), Self::Answer(other)) => (&one.namespace, &one.key) == (&other.namespace, &other.key),
             (Self::Recovery(one), Self::Recovery(other)) => (one.agent, one.number) == (other.agent, other.number),
+            (Self::Degradation(one), Self::Degradation(other)) => one.namespace == other.namespace,
+            (Self::Level(one), Self::Level(other)) => {
+                (&one.namespace, one.sequence) == (&other.namespace, other.sequence)
+            }
             (
-                Self::Agent(_) | Self::Spec(_) | Self::Group(_) | Self::Answer(_) | Self::Audit(_) | Self::Recovery(_),
+                Self::Agent(_)
+                | Self::Spec(_)
+                | Self::Group(_)
+                | Self::Answer(_)
+                | Self::Audit(_)
+                | Self::Recovery(_)
+                | Self::Degradation(_)
+                | Self::Level(_),
                 _,
             ) => false,
         }
@@ -223,6 +240,8 @@ pub struct SlotState {
     pub groups: Vec<GroupRow>,
     /// Answers that a repeated request must get again.
     pub answers: Vec<AnswerRow>,
+    /// What namespaces that are at home here have given up.
+    pub degradations: Vec<DegradationRow>,
 }
 
 impl SlotState {
@@ -237,6 +256,7 @@ impl SlotState {
             specs: Vec::new(),
             groups: Vec::new(),
             answers: Vec::new(),
+            degradations: Vec::new(),
         }
     }
 

@@ -10,6 +10,7 @@ mod audit;
 mod beat;
 mod capability;
 mod command;
+mod degradation;
 mod event;
 mod failure;
 pub mod group;
@@ -38,6 +39,10 @@ pub use beat::{
 };
 pub use capability::{CapabilityView, CircuitFailure, CircuitVerb, CircuitView, Level, ProviderView};
 pub use command::{AgentRef, Answer, Command, IdempotencyKey, Outcome, Refusal, Request};
+pub use degradation::{
+    CALM, ComponentStanding, Criticality, DegradationAnswer, DegradationCommand, DegradationLevel, DegradationRequest,
+    DegradationTold, DegradationView, FeatureView, LevelChange, LevelHeld, NeededView, UnknownLevel, WorkMode,
+};
 pub use event::{Event, Happening, MAX_METADATA, Transition};
 pub use failure::{Failure, FailureKind, UnknownFailure};
 pub use id::{

@@ -10,8 +10,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AgentId, AgentName, Condition, ConditionView, Evidence, Exit, Failure, Health, Incarnation, Intent, LogLine,
-    Namespace, PauseMode, RecoveryAttempt, Revision, Transition, Wall, Wanted,
+    AgentId, AgentName, Condition, ConditionView, Evidence, Exit, Failure, FeatureView, Health, Incarnation, Intent,
+    LogLine, Namespace, PauseMode, RecoveryAttempt, Revision, Transition, Wall, Wanted,
 };
 
 /// An agent as the API shows it: every state with its evidence, and what happens next.
@@ -161,6 +161,9 @@ pub struct Explanation {
     pub attempts: Vec<RecoveryAttempt>,
     /// How many restarts are left before quarantine, and in which period.
     pub restart_budget: RestartBudget,
+    /// Features that need it, or its group, and are off.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub features_off: Vec<FeatureView>,
     /// What would clear what is wrong, where something is.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub clears: Vec<String>,

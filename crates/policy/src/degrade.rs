@@ -21,7 +21,7 @@ mod machine;
 mod plan;
 mod rule;
 
-pub use machine::{Change, Degrader};
+pub use machine::{Change, Degrader, Memory};
 pub use plan::{Calm, Feature, Plan, PlanRefused};
 pub use rule::{Rule, When};
 

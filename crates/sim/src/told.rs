@@ -48,6 +48,7 @@ pub(crate) fn happening(what: &Happening) -> String {
         }
         Happening::RolloutEnded { revision, state } => format!("update ended at {revision}: {}", state.as_str()),
         Happening::GroupDeleted => "the group is gone".to_owned(),
+        Happening::DegradationChanged { from, to, cause, .. } => format!("degradation {from} -> {to}: {cause}"),
         Happening::Gap { detail } => format!("gap: {detail}"),
     }
 }

@@ -397,6 +397,8 @@ impl World {
                     AgentRef::Name(name) => Slot::home(&command.namespace, name.as_str()),
                     AgentRef::Id(id) => id.slot(),
                 },
+                Input::Degradation(command) => stead_engine::home_of(&command.namespace),
+                Input::Features(namespace, _) | Input::Load(namespace, _) => stead_engine::home_of(namespace),
                 Input::Observed(seen) => subject(seen).slot(),
                 Input::Inventory(slot, _) => *slot,
                 Input::Message(message) => message.to(),
@@ -499,6 +501,7 @@ impl World {
             removed,
             groups,
             groups_removed,
+            degradations: _,
             messages,
             reply,
         } = batch
@@ -537,7 +540,7 @@ impl World {
                 self.tell(format!("{} <- {:?}", answer.group.name, answer.outcome));
             }
             (Some(Reply::Group(Err(refusal))), _) => self.tell(format!("refused: {refusal}")),
-            (Some(Reply::Agent(_)), None) | (None, _) => {}
+            (Some(Reply::Agent(_)), None) | (Some(Reply::Degradation(_)) | None, _) => {}
         }
     }
 

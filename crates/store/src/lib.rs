@@ -47,8 +47,8 @@ pub use error::{OpenError, ReadError, StoreError};
 pub use lease::{Lease, Owner};
 pub use memory::{Fault, MemoryStore};
 pub use query::{
-    AuditPage, AuditQuery, EventCursor, EventFilter, EventPage, InvalidCursor, Page, PageCursor, RecoveryPage,
-    RecoveryQuery, TransitionQuery,
+    AuditPage, AuditQuery, EventCursor, EventFilter, EventPage, InvalidCursor, LevelPage, LevelQuery, Page, PageCursor,
+    RecoveryPage, RecoveryQuery, TransitionQuery,
 };
 pub use reader::{MOST_READERS, ReaderRow, Taken, TakenError};
 pub use retention::{Pruned, Retention};

@@ -14,9 +14,9 @@ use crate::config::MOST_CONFIGS;
 use crate::lease::Head;
 use crate::query::clamp;
 use crate::{
-    AuditPage, AuditQuery, Completion, ConfigRow, EventCursor, EventFilter, EventPage, Lease, Owner, Page, Pruned,
-    ReadError, ReaderRow, RecoveryPage, RecoveryQuery, Retention, Sink, Store, StoreError, Taken, TakenError,
-    TransitionQuery,
+    AuditPage, AuditQuery, Completion, ConfigRow, EventCursor, EventFilter, EventPage, Lease, LevelPage, LevelQuery,
+    Owner, Page, Pruned, ReadError, ReaderRow, RecoveryPage, RecoveryQuery, Retention, Sink, Store, StoreError, Taken,
+    TakenError, TransitionQuery,
 };
 
 /// A deterministic store for simulation and tests. Nothing happens until [`MemoryStore::pump`] is called.
@@ -328,6 +328,10 @@ impl Store for MemoryStore {
 
     fn recoveries(&self, query: &RecoveryQuery) -> Result<RecoveryPage, StoreError> {
         Ok(self.lock().state.recoveries(query))
+    }
+
+    fn levels(&self, query: &LevelQuery) -> Result<LevelPage, StoreError> {
+        Ok(self.lock().state.levels(query))
     }
 
     fn audit(&self, query: &AuditQuery) -> Result<AuditPage, StoreError> {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use stead_model::{
-    AgentId, AgentName, AttemptState, AuditRow, Epoch, Event, FailureKind, Namespace, Position, Reason,
+    AgentId, AgentName, AttemptState, AuditRow, Epoch, Event, FailureKind, LevelChange, Namespace, Position, Reason,
     RecoveryAttempt, Slot, Strategy, Transition, Wall,
 };
 
@@ -254,6 +254,54 @@ impl RecoveryPage {
         Self { items, next }
     }
 }
+
+/// Which changes of what a namespace has given up are wanted.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct LevelQuery {
+    /// Of this namespace.
+    pub namespace: Namespace,
+    /// At this time or later.
+    pub from: Option<Wall>,
+    /// Before this time.
+    pub until: Option<Wall>,
+    /// Of a lower number: where an earlier page of the same query ended.
+    pub below: Option<u64>,
+    /// How many at most; from 1 to 1,000, else the nearer of them.
+    pub limit: usize,
+}
+
+impl LevelQuery {
+    /// Whether `row` is wanted, whatever the page.
+    pub(crate) fn matches(&self, row: &LevelChange) -> bool {
+        self.namespace == row.namespace
+            && self.from.is_none_or(|from| row.at >= from)
+            && self.until.is_none_or(|until| row.at < until)
+    }
+
+    pub(crate) fn rows(&self) -> usize {
+        clamp(self.limit)
+    }
+}
+
+/// Changes of what a namespace has given up, newest first.
+#[derive(Clone, PartialEq, Debug)]
+pub struct LevelPage {
+    /// The rows.
+    pub items: Vec<LevelChange>,
+    /// What the next page is below; nothing if this was the last.
+    pub next: Option<u64>,
+}
+
+impl LevelPage {
+    /// The first `limit` rows, and whether there are more.
+    pub(crate) fn cut(found: Vec<(u64, LevelChange)>, limit: usize) -> Self {
+        let (items, next) = cut(found, limit);
+        Self { items, next }
+    }
+}
+
+/// How many changes of each namespace are kept.
+pub(crate) const LEVELS_KEPT: u64 = 1_000;
 
 /// Which events are wanted. Everything left out matches.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]

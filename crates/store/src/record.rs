@@ -70,7 +70,8 @@ pub(crate) fn stray(append: &Append) -> Option<AgentId> {
             Change::Spec(row) => Some(row.agent),
             Change::Group(row) => Some(row.id),
             Change::Recovery(row) => Some(row.agent),
-            Change::Answer(_) | Change::Audit(_) => None,
+            Change::Degradation(row) => Some(row.id),
+            Change::Answer(_) | Change::Audit(_) | Change::Level(_) => None,
         })
         .find(|agent| agent.slot() != append.slot)
 }

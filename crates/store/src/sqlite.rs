@@ -8,6 +8,7 @@
 mod audit;
 mod configs;
 mod damaged;
+mod degradations;
 mod fault;
 mod late;
 mod meter;
@@ -38,9 +39,9 @@ use self::readers::Readers;
 use self::writer::Writer;
 use crate::retention::ROWS_PER_AGENT;
 use crate::{
-    AuditPage, AuditQuery, Completion, ConfigRow, EventCursor, EventFilter, EventPage, Figures, Lease, Loader,
-    OpenError, Owner, Page, Pruned, ReadError, ReaderRow, RecoveryPage, RecoveryQuery, Retention, Sink, StateDir,
-    Store, StoreError, Taken, TakenError, TransitionQuery,
+    AuditPage, AuditQuery, Completion, ConfigRow, EventCursor, EventFilter, EventPage, Figures, Lease, LevelPage,
+    LevelQuery, Loader, OpenError, Owner, Page, Pruned, ReadError, ReaderRow, RecoveryPage, RecoveryQuery, Retention,
+    Sink, StateDir, Store, StoreError, Taken, TakenError, TransitionQuery,
 };
 
 /// How a [`SqliteStore`] is opened.
@@ -283,6 +284,10 @@ impl Store for SqliteStore {
 
     fn recoveries(&self, query: &RecoveryQuery) -> Result<RecoveryPage, StoreError> {
         self.read(|connection| recoveries::list(connection, query))
+    }
+
+    fn levels(&self, query: &LevelQuery) -> Result<LevelPage, StoreError> {
+        self.read(|connection| degradations::list(connection, query))
     }
 
     fn audit(&self, query: &AuditQuery) -> Result<AuditPage, StoreError> {

@@ -8,8 +8,9 @@ use stead_model::journal::{AgentRow, AnswerRow, Append, Receipt, SlotState, Spec
 use stead_model::{AgentId, AgentName, AgentSpec, AuditRow, Epoch, Namespace, ReaderName, Slot, Wall};
 
 use crate::{
-    AuditPage, AuditQuery, ConfigRow, EventCursor, EventFilter, EventPage, Lease, Owner, Page, Pruned, ReadError,
-    ReaderRow, RecoveryPage, RecoveryQuery, Retention, StoreError, Taken, TakenError, TransitionQuery,
+    AuditPage, AuditQuery, ConfigRow, EventCursor, EventFilter, EventPage, Lease, LevelPage, LevelQuery, Owner, Page,
+    Pruned, ReadError, ReaderRow, RecoveryPage, RecoveryQuery, Retention, StoreError, Taken, TakenError,
+    TransitionQuery,
 };
 
 /// What became of a submitted append.
@@ -211,6 +212,12 @@ pub trait Store: Send + Sync + Debug {
     /// # Errors
     /// [`StoreError`].
     fn recoveries(&self, query: &RecoveryQuery) -> Result<RecoveryPage, StoreError>;
+
+    /// Reads how what a namespace has given up changed, newest first. The newest 1,000 changes of each namespace are kept.
+    ///
+    /// # Errors
+    /// The errors of an unwell store.
+    fn levels(&self, query: &LevelQuery) -> Result<LevelPage, StoreError>;
 
     /// Keeps a revision of the configuration behind the last one, flushed, and forgets the oldest beyond [`MOST_CONFIGS`](crate::MOST_CONFIGS).
     /// Gives its number, whatever the rows say of it. Who asked for it is kept with it.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use owo_colors::OwoColorize;
 use serde_json::Value;
 use stead_client::LogLine;
-use stead_model::{AgentView, Event, Happening};
+use stead_model::{AgentName, AgentView, DegradationLevel, Event, Happening};
 
 use super::{age, paint};
 
@@ -93,8 +93,38 @@ fn happening(what: &Happening) -> String {
             format!("update ended at revision {revision}: {}", state.as_str())
         }
         Happening::GroupDeleted => "group deleted".to_owned(),
+        Happening::DegradationChanged {
+            from,
+            to,
+            cause,
+            went_off,
+            came_back,
+            ..
+        } => degradation((*from, *to), cause, went_off, came_back),
         Happening::Gap { detail } => format!("{} {detail}", "gap:".red()),
     }
+}
+
+fn degradation(
+    (from, to): (DegradationLevel, DegradationLevel),
+    cause: &str,
+    went_off: &[AgentName],
+    came_back: &[AgentName],
+) -> String {
+    let word = if to > from {
+        to.to_string().red().to_string()
+    } else {
+        to.to_string().green().to_string()
+    };
+    let names = |said: &str, names: &[AgentName]| match names {
+        [] => String::new(),
+        names => format!(
+            "; {said} {}",
+            names.iter().map(AgentName::as_str).collect::<Vec<_>>().join(", ")
+        ),
+    };
+    let (off, back) = (names("off:", went_off), names("back:", came_back));
+    format!("degradation {from} -> {word}: {cause}{off}{back}")
 }
 
 /// Events that nobody can show any more.

@@ -171,6 +171,7 @@ fn explanation() -> Explanation {
         },
     ];
     Explanation {
+        features_off: Vec::new(),
         summary: "mailer has been error for 3s: running is wanted; it failed and waits to be started again".into(),
         intent: Intent {
             wanted: Wanted::Running,

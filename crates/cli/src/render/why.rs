@@ -5,7 +5,7 @@ use stead_model::{Explanation, Intent, LogLine, PauseView, RestartBudget, Wall};
 
 use super::age::{age, relative};
 use super::table::facts;
-use super::{agent, history, paint, recoveries};
+use super::{agent, degradation, history, paint, recoveries};
 
 /// The whole explanation.
 pub(crate) fn why(explanation: &Explanation, now: Wall) -> String {
@@ -42,6 +42,9 @@ pub(crate) fn why(explanation: &Explanation, now: Wall) -> String {
     }
     if !explanation.last_output.is_empty() {
         rows.push(("Last output", last_output(&explanation.last_output, now)));
+    }
+    if !explanation.features_off.is_empty() {
+        rows.push(("Features", degradation::off(&explanation.features_off)));
     }
     if !explanation.waiting_for.is_empty() {
         rows.push(("Waits until", explanation.waiting_for.clone()));

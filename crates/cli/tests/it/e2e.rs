@@ -8,6 +8,7 @@ mod config;
 mod crash;
 mod damage;
 mod database;
+mod degradation;
 mod disk;
 mod example;
 mod fleet;

@@ -3,12 +3,15 @@
 mod binary;
 mod line;
 
+use std::collections::BTreeMap;
+
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use stead_model::{
-    AgentRef, Beat, BeatAnswer, BeatCounts, BeatHandle, BeatOf, BeatOutcome, Incarnation, ProblemCode, Span,
+    AgentRef, Beat, BeatAnswer, BeatCounts, BeatHandle, BeatOf, BeatOutcome, DegradationTold, Incarnation, Namespace,
+    ProblemCode, Span,
 };
 
 use self::line::{BeatBody, Lines};
@@ -18,7 +21,7 @@ use super::openapi::Sketch;
 use super::operation::{About, Gives, Table};
 use super::problem::Failure;
 use super::reply::Shown;
-use super::{Api, BASE};
+use super::{Api, BASE, degradation};
 
 /// Mounts the route of single beats.
 pub(super) fn mount_of(table: &mut Table, kind: Kind) {
@@ -63,10 +66,13 @@ struct BeatReply {
     incarnation: Incarnation,
     /// When the next one is expected.
     next_in: Span,
+    /// What its namespace has given up; absent where nothing is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    degradation: Option<DegradationTold>,
 }
 
-impl From<BeatAnswer> for BeatReply {
-    fn from(answer: BeatAnswer) -> Self {
+impl BeatReply {
+    fn new(answer: BeatAnswer, degradation: Option<DegradationTold>) -> Self {
         let BeatAnswer {
             outcome,
             handle,
@@ -78,6 +84,7 @@ impl From<BeatAnswer> for BeatReply {
             handle,
             incarnation,
             next_in,
+            degradation,
         }
     }
 }
@@ -119,6 +126,9 @@ struct BatchReply {
     /// The handles of those that were named, where they were asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     handles: Vec<Named>,
+    /// What namespaces have given up, by their names: those that have.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    degradation: BTreeMap<Namespace, DegradationTold>,
 }
 
 /// One that was not taken.
@@ -149,9 +159,10 @@ const MOST_REFUSED: usize = 1000;
 
 async fn one(api: Api, post: Post<AgentRef, InNamespace, JsonOr<BeatBody>>) -> Result<Heard, Failure> {
     let namespace = api.namespace(post.query.namespace, &post.path);
-    let of = BeatOf::Named(Box::new((namespace, post.path)));
+    let of = BeatOf::Named(Box::new((namespace.clone(), post.path)));
     let beat = post.body.0.of(of).map_err(Failure::invalid)?;
-    Ok(Heard(api.state.handle.beat(beat).await?.into()))
+    let answer = api.state.handle.beat(beat).await?;
+    Ok(Heard(BeatReply::new(answer, degradation::told(&api, &namespace))))
 }
 
 async fn many(api: Api, post: Post<(), Batch, Lines>) -> Result<Shown<BatchReply>, Failure> {
@@ -162,7 +173,10 @@ async fn many(api: Api, post: Post<(), Batch, Lines>) -> Result<Shown<BatchReply
         Vec::new()
     };
     let answers = api.state.handle.beats(beats, malformed.len()).await?;
-    let mut reply = BatchReply::default();
+    let mut reply = BatchReply {
+        degradation: degradation::told_to_all(&api),
+        ..BatchReply::default()
+    };
     let mut wrong = malformed.into_iter().peekable();
     let mut answers = answers.into_iter().enumerate();
     let mut beat = 0;

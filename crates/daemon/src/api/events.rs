@@ -255,6 +255,7 @@ const KINDS: &[&str] = &[
     "rollout_failed",
     "rollout_ended",
     "group_deleted",
+    "degradation_changed",
     "gap",
 ];
 

@@ -3,7 +3,9 @@
 use axum::http::Method;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
-use stead_model::{AgentName, AgentRef, Explanation, Namespace, ProblemCode, Reason, Transition};
+use stead_model::{
+    AgentName, AgentRef, AgentView, Explanation, FeatureView, Namespace, ProblemCode, Reason, Transition,
+};
 use stead_store::{PageCursor, RecoveryQuery, TransitionQuery};
 
 use super::agents::{InNamespace, Kind};
@@ -72,6 +74,7 @@ struct RowsQuery {
 async fn explain(api: Api, read: Read<AgentRef, InNamespace>) -> Result<Shown<Explanation>, Failure> {
     let namespace = api.namespace(read.query.namespace, &read.path);
     let mut explanation = api.state.handle.explain(namespace, read.path).await?;
+    explanation.features_off = features_off(&api, &explanation.agent);
     let latest = TransitionQuery {
         agent: Some(explanation.agent.id),
         limit: LATEST,
@@ -88,6 +91,16 @@ async fn explain(api: Api, read: Read<AgentRef, InNamespace>) -> Result<Shown<Ex
         explanation.last_output = last_lines(&api, explanation.agent.id).await?;
     }
     Ok(Shown(explanation))
+}
+
+/// Features that need an agent, or the group that it is of, and are off.
+fn features_off(api: &Api, agent: &AgentView) -> Vec<FeatureView> {
+    let Some(view) = api.state.handle.views().degradation(&agent.namespace) else {
+        return Vec::new();
+    };
+    let needs = |name: &AgentName| *name == agent.name || agent.group.as_ref() == Some(name);
+    let off = view.off().filter(|feature| feature.requires.iter().any(needs));
+    off.cloned().collect()
 }
 
 /// How many transitions an explanation shows.

@@ -274,6 +274,10 @@ const TAGS: &[(&str, &str)] = &[
         "capabilities",
         "What can be asked of the fleet, whoever provides it, and the circuits before the providers.",
     ),
+    (
+        "degradation",
+        "What a namespace gives up of its features while something that they need is down.",
+    ),
     ("config", "The fleet file in force."),
     ("daemon", "The daemon itself."),
 ];

@@ -5,6 +5,7 @@ mod audit;
 mod batch;
 mod capabilities;
 mod config;
+mod degradation;
 mod groups;
 mod lifecycle;
 mod pause;

@@ -140,6 +140,8 @@ impl Config {
                 warn!("the capabilities in force cannot be made: {why}");
             }
         }
+        let facts = in_force.as_ref().map(|known| &known.facts);
+        handle.take_up_features(facts.map(|facts| (&facts.namespace, &facts.degrading)));
         Self {
             handle,
             clock,
@@ -226,6 +228,7 @@ impl Config {
             .capabilities()
             .configure(&fleet.namespace, &fleet.capabilities);
         capabilities.map_err(|detail| Problem::new(ProblemCode::InvalidConfig, detail))?;
+        self.handle.take_up_features(Some((&fleet.namespace, &fleet.degrading)));
         if let Err(problem) = self.settle_all(&fleet, turn(ApplyMode::Apply)).await {
             let left = self.settle_all(&fleet, turn(ApplyMode::DryRun)).await.ok();
             return Err(halfway(problem, &plan, left.as_ref()));

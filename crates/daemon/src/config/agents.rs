@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use stead_model::spec::{EnvValue, ProbeAction, SpecForm};
-use stead_model::{AgentName, AgentSpec, Driver};
+use stead_model::{AgentName, AgentSpec, Criticality, Driver};
 
 use super::diagnostic::{Finding, Findings};
+use super::features;
 use super::form::OWN;
 use super::order::Waiting;
 use super::replicas::{self, Replicas};
@@ -38,6 +39,8 @@ pub(super) struct Read {
     pub(super) spec: Option<(AgentName, AgentSpec)>,
     /// What makes it a group, if it is one.
     pub(super) replicas: Option<Replicas>,
+    /// How much depends on it, where it says so.
+    pub(super) criticality: Option<Criticality>,
 }
 
 /// Checks `[defaults]` by themselves, whether or not an agent takes them, and leaves in them what is fine.
@@ -129,6 +132,7 @@ fn read(
     }
     profile_of(&mut entry, kind, shapes, findings);
     let replicas = replicas::take(&mut entry, kind, findings);
+    let criticality = features::take(&mut entry, findings);
     let waiting = waiting(&entry);
     let spec = de::read::<AgentSpec>(&mut entry.node, &entry.key_at, findings);
     let spec = name.zip(spec).map(|(name, spec)| {
@@ -146,6 +150,7 @@ fn read(
         waiting,
         spec,
         replicas,
+        criticality,
     }
 }
 

@@ -11,10 +11,12 @@ use stead_model::profile::spec::ProfileSpec;
 use stead_model::spec::SpecForm;
 use stead_model::{AgentName, Namespace};
 
+use super::features::CriticalityForm;
 use super::replicas::ReplicasForm;
 use super::retained::Retained;
 use super::shape::TypeForm;
 use crate::capability::CapabilitySpec;
+use crate::degradation::{DegradationSpec, FeatureSpec};
 
 /// A fleet: agents and components with what they share, and settings of the daemon that runs them.
 #[derive(Debug, JsonSchema)]
@@ -32,7 +34,7 @@ pub(super) struct FleetForm {
     #[expect(dead_code, reason = "as above")]
     daemon: DaemonSettings,
     /// What every agent and component has unless it says otherwise: any key of theirs except `command`, `profile`,
-    /// `replicas` and `update`.
+    /// `replicas`, `update` and `criticality`.
     #[schemars(default)]
     #[expect(dead_code, reason = "as above")]
     defaults: Option<SpecForm>,
@@ -60,6 +62,14 @@ pub(super) struct FleetForm {
     #[schemars(default)]
     #[expect(dead_code, reason = "as above")]
     capabilities: BTreeMap<AgentName, CapabilitySpec>,
+    /// What users get of the fleet by name, and what that needs.
+    #[schemars(default)]
+    #[expect(dead_code, reason = "as above")]
+    features: BTreeMap<AgentName, FeatureSpec>,
+    /// What follows while something is down that features need.
+    #[schemars(default)]
+    #[expect(dead_code, reason = "as above")]
+    degradation: DegradationSpec,
     /// How long what only grows is kept.
     #[schemars(default)]
     #[expect(dead_code, reason = "as above")]
@@ -67,7 +77,7 @@ pub(super) struct FleetForm {
 }
 
 /// The keys of a fleet file.
-pub(super) const TOP: [&str; 10] = [
+pub(super) const TOP: [&str; 12] = [
     "namespace",
     "daemon",
     "defaults",
@@ -77,11 +87,13 @@ pub(super) const TOP: [&str; 10] = [
     "policies",
     "types",
     "capabilities",
+    "features",
+    "degradation",
     "retention",
 ];
 
 /// What `[defaults]` may not hold: each agent has its own.
-pub(super) const OWN: [&str; 4] = ["command", "profile", "replicas", "update"];
+pub(super) const OWN: [&str; 5] = ["command", "profile", "replicas", "update", "criticality"];
 
 /// Settings of the daemon in a fleet file.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -115,15 +127,25 @@ pub fn fleet_schema() -> Json {
     let agent = schema
         .pointer("/$defs/SpecForm")
         .cloned()
-        .map(|shape| with_replicas(shape, &mut schema))
+        .map(|shape| with_keys::<ReplicasForm>(shape, &mut schema))
+        .map(|shape| with_keys::<CriticalityForm>(shape, &mut schema))
+        .unwrap_or_default();
+    let component = schema
+        .pointer("/$defs/SpecForm")
+        .cloned()
+        .map(|shape| with_keys::<CriticalityForm>(shape, &mut schema))
         .unwrap_or_default();
     if let Some(Json::Object(known)) = schema.pointer_mut("/$defs") {
         known.insert("Defaults".to_owned(), defaults);
         known.insert("Agent".to_owned(), agent);
+        known.insert("Component".to_owned(), component);
     }
-    if let Some(Json::Object(names)) = schema.pointer_mut("/properties/agents/patternProperties") {
-        for reference in names.values_mut() {
-            *reference = serde_json::json!({ "$ref": "#/$defs/Agent" });
+    for (table, kind) in [("agents", "Agent"), ("components", "Component")] {
+        let names = schema.pointer_mut(&format!("/properties/{table}/patternProperties"));
+        if let Some(Json::Object(names)) = names {
+            for reference in names.values_mut() {
+                *reference = serde_json::json!({ "$ref": format!("#/$defs/{kind}") });
+            }
         }
     }
     if let Some(Json::Object(property)) = schema.pointer_mut("/properties/defaults") {
@@ -148,9 +170,9 @@ fn without_own(mut shape: Json) -> Json {
     shape
 }
 
-/// The shape of an agent with what makes a group of it; what that refers to is added to the schema.
-fn with_replicas(mut shape: Json, schema: &mut Json) -> Json {
-    let mut keys = schemars::schema_for!(ReplicasForm).to_value();
+/// The shape of an agent with keys that are no part of its spec; what they refer to is added to the schema.
+fn with_keys<K: JsonSchema>(mut shape: Json, schema: &mut Json) -> Json {
+    let mut keys = schemars::schema_for!(K).to_value();
     if let (Some(Json::Object(known)), Some(Json::Object(more))) =
         (schema.pointer_mut("/$defs"), keys.pointer_mut("/$defs").map(Json::take))
     {

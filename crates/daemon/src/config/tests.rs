@@ -1,6 +1,7 @@
 mod bounds;
 mod capabilities;
 mod examples;
+mod features;
 mod replicas;
 mod schema;
 mod shape;

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use stead_engine::{Batch, Released, Reply};
 use stead_model::group::GroupAnswer;
 use stead_model::journal::{Durability, Receipt};
-use stead_model::{AgentId, Answer, Problem, Slot};
+use stead_model::{AgentId, Answer, DegradationAnswer, Problem, Slot};
 use tokio::sync::oneshot;
 
 use super::gate;
@@ -21,6 +21,8 @@ pub(crate) enum Waiter {
     Asker(oneshot::Sender<Result<Answer, Problem>>),
     /// A client who asked about a group.
     GroupAsker(oneshot::Sender<Result<GroupAnswer, Problem>>),
+    /// A client who asked about what a namespace gives up.
+    DegradationAsker(oneshot::Sender<Result<DegradationAnswer, Problem>>),
 }
 
 impl Waiter {
@@ -33,7 +35,10 @@ impl Waiter {
             (Self::GroupAsker(back), Reply::Group(result)) => {
                 let _ = back.send(result.map(|answer| *answer).map_err(Problem::from));
             }
-            (Self::Nobody | Self::Adoption | Self::Asker(_) | Self::GroupAsker(_), _) => {}
+            (Self::DegradationAsker(back), Reply::Degradation(answer)) => {
+                let _ = back.send(Ok(*answer));
+            }
+            (Self::Nobody | Self::Adoption | Self::Asker(_) | Self::GroupAsker(_) | Self::DegradationAsker(_), _) => {}
         }
     }
 
@@ -47,12 +52,15 @@ impl Waiter {
             Self::GroupAsker(back) => {
                 let _ = back.send(Err(problem));
             }
+            Self::DegradationAsker(back) => {
+                let _ = back.send(Err(problem));
+            }
         }
     }
 
     /// Whether somebody waits.
     const fn is_asker(&self) -> bool {
-        matches!(self, Self::Asker(_) | Self::GroupAsker(_))
+        matches!(self, Self::Asker(_) | Self::GroupAsker(_) | Self::DegradationAsker(_))
     }
 }
 

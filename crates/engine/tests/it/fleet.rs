@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use stead_engine::{Engine, Input};
-use stead_model::journal::{Change, SlotState, SpecRow};
+use stead_engine::{Engine, Input, Reply};
+use stead_model::journal::{Change, DegradationRow, SlotState, SpecRow};
 use stead_model::spec::ProbeKind;
 use stead_model::{
-    AccessRole, Action, AgentId, AgentName, AgentRef, AgentSpec, Command, Condition, Epoch, Exit, InstanceId,
-    Inventory, Namespace, Observation, Order, Origin, Position, RecoveryAttempt, Request, Slot, Wanted,
+    AccessRole, Action, AgentId, AgentName, AgentRef, AgentSpec, Command, Condition, DegradationAnswer,
+    DegradationView, Epoch, Event, Exit, Happening, InstanceId, Inventory, LevelChange, Namespace, Observation, Order,
+    Origin, Position, RecoveryAttempt, Request, Slot, Wanted,
 };
 
 use crate::rig::{BOOT, at, identity};
@@ -23,6 +24,12 @@ pub(crate) struct Fleet {
     pub(crate) positions: BTreeMap<Slot, Position>,
     pub(crate) specs: BTreeMap<AgentId, SpecRow>,
     pub(crate) attempts: Vec<RecoveryAttempt>,
+    /// What the namespace has given up, as it is stored, as it was told, and as it is shown.
+    pub(crate) degradation: Option<DegradationRow>,
+    pub(crate) levels: Vec<LevelChange>,
+    pub(crate) events: Vec<Event>,
+    pub(crate) shown: Option<DegradationView>,
+    pub(crate) answers: Vec<DegradationAnswer>,
 }
 
 impl Fleet {
@@ -44,6 +51,11 @@ impl Fleet {
             positions: BTreeMap::new(),
             specs: BTreeMap::new(),
             attempts: Vec::new(),
+            degradation: None,
+            levels: Vec::new(),
+            events: Vec::new(),
+            shown: None,
+            answers: Vec::new(),
         };
         for slot in slots {
             fleet.step(Input::Inventory(slot, Inventory::default()));
@@ -64,9 +76,13 @@ impl Fleet {
                             Change::Agent(row) => drop(self.ids.insert(row.name.to_string(), row.id)),
                             Change::Recovery(attempt) => self.attempts.push(RecoveryAttempt::clone(attempt)),
                             Change::Spec(spec) => drop(self.specs.insert(spec.agent, SpecRow::clone(spec))),
+                            Change::Degradation(row) => self.degradation = Some(DegradationRow::clone(row)),
+                            Change::Level(change) => self.levels.push(LevelChange::clone(change)),
                             Change::Group(_) | Change::Answer(_) | Change::Audit(_) => {}
                         }
                     }
+                    let told = |event: &&Event| matches!(event.what, Happening::DegradationChanged { .. });
+                    self.events.extend(append.events.iter().filter(told).cloned());
                     append.commit(needs)
                 }
                 None => {
@@ -76,6 +92,10 @@ impl Fleet {
                 }
             };
             let released = batch.release(&receipt).unwrap();
+            self.shown = released.degradations.into_iter().next().or(self.shown.take());
+            if let Some(Reply::Degradation(answer)) = released.reply {
+                self.answers.push(*answer);
+            }
             inputs.extend(released.messages.into_iter().map(Input::Message));
             let obeyed = released.actions.into_iter().filter_map(|action| self.obey(&action));
             inputs.extend(obeyed.map(Input::Observed).collect::<Vec<_>>());

@@ -88,7 +88,7 @@ impl Fleet {
         };
         match self.step(Input::Command(Box::new(command))).unwrap() {
             Reply::Agent(reply) => reply.map(|answer| *answer),
-            Reply::Group(reply) => panic!("an answer about a group: {reply:?}"),
+            reply @ (Reply::Group(_) | Reply::Degradation(_)) => panic!("an answer about something else: {reply:?}"),
         }
     }
 

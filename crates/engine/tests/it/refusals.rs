@@ -40,7 +40,7 @@ fn written(mut batch: Batch) -> Result<Answer, Refusal> {
     };
     match batch.release(&receipt).unwrap().reply.unwrap() {
         Reply::Agent(reply) => reply.map(|answer| *answer),
-        Reply::Group(reply) => panic!("an answer about a group: {reply:?}"),
+        reply @ (Reply::Group(_) | Reply::Degradation(_)) => panic!("an answer about something else: {reply:?}"),
     }
 }
 

@@ -92,7 +92,8 @@ impl Rig {
                     let key = (attempt.agent, attempt.number);
                     self.attempts.insert(key, stead_model::RecoveryAttempt::clone(attempt));
                 }
-                Change::Group(_) | Change::Answer(_) | Change::Audit(_) => {}
+                Change::Group(_) | Change::Answer(_) | Change::Audit(_) | Change::Degradation(_) | Change::Level(_) => {
+                }
             }
         }
         self.history.extend(append.transitions.iter().cloned());

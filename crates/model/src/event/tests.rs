@@ -1,7 +1,7 @@
 use alloc::collections::BTreeSet;
 use alloc::string::ToString;
+use alloc::vec;
 use alloc::vec::Vec;
-use alloc::{format, vec};
 
 use super::*;
 use crate::group::RolloutState;
@@ -82,6 +82,16 @@ fn each() -> Vec<Happening> {
             state: RolloutState::Completed,
         },
         Happening::GroupDeleted,
+        Happening::DegradationChanged {
+            sequence: Sequence(2),
+            from: DegradationLevel::Full,
+            to: DegradationLevel::Moderate,
+            cause: text(),
+            modes: vec![WorkMode::Offline],
+            went_off: vec!["web_search".parse().unwrap()],
+            came_back: vec![],
+            impact: 0.25,
+        },
         Happening::Gap { detail: text() },
     ]
 }
@@ -119,6 +129,6 @@ fn one_of_each_is_one_of_each() {
         .iter()
         .map(|kind| kind["properties"]["type"]["const"].as_str().unwrap().to_string())
         .collect();
-    let told: BTreeSet<_> = each().iter().map(|what| format!("{}", what.kind())).collect();
+    let told: BTreeSet<_> = each().iter().map(|what| what.kind().to_string()).collect();
     assert_eq!(told, known);
 }

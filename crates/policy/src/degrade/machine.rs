@@ -29,6 +29,17 @@ pub struct Change {
     pub came_back: Vec<Name>,
 }
 
+/// What a degrader knows beside its plan: enough to go on from under the same plan or another one.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Memory {
+    /// Components that count as down.
+    pub down: Vec<Name>,
+    /// Rules about load that hold, by name; those that share a name hold together.
+    pub hot: Vec<Name>,
+    /// The level that is held, by whom and why.
+    pub held: Option<(Level, Name, Name)>,
+}
+
 /// Decides what to give up. A plain value: it is told the time and what happened, and says what is on and what is off.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Degrader {
@@ -38,6 +49,20 @@ pub struct Degrader {
     hot: Vec<Latch>,
     wanted: Option<(Level, Name, Name)>,
     now: Degraded,
+}
+
+impl Default for Degrader {
+    /// One of [`Plan::default`]: without components and features there is nothing to give up.
+    fn default() -> Self {
+        let plan = Plan::default();
+        Self {
+            down: BTreeMap::new(),
+            hot: alloc::vec![Latch::Off; plan.rules.len()],
+            wanted: None,
+            now: well(),
+            plan,
+        }
+    }
 }
 
 impl Degrader {
@@ -55,6 +80,36 @@ impl Degrader {
             now: well(),
             plan,
         })
+    }
+
+    /// The same plan, going on from what another degrader knew instead of what this one does. What the plan does not have is forgotten;
+    /// a calm that was under way begins anew, with the next sign that its cause is gone.
+    #[must_use]
+    pub fn remembering(mut self, known: Memory) -> Self {
+        let down = known.down.into_iter();
+        let down = down.filter(|name| self.plan.components.contains_key(name));
+        self.down = down.map(|name| (name, Latch::On)).collect();
+        for (rule, latch) in self.plan.rules.iter().zip(&mut self.hot) {
+            let holds = rule.when.is_load() && known.hot.contains(&rule.name);
+            *latch = if holds { Latch::On } else { Latch::Off };
+        }
+        self.wanted = known.held;
+        self.now = self.judge();
+        self
+    }
+
+    /// What it knows beside its plan, for [`Degrader::remembering`].
+    #[must_use]
+    pub fn memory(&self) -> Memory {
+        let rules = self.plan.rules.iter().zip(&self.hot);
+        Memory {
+            down: self.down.keys().cloned().collect(),
+            hot: rules
+                .filter(|(_, latch)| latch.is_on())
+                .map(|(rule, _)| rule.name.clone())
+                .collect(),
+            held: self.wanted.clone(),
+        }
     }
 
     /// What is on and what is off.

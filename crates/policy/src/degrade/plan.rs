@@ -46,7 +46,9 @@ impl Feature {
         self
     }
 
-    pub(super) fn weight(&self) -> u32 {
+    /// What it counts for in the impact.
+    #[must_use]
+    pub fn weight(&self) -> u32 {
         self.weight.unwrap_or_else(|| self.importance.weight())
     }
 }

@@ -25,6 +25,16 @@ pub enum When {
     MemoryOver(f64),
 }
 
+impl When {
+    /// Whether it is about load.
+    pub(super) const fn is_load(&self) -> bool {
+        match self {
+            Self::CpuOver(_) | Self::MemoryOver(_) => true,
+            Self::AllDown(_) | Self::Down { .. } | Self::AnyDown => false,
+        }
+    }
+}
+
 /// What follows while something is so.
 ///
 /// Of all rules that apply the one of highest priority decides on level and features, of several the most severe, of those the

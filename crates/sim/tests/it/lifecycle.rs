@@ -198,7 +198,7 @@ impl Bench {
         let Released { actions, reply, .. } = batch.release(&receipt).unwrap();
         let reply = reply.and_then(|reply| match reply {
             Reply::Agent(reply) => Some(reply.map(|answer| *answer)),
-            Reply::Group(_) => None,
+            Reply::Group(_) | Reply::Degradation(_) => None,
         });
         (reply, actions)
     }

@@ -4,21 +4,23 @@ mod outbox;
 
 use std::collections::BTreeMap;
 
-use stead_model::journal::{AgentRow, AnswerRow, Append, Change, GroupRow, SlotState, SpecRow};
+use stead_model::journal::{AgentRow, AnswerRow, Append, Change, DegradationRow, GroupRow, SlotState, SpecRow};
 use stead_model::{
-    AgentId, AgentName, AuditRow, Event, Namespace, ReaderName, RecoveryAttempt, Sequence, Slot, Transition, Wall,
+    AgentId, AgentName, AuditRow, Event, LevelChange, Namespace, ReaderName, RecoveryAttempt, Sequence, Slot,
+    Transition, Wall,
 };
 
 use crate::lease::Head;
-use crate::query::PageCursor;
+use crate::query::{LEVELS_KEPT, PageCursor};
 use crate::reader::Kept;
 use crate::retention::{ANSWERS_LOADED, PRUNE_ROWS, ROWS_PER_AGENT, before, history_cut};
 use crate::{
-    AuditPage, AuditQuery, EventCursor, EventFilter, EventPage, Page, Pruned, ReadError, RecoveryPage, RecoveryQuery,
-    Retention, StoreError, TransitionQuery,
+    AuditPage, AuditQuery, EventCursor, EventFilter, EventPage, LevelPage, LevelQuery, Page, Pruned, ReadError,
+    RecoveryPage, RecoveryQuery, Retention, StoreError, TransitionQuery,
 };
 
 type AnswerKey = (Namespace, String);
+type LevelKey = (Namespace, u64);
 
 #[derive(Default)]
 pub(super) struct State {
@@ -31,6 +33,8 @@ pub(super) struct State {
     audit: BTreeMap<u64, AuditRow>,
     recoveries: BTreeMap<u64, RecoveryAttempt>,
     attempts: BTreeMap<(AgentId, u64), u64>,
+    degradations: BTreeMap<Namespace, DegradationRow>,
+    levels: BTreeMap<LevelKey, LevelChange>,
     transitions: BTreeMap<u64, Transition>,
     numbers: BTreeMap<(AgentId, Sequence), u64>,
     events: BTreeMap<u64, (EventCursor, Event)>,
@@ -50,6 +54,8 @@ pub(super) enum Before {
     Answer(AnswerKey, Option<(Slot, AnswerRow)>),
     Audit(u64, Option<Box<AuditRow>>),
     Recovery(u64, Option<Box<RecoveryAttempt>>),
+    Degradation(Namespace, Option<Box<DegradationRow>>),
+    Level(LevelKey, Option<Box<LevelChange>>),
     Transition(u64, Option<Box<Transition>>),
     Event(u64, Option<Box<(EventCursor, Event)>>),
     Reader(ReaderName, Option<Kept>),
@@ -121,6 +127,13 @@ impl State {
                     step.push(Before::Answer(key, before));
                 }
                 Change::Recovery(row) => step.push(self.put_recovery(row)),
+                Change::Degradation(row) => {
+                    let before = self
+                        .degradations
+                        .insert(row.namespace.clone(), DegradationRow::clone(row));
+                    step.push(Before::Degradation(row.namespace.clone(), before.map(Box::new)));
+                }
+                Change::Level(row) => self.put_level(row, step),
                 Change::Audit(row) => step.push(self.put_audit(AuditRow::clone(row))),
             }
         }
@@ -202,6 +215,8 @@ impl State {
                 Before::Group(id, row) => put(&mut self.groups, id, row.map(|row| *row)),
                 Before::Answer(key, row) => put(&mut self.answers, key, row),
                 Before::Recovery(id, row) => drop(self.set_recovery(id, row.map(|row| *row))),
+                Before::Degradation(namespace, row) => put(&mut self.degradations, namespace, row.map(|row| *row)),
+                Before::Level(key, row) => put(&mut self.levels, key, row.map(|row| *row)),
                 Before::Audit(id, row) => put(&mut self.audit, id, row.map(|row| *row)),
                 Before::Transition(id, row) => drop(self.set_transition(id, row.map(|row| *row))),
                 Before::Event(id, event) => put(&mut self.events, id, event.map(|event| *event)),
@@ -231,6 +246,7 @@ impl State {
             .iter()
             .flat_map(|row| self.specs.range((row.id, row.oldest())..=(row.id, u32::MAX)))
             .map(|(_, spec)| spec);
+        let of_slot = self.degradations.values().filter(|row| row.id.slot() == slot);
         SlotState {
             slot,
             epoch: head.epoch,
@@ -239,6 +255,7 @@ impl State {
             agents,
             groups,
             answers: self.newest_answers(slot),
+            degradations: of_slot.cloned().collect(),
         }
     }
 
@@ -275,6 +292,33 @@ impl State {
             self.recoveries.insert(id, row);
         }
         before
+    }
+
+    /// Writes a change of what a namespace has given up, and forgets what is too old.
+    fn put_level(&mut self, row: &LevelChange, step: &mut Vec<Before>) {
+        let key = (row.namespace.clone(), row.sequence.0);
+        let before = self.levels.insert(key.clone(), row.clone());
+        step.push(Before::Level(key, before.map(Box::new)));
+        let last = row.sequence.0.saturating_sub(LEVELS_KEPT);
+        let old: Vec<LevelKey> = self
+            .levels
+            .range((row.namespace.clone(), 0)..=(row.namespace.clone(), last))
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in old {
+            let before = self.levels.remove(&key);
+            step.push(Before::Level(key, before.map(Box::new)));
+        }
+    }
+
+    pub(super) fn levels(&self, query: &LevelQuery) -> LevelPage {
+        let below = query.below.unwrap_or(u64::MAX);
+        let of = |sequence| (query.namespace.clone(), sequence);
+        let rows = self.levels.range(of(0)..of(below)).rev();
+        let rows = rows.filter(|(_, row)| query.matches(row));
+        let limit = query.rows();
+        let found = rows.take(limit + 1).map(|((_, number), row)| (*number, row.clone()));
+        LevelPage::cut(found.collect(), limit)
     }
 
     pub(super) fn recoveries(&self, query: &RecoveryQuery) -> RecoveryPage {

@@ -2,8 +2,8 @@
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use stead_model::journal::{AgentRow, AnswerRow, GroupRow, SpecRow};
-use stead_model::{AgentSpec, AuditRow, Event, RecoveryAttempt};
+use stead_model::journal::{AgentRow, AnswerRow, DegradationRow, GroupRow, SpecRow};
+use stead_model::{AgentSpec, AuditRow, Event, LevelChange, RecoveryAttempt};
 
 use super::{Record, corrupt};
 use crate::StoreError;
@@ -32,6 +32,14 @@ impl Record for AuditRow {
 
 impl Record for RecoveryAttempt {
     const WHAT: &'static str = "an attempt to bring an agent back";
+}
+
+impl Record for DegradationRow {
+    const WHAT: &'static str = "what a namespace has given up";
+}
+
+impl Record for LevelChange {
+    const WHAT: &'static str = "a change of what a namespace has given up";
 }
 
 impl Record for Event {

@@ -8,11 +8,11 @@ use stead_model::journal::{AgentRow, AnswerRow, Append, SlotState, SpecRow};
 use stead_model::{AgentId, AgentName, AuditRow, Epoch, Namespace, ReaderName, Slot, Wall};
 
 use super::readers::Readers;
-use super::{audit, configs, outbox, read, recoveries};
+use super::{audit, configs, degradations, outbox, read, recoveries};
 use crate::{
-    AuditPage, AuditQuery, Completion, ConfigRow, EventCursor, EventFilter, EventPage, Lease, Owner, Page, Pruned,
-    ReadError, ReaderRow, RecoveryPage, RecoveryQuery, Retention, Sink, StateDir, Store, StoreError, Taken, TakenError,
-    TransitionQuery,
+    AuditPage, AuditQuery, Completion, ConfigRow, EventCursor, EventFilter, EventPage, Lease, LevelPage, LevelQuery,
+    Owner, Page, Pruned, ReadError, ReaderRow, RecoveryPage, RecoveryQuery, Retention, Sink, StateDir, Store,
+    StoreError, Taken, TakenError, TransitionQuery,
 };
 
 /// A [`Store`] that reads what can be read and refuses everything else with the damage that was found. Its file is left as it is.
@@ -149,6 +149,10 @@ impl Store for DamagedStore {
 
     fn recoveries(&self, query: &RecoveryQuery) -> Result<RecoveryPage, StoreError> {
         self.readers.with(|connection| recoveries::list(connection, query))
+    }
+
+    fn levels(&self, query: &LevelQuery) -> Result<LevelPage, StoreError> {
+        self.readers.with(|connection| degradations::list(connection, query))
     }
 
     fn audit(&self, query: &AuditQuery) -> Result<AuditPage, StoreError> {

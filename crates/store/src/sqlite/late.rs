@@ -8,9 +8,9 @@ use stead_model::{AgentId, AgentName, AuditRow, Epoch, Namespace, ReaderName, Sl
 
 use super::{DamagedStore, Options, SqliteStore};
 use crate::{
-    AuditPage, AuditQuery, ConfigRow, EventCursor, EventFilter, EventPage, Figures, Lease, OpenError, Owner, Page,
-    Pruned, ReadError, ReaderRow, RecoveryPage, RecoveryQuery, Retention, Sink, StateDir, Store, StoreError, Taken,
-    TakenError, TransitionQuery,
+    AuditPage, AuditQuery, ConfigRow, EventCursor, EventFilter, EventPage, Figures, Lease, LevelPage, LevelQuery,
+    OpenError, Owner, Page, Pruned, ReadError, ReaderRow, RecoveryPage, RecoveryQuery, Retention, Sink, StateDir,
+    Store, StoreError, Taken, TakenError, TransitionQuery,
 };
 
 /// A [`Store`] whose disk was full when it was to be opened. Until [`Store::probe`] finds room it reads, and refuses the rest as
@@ -169,6 +169,10 @@ impl Store for LateStore {
 
     fn recoveries(&self, query: &RecoveryQuery) -> Result<RecoveryPage, StoreError> {
         self.now().recoveries(query)
+    }
+
+    fn levels(&self, query: &LevelQuery) -> Result<LevelPage, StoreError> {
+        self.now().levels(query)
     }
 
     fn audit(&self, query: &AuditQuery) -> Result<AuditPage, StoreError> {

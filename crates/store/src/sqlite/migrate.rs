@@ -56,6 +56,10 @@ pub(super) const MIGRATIONS: &[Migration] = &[
         version: 9,
         sql: include_str!("schema/0009_events_of_updates.sql"),
     },
+    Migration {
+        version: 10,
+        sql: include_str!("schema/0010_degradations.sql"),
+    },
 ];
 
 /// Opens the file for the writer, made if it is not there, with the newest schema and nothing left in the log.

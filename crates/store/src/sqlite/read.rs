@@ -14,7 +14,7 @@ use crate::{EventCursor, EventFilter, EventPage, Loader, Page, ReadError, StoreE
 
 /// Touches both ends of every table: a file that is broken in large is found at once, whatever its size.
 pub(super) fn look(connection: &Connection) -> Result<(), StoreError> {
-    const ENDS: [&str; 15] = [
+    const ENDS: [&str; 17] = [
         "SELECT * FROM slots ORDER BY slot LIMIT 1",
         "SELECT * FROM agents ORDER BY id LIMIT 1",
         "SELECT * FROM agents ORDER BY id DESC LIMIT 1",
@@ -30,6 +30,8 @@ pub(super) fn look(connection: &Connection) -> Result<(), StoreError> {
         "SELECT * FROM recoveries ORDER BY id DESC LIMIT 1",
         "SELECT revision FROM configs LIMIT 1",
         "SELECT * FROM readers LIMIT 1",
+        "SELECT * FROM degradations LIMIT 1",
+        "SELECT * FROM levels ORDER BY id DESC LIMIT 1",
     ];
     for end in ENDS {
         let mut statement = connection.prepare(end).map_err(|error| store_error(&error))?;
@@ -94,6 +96,11 @@ fn all_but_agents(connection: &Connection, slot: Slot) -> Result<SlotState, Stor
     let sql = "SELECT body FROM answers WHERE slot = ?1 ORDER BY at DESC, namespace, key LIMIT ?2";
     rows(connection, sql, params![slot.number(), ANSWERS_LOADED], |row| {
         state.answers.push(body(row, 0)?);
+        Ok(())
+    })?;
+    let sql = "SELECT body FROM degradations WHERE id BETWEEN ?1 AND ?2 ORDER BY id";
+    rows(connection, sql, params![first, last], |row| {
+        state.degradations.push(body(row, 0)?);
         Ok(())
     })?;
     Ok(state)

@@ -6,7 +6,7 @@ use stead_model::journal::{AgentRow, AnswerRow, Append, Change, GroupRow, SpecRo
 use stead_model::{AgentId, AgentName, Epoch, Event, Incarnation, Position, Reason, Sequence, Slot, Transition, Wall};
 
 use super::fault::Fault;
-use super::{audit, recoveries};
+use super::{audit, degradations, recoveries};
 use crate::lease::Head;
 use crate::record::encode;
 use crate::retention::history_cut;
@@ -89,6 +89,8 @@ pub(super) fn put_append(
             Change::Answer(row) => put_answer(connection, append.slot, row)?,
             Change::Audit(row) => audit::put(connection, row)?,
             Change::Recovery(row) => recoveries::put(connection, row)?,
+            Change::Degradation(row) => degradations::put(connection, row)?,
+            Change::Level(row) => degradations::put_change(connection, row)?,
         }
     }
     for row in &append.transitions {

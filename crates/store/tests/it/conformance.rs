@@ -2,6 +2,7 @@
 
 mod audit;
 mod configs;
+mod degradations;
 mod journal;
 mod readers;
 mod reading;

@@ -80,7 +80,7 @@ fn a_newer_schema_is_refused_and_left_alone() {
             error,
             OpenError::Newer {
                 found: 99,
-                known: 9,
+                known: 10,
                 ..
             }
         ),

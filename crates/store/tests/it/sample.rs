@@ -2,13 +2,13 @@
 
 use stead_model::group::UpdateSpec;
 use stead_model::journal::{
-    AgentRow, AnswerRow, Append, Change, Durability, GroupRow, RecoveryRow, RevisionRow, SpecRow,
+    AgentRow, AnswerRow, Append, Change, DegradationRow, Durability, GroupRow, RecoveryRow, RevisionRow, SpecRow,
 };
 use stead_model::{
     AccessRole, AgentId, AgentSpec, AuditKind, AuditRow, Epoch, Event, Happening, Health, Incarnation, Intent,
     Namespace, Outcome, Position, Reason, Revision, Sequence, Slot, Transition, Wall, Wanted,
 };
-use stead_model::{AttemptState, FailureKind, RecoveryAttempt, Strategy};
+use stead_model::{AttemptState, DegradationLevel, FailureKind, LevelChange, RecoveryAttempt, Strategy};
 use stead_store::{Lease, Owner};
 
 pub(crate) fn slot(number: u16) -> Slot {
@@ -48,6 +48,44 @@ pub(crate) fn audit(number: u32, verb: &str) -> AuditRow {
         reason: None,
         correlation_id: format!("c-{number}"),
         trace_id: None,
+    }
+}
+
+/// What the default namespace has given up after its change of this number.
+pub(crate) fn degradation(id: AgentId, number: u32) -> DegradationRow {
+    DegradationRow {
+        id,
+        namespace: Namespace::default(),
+        revision: Revision(number.into()),
+        sequence: Sequence(number.into()),
+        level: DegradationLevel::Moderate,
+        cause: "search is down".into(),
+        rule: Some("important_down".into()),
+        modes: vec![],
+        since: at(number.into()),
+        down: vec!["search".parse().unwrap()],
+        hot: vec![],
+        off: vec!["web_search".parse().unwrap()],
+        held: None,
+    }
+}
+
+/// The change of this number.
+pub(crate) fn level(number: u32) -> LevelChange {
+    LevelChange {
+        sequence: Sequence(number.into()),
+        namespace: Namespace::default(),
+        at: at(number.into()),
+        from: DegradationLevel::Full,
+        to: DegradationLevel::Moderate,
+        cause: "search is down".into(),
+        rule: Some("important_down".into()),
+        down: vec!["search".parse().unwrap()],
+        went_off: vec!["web_search".parse().unwrap()],
+        came_back: vec![],
+        impact: 0.25,
+        actor: "stead".into(),
+        correlation_id: format!("c-{number}"),
     }
 }
 

@@ -239,6 +239,7 @@ impl Config {
                 "capabilities.",
                 of_capabilities(&facts.capabilities, &fleet.capabilities),
             ))
+            .chain(named("", fields::of(&facts.degrading, &fleet.degrading)))
             .chain(named("retention.", fields::of(&facts.retention, &fleet.retention)))
             .chain(named("daemon.", fields::of(&facts.daemon, &fleet.daemon)))
             .collect()

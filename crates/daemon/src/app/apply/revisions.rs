@@ -10,6 +10,7 @@ use tracing::warn;
 use crate::api::{ConfigRevision, ConfigText};
 use crate::capability::Specs;
 use crate::config::{DaemonSettings, FileStamp, Fleet, Retained, Shape, masked};
+use crate::degradation::Degrading;
 
 /// What is kept of a configuration beside its text: what must be known at a start, whatever the environment is by then.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
@@ -21,6 +22,7 @@ pub(crate) struct Facts {
     pub(crate) daemon: DaemonSettings,
     pub(crate) retention: Retained,
     pub(crate) capabilities: Specs,
+    pub(crate) degrading: Degrading,
 }
 
 impl Facts {
@@ -32,6 +34,7 @@ impl Facts {
             daemon: fleet.daemon.clone(),
             retention: fleet.retention.clone(),
             capabilities: fleet.capabilities.clone(),
+            degrading: fleet.degrading.clone(),
         }
     }
 }

@@ -19,6 +19,7 @@ use stead_model::{
     Foresight, Happening, Health, Incarnation, Intent, LifecycleView, Namespace, Origin, Outcome, Problem, ProblemCode,
     Refusal, Remedy, Request as Asked, Revision, Slot, Span, Transition, Wall, Wanted,
 };
+use stead_model::{DegradationAnswer, DegradationView};
 use stead_store::{Lease, MemoryStore, Owner, Store};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -270,6 +271,12 @@ async fn pump(mut asked: mpsc::Receiver<Ask>, views: Arc<Views>, seen: Arc<Mutex
             Ask::Group(command, back) => {
                 let _left = back.send(Err(Refusal::UnknownGroup(command.group.to_string()).into()));
             }
+            Ask::Degradation(command, back) => {
+                let degradation = DegradationView::full(command.namespace);
+                let outcome = Outcome::Accepted;
+                let _left = back.send(Ok(DegradationAnswer { outcome, degradation }));
+            }
+            Ask::Features(..) | Ask::Load(..) => {}
             Ask::GroupSpec(_, group, back) => {
                 let _left = back.send(Err(Refusal::UnknownGroup(group.to_string()).into()));
             }
@@ -416,6 +423,7 @@ fn carry_out(
 
 fn explanation(view: &AgentView) -> Explanation {
     Explanation {
+        features_off: Vec::new(),
         agent: view.clone(),
         summary: format!("{} is known and was never started", view.name),
         intent: Intent {

@@ -156,6 +156,7 @@ fn the_steps_are_numbered_without_gaps_and_were_not_edited() {
             (7, "7adb03263151a398"),
             (8, "42f14a0ccb1fb502"),
             (9, "bbb279a47a48e783"),
+            (10, "7f7b468a39c83bc0"),
         ]
     );
 }

@@ -59,6 +59,7 @@ for_every_store! {
             specs: vec![spec(id, 1)],
             groups: vec![],
             answers: vec![answer(id, "key-web")],
+            degradations: vec![],
         });
         assert_eq!(state.receipt().durability(), Durability::Flushed);
     }
