@@ -127,7 +127,7 @@ struct BatchReply {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     handles: Vec<Named>,
     /// What namespaces have given up, by their names: those that have.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     degradation: BTreeMap<Namespace, DegradationTold>,
 }
 
