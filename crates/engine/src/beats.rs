@@ -19,11 +19,13 @@ use stead_model::{
     AgentId, Beat, BeatAnswer, BeatCounts, BeatHandle, BeatOutcome, Health, Metric, Moment, Report, Role, Slot, Span,
     Vitals,
 };
-use stead_policy::{Deadlines, Lease, Tick};
+use stead_policy::{Deadlines, Tick};
 
 use crate::record::Record;
 use class::Classes;
-use hot::{ARMED, BEATEN, BUSY, COMES, GONE, HEARD, Hot, LATE, OVER, PROBED, SERVES, SILENT, STIRRED, WAITED};
+use hot::{
+    ARMED, BEATEN, BUSY, COMES, GONE, HEARD, Hot, LATE, NUMBERED, OVER, PROBED, SERVES, SILENT, STIRRED, WAITED,
+};
 use scopes::{Scopes, Verdict};
 pub(crate) use signs::News;
 use signs::Signs;
@@ -311,7 +313,7 @@ impl Beats {
             hot.set(SILENT, true);
             if level == Health::Failed {
                 // Whoever comes back may count anew.
-                hot.set(BEATEN | WAITED, false);
+                hot.set(BEATEN | NUMBERED | WAITED, false);
             }
         }
         worse
@@ -392,7 +394,7 @@ impl Beats {
         hot.scopes = scopes;
         if armed && !hot.is(ARMED) {
             // From here on, whatever was before.
-            hot.lease = Lease::new(now, hot.lease.following().wrapping_sub(1), interval);
+            hot.lease = hot.lease.anew(now, interval);
             hot.set(ARMED, true);
             self.armed += 1;
             self.scopes.watch(scopes, true);

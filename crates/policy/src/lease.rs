@@ -143,6 +143,12 @@ impl Lease {
         }
     }
 
+    /// The same sender, of which nothing is known any more but the number of its last beat.
+    #[must_use]
+    pub fn anew(&self, now: Tick, next_in: Duration) -> Self {
+        Self::new(now, u64::from(self.seq), next_in)
+    }
+
     /// Counts beat number `seq`; the sender was told, or has said, that the next one comes within `next_in`.
     ///
     /// Numbers are compared in a window of 2³¹: one further back is stale. Numbers left out are beats that were lost.
@@ -164,10 +170,17 @@ impl Lease {
         }
     }
 
-    /// The number that a beat without one has.
-    #[must_use]
-    pub const fn following(&self) -> u64 {
-        self.seq.wrapping_add(1) as u64
+    /// Counts a beat that has no number of its own: it is new, and those that have one count on from where they were.
+    #[inline]
+    pub fn beat_unnumbered(&mut self, rules: &LeaseRules, now: Tick, next_in: Duration) {
+        let seq = self.seq;
+        self.beat(rules, now, u64::from(seq.wrapping_add(1)), next_in);
+        self.seq = seq;
+    }
+
+    /// Has the next beat be fresh whatever is before it: its number follows this one.
+    pub const fn number_from(&mut self, seq: u64) {
+        self.seq = low(seq);
     }
 
     /// By when the next beat must have come.

@@ -237,7 +237,18 @@ impl<const N: usize> Watch<N> {
         let around = around + ((value - far).abs() - around) / FAR;
         self.around = rounded(around / width * f32::from(u16::MAX));
         let growth = far - self.longer;
-        (growth > config.growth * around && growth > 0.0 && range.far_is_highest()).then_some(growth / (LONGER - FAR))
+        (growth > config.growth * around && growth > 0.0 && range.far_is_highest()).then(|| growth / self.apart())
+    }
+
+    /// By how many samples of steady growth the longer mean is behind the long one. Both lag: a mean over so many samples by
+    /// so many of them in the end, and by less as long as it has seen few since they were level.
+    fn apart(&self) -> f32 {
+        if self.seen == u8::MAX {
+            return LONGER - FAR;
+        }
+        let since = f32::from(self.seen.saturating_sub(KNOWN)) + 1.0;
+        let lag = |mean: f32| mean * (1.0 - libm::expf(-since / mean));
+        (lag(LONGER) - lag(FAR)).max(1.0)
     }
 
     fn errors(&mut self, config: &WatchConfig, sample: &[f32; N]) -> Option<f32> {

@@ -14,6 +14,7 @@ mod ledger;
 mod machine;
 mod node;
 mod told;
+mod voice;
 mod world;
 
 pub use dice::Dice;

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use stead_model::spec::ProcessSpec;
 use stead_model::{
-    Action, AgentId, Epoch, Exit, InstanceId, Inventory, LiveInstance, Notice, Observation, Order, ProcessIdentity,
-    Signal, Slot, SpawnFailure, SpawnFailureKind, Word,
+    Action, AgentId, Beat, Epoch, Exit, InstanceId, Inventory, LiveInstance, Notice, Observation, Order,
+    ProcessIdentity, Signal, Slot, SpawnFailure, SpawnFailureKind, Word,
 };
+
+use crate::voice::Voice;
 
 /// How a process behaves; the first word of its command.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -82,6 +84,7 @@ impl Behaviour {
 struct Process {
     identity: ProcessIdentity,
     behaviour: Behaviour,
+    voice: Option<Voice>,
     ready: bool,
     frozen: bool,
     /// What it is being told, and when it hears it.
@@ -94,6 +97,11 @@ impl Process {
     /// When it hears what it is being told.
     fn hears(&self) -> Option<Duration> {
         self.told.filter(|_| !self.frozen).map(|(at, _)| at)
+    }
+
+    /// When it speaks next by itself.
+    fn speaks(&self) -> Option<Duration> {
+        self.voice.as_ref().filter(|_| !self.frozen)?.next()
     }
 }
 
@@ -252,6 +260,7 @@ impl Machine {
         let process = Process {
             identity: identity.clone(),
             behaviour,
+            voice: Voice::of(process, now, self.calm),
             ready: false,
             frozen: false,
             told: None,
@@ -342,11 +351,32 @@ impl Machine {
         self.hear(now).into_iter().chain(ended).collect()
     }
 
-    /// When the next process ends by itself.
+    /// What processes say of themselves by now; what stands still says nothing.
+    pub(crate) fn beats(&mut self, now: Duration) -> Vec<(InstanceId, Beat)> {
+        let awake = self.live.iter_mut().filter(|(_, process)| !process.frozen);
+        awake
+            .filter_map(|(instance, process)| Some((*instance, process.voice.as_mut()?.speak(now, *instance)?)))
+            .collect()
+    }
+
+    /// Whether a process speaks for itself.
+    #[must_use]
+    pub fn has_voice(&self, instance: InstanceId) -> bool {
+        self.live.get(&instance).is_some_and(|process| process.voice.is_some())
+    }
+
+    /// Whether a process has fallen silent for good and lives on.
+    #[must_use]
+    pub fn hangs(&self, instance: InstanceId) -> bool {
+        let voice = self.live.get(&instance).and_then(|process| process.voice);
+        voice.is_some_and(|voice| voice.hangs())
+    }
+
+    /// When the next process ends or speaks by itself.
     pub(crate) fn next(&self) -> Option<Duration> {
         self.live
             .values()
-            .flat_map(|process| [process.ends.map(|(at, _)| at), process.hears()])
+            .flat_map(|process| [process.ends.map(|(at, _)| at), process.hears(), process.speaks()])
             .flatten()
             .min()
     }
@@ -397,6 +427,7 @@ impl Machine {
         let process = Process {
             identity,
             behaviour: Behaviour::Serve,
+            voice: None,
             ready: false,
             frozen: false,
             told: None,

@@ -8,9 +8,9 @@ use stead_engine::{Input, Released, Reply};
 use stead_model::group::{GroupCommand, GroupRequest, GroupView};
 use stead_model::journal::SlotState;
 use stead_model::{
-    Action, AgentId, AgentName, AgentRef, AgentView, Answer, BootClock, Command, Exit, Explanation, IdempotencyKey,
-    InstanceId, LifecycleView, Namespace, Notice, Now, Observation, Order, Origin, Refusal, Request, Revision, Slot,
-    Wall,
+    Action, AgentId, AgentName, AgentRef, AgentView, Answer, BeatOutcome, BootClock, Command, Exit, Explanation,
+    IdempotencyKey, InstanceId, LifecycleView, Namespace, Notice, Now, Observation, Order, Origin, Refusal, Request,
+    Revision, Slot, Wall,
 };
 use stead_store::{Completion, Fault, Lease, MemoryStore, Owner, Store};
 
@@ -606,15 +606,33 @@ impl World {
         self.jump(until);
     }
 
-    /// Lets time pass without turning the wheel.
+    /// Lets time pass without turning the wheel: the daemon was stopped meanwhile, and knows it.
     pub fn pass(&mut self, span: Duration) {
         self.jump(self.now + span);
+        let now = self.clock();
+        if let Some(node) = &mut self.node {
+            node.engines.iter_mut().for_each(|engine| engine.stalled(now, span));
+        }
     }
 
     fn jump(&mut self, to: Duration) {
         self.now = self.now.max(to);
         for seen in self.machine.pass(self.now) {
             self.observe(seen);
+        }
+        for (instance, beat) in self.machine.beats(self.now) {
+            let now = self.clock();
+            let Some(node) = &mut self.node else { continue };
+            let mut answers = Vec::new();
+            node.home(instance.agent.slot()).beats(now, &[beat], &mut answers);
+            let outcome = answers.first().map(|answer| answer.outcome);
+            // One of a run that was given up may be fenced, one of an agent that was deleted unknown.
+            if !matches!(
+                outcome,
+                Some(BeatOutcome::Accepted | BeatOutcome::Fenced | BeatOutcome::Unknown)
+            ) {
+                self.hold(Err(format!("a beat of {instance} is {outcome:?}")));
+            }
         }
     }
 

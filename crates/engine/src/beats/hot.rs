@@ -53,6 +53,8 @@ pub(crate) const PROBED: u16 = 1 << 10;
 pub(crate) const BUSY: u16 = 1 << 11;
 /// It serves: what it says ahead of trouble counts.
 pub(crate) const SERVES: u16 = 1 << 12;
+/// A beat of this run had a number: those that have one must grow from here on.
+pub(crate) const NUMBERED: u16 = 1 << 13;
 
 impl Hot {
     /// An agent as its record has it.
@@ -98,7 +100,7 @@ impl Hot {
         self.lease = Lease::new(now, 0, interval);
         self.level = Health::Healthy;
         (self.good, self.bad) = (0, 0);
-        self.set(BEATEN | OVER | WAITED, false);
+        self.set(BEATEN | NUMBERED | OVER | WAITED, false);
     }
 
     /// Takes over how it is judged.
@@ -125,17 +127,24 @@ impl Hot {
         if beat.incarnation.is_some_and(|run| run != self.incarnation) {
             return BeatOutcome::Fenced;
         }
-        let sequence = beat.sequence.unwrap_or_else(|| self.lease.following());
         if !self.is(BEATEN) {
-            // The first of a run has any number.
-            self.lease = Lease::new(now, sequence.wrapping_sub(1), next_in);
+            self.lease = Lease::new(now, 0, next_in);
         }
-        match class
-            .rules()
-            .map(|rules| self.lease.beat(rules, now, sequence, next_in))
-        {
-            Some(Beaten::Stale) => BeatOutcome::Stale,
-            Some(Beaten::Fresh { .. }) | None => BeatOutcome::Accepted,
+        let Some(rules) = class.rules() else {
+            return BeatOutcome::Accepted;
+        };
+        let Some(sequence) = beat.sequence else {
+            self.lease.beat_unnumbered(rules, now, next_in);
+            return BeatOutcome::Accepted;
+        };
+        if !self.is(NUMBERED) {
+            // The first number of a run may be any.
+            self.lease.number_from(sequence.wrapping_sub(1));
+            self.set(NUMBERED, true);
+        }
+        match self.lease.beat(rules, now, sequence, next_in) {
+            Beaten::Stale => BeatOutcome::Stale,
+            Beaten::Fresh { .. } => BeatOutcome::Accepted,
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use stead_engine::Input;
 use stead_model::{
     Action, AgentSpec, Beat, BeatAnswer, BeatOf, BeatOutcome, Condition, Health, Incarnation, Metric, Observation,
-    Order, Request, Vitals, Wall, Wanted,
+    Order, Report, Request, Vitals, Wall, Wanted,
 };
 
 use crate::rig::{Rig, identity};
@@ -245,6 +245,27 @@ fn old_numbers_and_other_runs_change_nothing_and_are_counted() {
         (counts.accepted, counts.stale, counts.fenced, counts.unknown),
         (2, 2, 1, 1)
     );
+}
+
+#[test]
+fn reports_and_beats_without_a_number_use_up_none_of_those_that_an_agent_gives_its_own() {
+    let mut rig = registered(LEARNT);
+    let id = rig.row().unwrap().id;
+    let numbered = |rig: &Rig, number| Beat {
+        sequence: Some(number),
+        ..bare(rig)
+    };
+    for number in 1..=20 {
+        rig.wait(1_000);
+        rig.step(Input::Observed(Observation::Reported {
+            agent: id,
+            report: Report::default(),
+        }));
+        assert_eq!(beat_bare(&mut rig).outcome, BeatOutcome::Accepted);
+        let own = numbered(&rig, number);
+        assert_eq!(beat(&mut rig, own.clone()).0.outcome, BeatOutcome::Accepted, "{number}");
+        assert_eq!(beat(&mut rig, own).0.outcome, BeatOutcome::Stale, "{number} again");
+    }
 }
 
 #[test]

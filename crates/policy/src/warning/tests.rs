@@ -72,6 +72,24 @@ fn a_slow_leak_is_found_long_before_its_threshold() {
 }
 
 #[test]
+fn how_long_a_leak_leaves_is_told_within_a_third_however_young_the_process_is() {
+    let config = WatchConfig::default();
+    for step in [0.0005, 0.001, 0.003] {
+        let mut watch = Watch::<3>::new();
+        let memory = |n: u16| 0.2 + f32::from(n) * step;
+        let found = (0..250).find_map(|n| {
+            let leak = watch.feed(&config, &[f32::NAN, memory(n), f32::NAN]).leak;
+            leak.map(|slope| (n, slope))
+        });
+        let (at, slope) = found.unwrap();
+        assert!(
+            slope > step / 1.5 && slope < step * 1.5,
+            "{slope} for {step}, after {at} samples"
+        );
+    }
+}
+
+#[test]
 fn steady_memory_is_no_leak() {
     let mut watch = Watch::<3>::new();
     let config = WatchConfig::default();

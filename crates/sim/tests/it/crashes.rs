@@ -38,6 +38,19 @@ const SPECS: &[(&str, &str)] = &[
     ),
     ("db", r#"{"command":["flash"],"restart":{"backoff":{"max":"5s"}}}"#),
     (
+        "web",
+        r#"{"command":["serve","hangs"],"health":{"expected":true},"restart":{"backoff":{"max":"10s"}}}"#,
+    ),
+    (
+        "db",
+        r#"{"command":["slow","leaks"],"health":{"on_warning":"drain"},"restart":{"backoff":{"max":"10s"}}}"#,
+    ),
+    (
+        "bus",
+        r#"{"command":["stubborn","hangs"],"profile":"component","health":{"expected":true},"restart":{"backoff":{"max":"10s"}}}"#,
+    ),
+    ("edge", r#"{"command":["serve","beats"],"lifecycle":{"port":1}}"#),
+    (
         "bus",
         r#"{"command":["serve"],"profile":"component","depends_on":{"edge":"healthy"}}"#,
     ),
@@ -264,14 +277,16 @@ impl Life {
                 continue;
             };
             self.world.request(name, Request::Lift);
-            let report = Report {
-                health: Some(Health::Healthy),
-                ..Report::default()
-            };
-            self.world.observe(Observation::Reported {
-                agent: instance.agent,
-                report,
-            });
+            if !self.world.machine.has_voice(instance) {
+                let report = Report {
+                    health: Some(Health::Healthy),
+                    ..Report::default()
+                };
+                self.world.observe(Observation::Reported {
+                    agent: instance.agent,
+                    report,
+                });
+            }
             self.world.notify(instance, Notice::Ready);
             for kind in [ProbeKind::Startup, ProbeKind::Liveness, ProbeKind::Readiness] {
                 self.world.observe(Observation::Probed {
@@ -311,6 +326,15 @@ impl Life {
             );
         }
         for instance in self.world.machine.live() {
+            let wanted = rows
+                .iter()
+                .find(|row| row.id == instance.agent)
+                .map(|row| row.intent.wanted);
+            assert!(
+                !(wanted == Some(Wanted::Running) && self.world.machine.hangs(instance)),
+                "that {instance} hangs was not found\n{}",
+                self.world.transcript()
+            );
             let known = rows.iter().find(|row| row.id == instance.agent);
             let current = known.and_then(|row| row.instance.as_ref()).map(|run| run.incarnation);
             assert_eq!(

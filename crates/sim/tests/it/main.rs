@@ -12,3 +12,4 @@ mod groups;
 mod lifecycle;
 mod script;
 mod stories;
+mod voices;

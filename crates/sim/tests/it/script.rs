@@ -9,6 +9,17 @@ use stead_model::{
 };
 use stead_sim::{Crash, World};
 
+/// A story is a test whose transcript is kept.
+macro_rules! stories {
+    ($($name:ident: $story:literal;)*) => {$(
+        #[test]
+        fn $name() {
+            insta::assert_snapshot!(play($story));
+        }
+    )*};
+}
+pub(crate) use stories;
+
 /// Plays a story and gives its transcript. A line that expects something fails the test where it does not hold.
 pub(crate) fn play(story: &str) -> String {
     play_in(1, story)
@@ -56,7 +67,10 @@ impl<'a> Line<'a> {
         assert_eq!(words.next(), Some("at"), "{line}");
         let at: Span = words.next().unwrap().parse().unwrap();
         let verb = words.next().unwrap();
-        let world = matches!(verb, "crash" | "up" | "sync" | "lose-keeper" | "fault");
+        let world = matches!(
+            verb,
+            "crash" | "up" | "sync" | "lose-keeper" | "fault" | "stop-daemon-for"
+        );
         let name = if world { "" } else { words.next().unwrap_or("") };
         let rest = words.next().unwrap_or("");
         Some(Self {
@@ -106,6 +120,10 @@ impl<'a> Line<'a> {
             "up" => world.start(),
             "sync" => world.sync(),
             "lose-keeper" => world.lose_keeper(),
+            "stop-daemon-for" => {
+                let span: Span = rest.parse().unwrap();
+                world.pass(span.0);
+            }
             "expect" => self.expect(world),
             "why" => {
                 let why = world.explain(name).unwrap();

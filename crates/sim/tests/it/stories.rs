@@ -1,16 +1,6 @@
 //! Lives of single agents, told line by line; what came of each is kept beside as a transcript.
 
-use crate::script::{play, play_in};
-
-/// A story is a test whose transcript is kept.
-macro_rules! stories {
-    ($($name:ident: $story:literal;)*) => {$(
-        #[test]
-        fn $name() {
-            insta::assert_snapshot!(play($story));
-        }
-    )*};
-}
+use crate::script::{play, play_in, stories};
 
 stories! {
     one_that_is_frozen_stands_still_until_it_is_resumed_whatever_dies_meanwhile: r#"
