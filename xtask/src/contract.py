@@ -61,21 +61,26 @@ REST = strategies.one_of(strategies.just(b""), strategies.binary(max_size=31))
 BATCHES = strategies.builds(lambda records, rest: b"SBT1\0\0\0\0" + records + rest, RECORDS, REST)
 schemathesis.openapi.media_type(BEATS, strategies.one_of(BATCHES, strategies.binary()))
 
-# How often output was asked for, and which process answered before it was ended.
-seen = {"logs": 0, "pid": None}
+# Of whom there is one: a name that was made up is hardly ever theirs.
+KNOWN = {"capability": "echo", "circuit": "shared", "group": "pool"}
+
+# How often each of those was asked about, and which process answered before it was ended.
+seen = {"pid": None}
 
 
 @schemathesis.hook
 def before_call(context, case, **kwargs):
-    """Streams end behind what is there, and every other question about output is about one that is known."""
+    """Streams end behind what is there, and every other question about what has a name, or about output, is about one that is known."""
     path = case.operation.path
     if path.endswith(("/logs", "/events")) and isinstance(case.query, dict):
         if case.query.get("follow", path.endswith("/events")) in (True, "true", [True], ["true"]):
             case.query["follow"] = "false"
-    if path.endswith("/logs"):
-        seen["logs"] += 1
-        if seen["logs"] % 2 == 0:
-            case.path_parameters["agent"] = "cache" if "components" in path else "web"
+    known = KNOWN | ({"agent": "cache" if "components" in path else "web"} if path.endswith("/logs") else {})
+    for parameter, name in known.items():
+        if f"{{{parameter}}}" in path:
+            seen[path] = seen.get(path, 0) + 1
+            if seen[path] % 2 == 0:
+                case.path_parameters[parameter] = name
     if path.endswith("/shutdown"):
         seen["pid"] = who_answers()
 

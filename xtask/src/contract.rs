@@ -35,6 +35,39 @@ driver = 'none'
 driver = 'none'
 [components.cache]
 command = ['sh', '-c', 'while sleep 0.5; do echo at work; done']
+[agents.echo]
+command = ['python3', 'echo.py', '${ECHO_PORT}']
+[features.chat]
+requires = ['web']
+[features.pictures]
+requires = ['far']
+fallback = 'chat'
+[capabilities.echo]
+deadline = '2s'
+[[capabilities.echo.providers]]
+name = 'nobody'
+url = 'http://127.0.0.1:1/'
+circuit = 'shared'
+[[capabilities.echo.providers]]
+name = 'echo'
+level = 'fallback'
+url = 'http://127.0.0.1:${ECHO_PORT}/'
+";
+
+/// Answers what it is asked with.
+const ECHO: &str = "\
+import http.server, sys
+class Echo(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers['content-length'] or 0))
+        self.send_response(200)
+        self.send_header('content-type', 'application/json')
+        self.send_header('content-length', str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *_):
+        pass
+http.server.ThreadingHTTPServer(('127.0.0.1', int(sys.argv[1])), Echo).serve_forever()
 ";
 
 /// Where schemathesis is, if it is anywhere: named by `STEAD_SCHEMATHESIS`, in the environment that `.ci/run` makes, or installed.
@@ -108,7 +141,8 @@ impl Daemon {
         }
         std::fs::create_dir_all(folder)?;
         std::fs::write(folder.join("fleet.toml"), FLEET)?;
-        let listen = free_address()?;
+        std::fs::write(folder.join("echo.py"), ECHO)?;
+        let (listen, echo) = (free_address(0)?, free_address(10_000)?);
         let log = std::fs::File::create(folder.join("daemon.log"))?;
         let process = Command::new("sh")
             .current_dir(folder)
@@ -117,6 +151,7 @@ impl Daemon {
             .arg(program)
             .arg(listen.to_string())
             .env("STEAD_STATE_DIR", folder.join("state"))
+            .env("ECHO_PORT", echo.port().to_string())
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
@@ -131,10 +166,13 @@ impl Daemon {
 }
 
 /// An address that no connection gets by chance while a daemon ends and the next one begins: Linux gives ports from 32,768 on by itself.
-fn free_address() -> Result<SocketAddr> {
-    let first = 12_000 + u16::try_from(std::process::id() % 10_000)?;
-    let free = (first..first + 10_000).find_map(|port| TcpListener::bind(("127.0.0.1", port)).ok());
-    Ok(free.context("no port from 12,000 to 32,000 is free")?.local_addr()?)
+/// `beyond` keeps several apart.
+fn free_address(beyond: u16) -> Result<SocketAddr> {
+    let first = 12_000 + beyond + u16::try_from(std::process::id() % 5_000)?;
+    let free = (first..first + 5_000).find_map(|port| TcpListener::bind(("127.0.0.1", port)).ok());
+    Ok(free
+        .with_context(|| format!("no port from {first} on is free"))?
+        .local_addr()?)
 }
 
 impl Drop for Daemon {

@@ -92,9 +92,15 @@ fn search(door: &str, program: &PathBuf, seconds: u32) -> Result<String> {
     let status = running.wait()?;
     let last = told.last.into_iter().collect::<Vec<_>>().join("\n");
     ensure!(status.success(), "{door}: a finding ({status})\n{last}");
+    ensure!(
+        told.tries > told.kept,
+        "{door}: nothing was made up in {seconds} s\n{last}"
+    );
     Ok(format!(
-        "{door}: {} tries in {seconds} s, {} places reached, no finding",
-        told.tries, told.reached
+        "{door}: {} tries in {seconds} s, {} of them made up, {} places reached, no finding",
+        told.tries,
+        told.tries.saturating_sub(told.kept),
+        told.reached
     ))
 }
 
@@ -102,14 +108,19 @@ fn search(door: &str, program: &PathBuf, seconds: u32) -> Result<String> {
 #[derive(Default)]
 struct Told {
     last: VecDeque<String>,
-    tries: String,
+    tries: u64,
+    /// Of those, what was kept from earlier searches and went first.
+    kept: u64,
     reached: String,
 }
 
 impl Told {
     fn hear(&mut self, line: String) {
         if let Some(tries) = line.strip_prefix("stat::number_of_executed_units:") {
-            tries.trim().clone_into(&mut self.tries);
+            self.tries = tries.trim().parse().unwrap_or(0);
+        }
+        if let Some((kept, _)) = line.split_once("\tINITED ") {
+            self.kept = kept.trim_start_matches('#').parse().unwrap_or(0);
         }
         if let Some((_, rest)) = line.split_once(" cov: ") {
             rest.split(' ').next().unwrap_or_default().clone_into(&mut self.reached);
@@ -137,7 +148,7 @@ mod tests {
         ] {
             told.hear(line.to_owned());
         }
-        assert_eq!((told.tries.as_str(), told.reached.as_str()), ("1234", "15"));
+        assert_eq!((told.tries, told.kept, told.reached.as_str()), (1234, 8, "15"));
     }
 
     #[test]

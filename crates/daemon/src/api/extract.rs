@@ -142,6 +142,10 @@ impl<P: Place, Q: JsonSchema, B: Payload> Takes for Post<P, Q, B> {
             "Stead-Actor",
             "Who asks, for history and audit. Default `anonymous`, or `token` for those who show one.",
         );
+        sketch.header(
+            "Stead-Role",
+            "With less than all rights: `viewer`, `agent`, `operator` or `admin` (default), as policies with `require_role` ask for.",
+        );
         B::describe(sketch);
     }
 }

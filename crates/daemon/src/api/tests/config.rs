@@ -12,7 +12,7 @@ const REVIEWED: &str = "[profiles.reviewed]\nbase = 'agent'\nextra = ['online ->
 async fn post(world: &World, path: &str, toml: &str) -> Reply {
     let request = Request::post(format!("/api/v1{path}"))
         .header("content-type", "application/toml")
-        .header("x-stead-actor", "ada")
+        .header("stead-actor", "ada")
         .body(Body::from(toml.to_owned()))
         .unwrap();
     world.send(request).await
@@ -244,6 +244,30 @@ async fn a_policy_refuses_by_name_and_a_rate_says_when_to_ask_again() {
         (&before["phase"], rows.contains("maintenance")),
         (&"online".into(), false)
     );
+}
+
+#[tokio::test]
+async fn a_policy_asks_for_a_role_and_a_request_that_says_it_has_less_is_refused() {
+    let world = World::new();
+    apply(
+        &world,
+        "[agents.web]\ncommand = ['serve']\n[policies.ours]\nedges = ['* -> maintenance']\nrequire_role = 'operator'\n",
+    )
+    .await;
+    world.until("/agents/web", |agent| agent["ready"] == true).await;
+    let rows = world.get("/agents/web/transitions").await.text;
+    let maintenance = async |role: &str| {
+        let path = "/agents/web/lifecycle/maintenance";
+        world.ask("POST", path, "", &[("stead-role", role)]).await
+    };
+    for less in ["viewer", "agent"] {
+        let refused = maintenance(less).await;
+        assert_eq!(refused.problem(), (409, "policy-refused".into()), "{less}");
+        assert!(refused.text.contains("`ours`"), "{}", refused.text);
+    }
+    assert_eq!(maintenance("king").await.problem(), (400, "invalid-request".into()));
+    assert_eq!(world.get("/agents/web/transitions").await.text, rows);
+    assert_eq!(maintenance("operator").await.status, 202);
 }
 
 #[tokio::test]
