@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use super::{RIPE, Setup};
 use crate::clock::Instant;
@@ -28,7 +28,25 @@ pub(crate) fn measure(setup: &Setup, peers: &mut [Box<dyn Peer>]) -> Result<Vec<
             "started twice",
         ],
     );
-    for (name, result) in setup.each_alone("mass", peers, count, |roster| kill_all(roster, rounds)) {
+    // Systems take turns, each round beginning with another, so that the machine's mood is nobody's.
+    let mut outcomes: Vec<(&str, Result<Outcome>)> = Vec::new();
+    for round in 0..rounds {
+        let begins = round as usize % peers.len().max(1);
+        peers.rotate_left(begins);
+        let results = setup.each_alone("mass", peers, count, kill_all);
+        peers.rotate_right(begins);
+        for (name, result) in results {
+            match outcomes.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, Ok(outcome))) => match result {
+                    Ok(more) => outcome.add(more),
+                    Err(why) => bail!("{name}, in its round {}: {why:#}", round + 1),
+                },
+                Some((_, Err(_))) => {}
+                None => outcomes.push((name, result)),
+            }
+        }
+    }
+    for (name, result) in outcomes {
         match result {
             Ok(outcome) => table.row(outcome.row(name)),
             Err(why) => table.absent(name, &why),
@@ -46,6 +64,13 @@ struct Outcome {
 }
 
 impl Outcome {
+    fn add(&mut self, more: Self) {
+        self.all.merge(more.all);
+        self.half.merge(more.half);
+        self.lost += more.lost;
+        self.doubled += more.doubled;
+    }
+
     fn row(&self, name: &str) -> [String; 6] {
         [
             name.to_owned(),
@@ -58,35 +83,33 @@ impl Outcome {
     }
 }
 
-fn kill_all(roster: &mut Roster, rounds: u32) -> Result<Outcome> {
-    let mut outcome = Outcome::default();
-    for round in 1..=rounds {
-        roster.listen(Instant::now().after(RIPE))?;
-        roster.audit(round).clean()?;
-        let before = Instant::now();
-        for id in roster.fleet().ids() {
-            roster.kill(id)?;
-        }
-        let mut back = Samples::default();
-        while back.len() < roster.fleet().count as usize {
-            let Some(report) = roster.next(before.after(PATIENCE))? else {
-                break;
-            };
-            if roster.starts(report.id) == round + 1 {
-                back.add(report.at.since(before));
-            }
-        }
-        // Long enough for second copies to show themselves.
-        roster.listen(Instant::now().after(SETTLE))?;
-        let audit = roster.audit(round + 1);
-        outcome.lost += audit.lost;
-        outcome.doubled += audit.doubled;
-        outcome.all.add(back.max());
-        outcome.half.add(back.median());
-        if audit.clean().is_err() {
+/// Kills all agents of a system that was just started, and watches them come back.
+fn kill_all(roster: &mut Roster) -> Result<Outcome> {
+    roster.listen(Instant::now().after(RIPE))?;
+    roster.audit(1).clean()?;
+    let before = Instant::now();
+    for id in roster.fleet().ids() {
+        roster.kill(id)?;
+    }
+    let mut back = Samples::default();
+    while back.len() < roster.fleet().count as usize {
+        let Some(report) = roster.next(before.after(PATIENCE))? else {
             break;
+        };
+        if roster.starts(report.id) == 2 {
+            back.add(report.at.since(before));
         }
     }
+    // Long enough for second copies to show themselves.
+    roster.listen(Instant::now().after(SETTLE))?;
+    let audit = roster.audit(2);
+    let mut outcome = Outcome {
+        lost: audit.lost,
+        doubled: audit.doubled,
+        ..Outcome::default()
+    };
+    outcome.all.add(back.max());
+    outcome.half.add(back.median());
     Ok(outcome)
 }
 
