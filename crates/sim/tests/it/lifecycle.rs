@@ -92,7 +92,7 @@ impl Bench {
             claim: None,
             vital: None,
             health_since: stead_model::Wall::default(),
-            ready: false,
+            ready: profile.role(phase).serves(),
             conditions: vec![],
             evidence: vec![],
             spec_revision: 1,
@@ -106,7 +106,11 @@ impl Bench {
             halt_reason: None,
             recovery: stead_model::journal::RecoveryRow::default(),
             deadline,
-            tasks: vec![],
+            tasks: if profile.role(phase) == Role::Busy {
+                vec!["t1".into()]
+            } else {
+                vec![]
+            },
             correlation_id: "r-0".into(),
             expiry: None,
             frozen: false,
@@ -440,6 +444,78 @@ fn observations(bench: &Bench) -> Vec<(&'static str, Input)> {
     ]
 }
 
+/// An intent under which an agent stays in a phase of this role for a while.
+const fn resting(role: Role) -> Wanted {
+    match role {
+        Role::Initial | Role::Prepared | Role::Offline | Role::Failed | Role::TimedOut => Wanted::Stopped,
+        Role::Retired => Wanted::Terminated,
+        _ => wanted_in(role),
+    }
+}
+
+/// What may be asked for beside the intents, as the tables call it.
+fn verbs() -> Vec<(&'static str, Request)> {
+    let task = |task: &str| task.to_owned();
+    vec![
+        ("deploy", Request::Deploy),
+        ("restart", Request::Restart),
+        ("reset", Request::Reset),
+        ("resume", Request::Resume),
+        ("update", Request::Update { spec: None }),
+        ("assign", Request::Assign { task: task("t2") }),
+        ("complete", Request::Complete { task: task("t1") }),
+        ("error", Request::ReportError { detail: task("odd") }),
+        (
+            "drain",
+            Request::Drain {
+                within: stead_model::Span(Duration::from_secs(5)),
+            },
+        ),
+    ]
+}
+
+/// What comes of each verb in each phase, at once.
+fn asked(profile: &Profile, page: &mut String) {
+    *page += "\n## Phase and verb\n\nWhat comes of a request at once, with a live run where there may be one that says READY=1, and the keeper does as it is \
+              told; a busy one has the task that `complete` ends. `refused`: 409, and nothing is changed; `already`: it is as asked for; `noted`: it \
+              stays where it is for now. Phases that are left at once have no row.\n\n| phase |";
+    let verbs = verbs();
+    verbs.iter().for_each(|(name, _)| write!(page, " {name} |").unwrap());
+    *page += "\n|---|";
+    *page += &"---|".repeat(verbs.len());
+    page.push('\n');
+    for phase in profile.phases().filter(|phase| profile.role(*phase) != Role::Gone) {
+        let alive = places(profile).any(|place| place == (phase, true));
+        if Bench::surveyed(profile, phase, resting(profile.role(phase)), alive)
+            .path
+            .len()
+            > 1
+        {
+            continue;
+        }
+        write!(page, "| {} |", profile.name_of(phase)).unwrap();
+        for (_, request) in verbs.clone() {
+            let mut bench = Bench::surveyed(profile, phase, resting(profile.role(phase)), alive);
+            let answer = bench.ask(request);
+            if answer.is_ok() {
+                bench.says_ready();
+            }
+            let way = bench.path[1..].join(" → ");
+            let cell = match answer {
+                Err(_) => {
+                    assert_eq!(way, "", "a refusal changes nothing");
+                    "refused"
+                }
+                Ok(answer) if answer.outcome == stead_model::Outcome::Already => "already",
+                Ok(_) if way.is_empty() => "noted",
+                Ok(_) => &way,
+            };
+            write!(page, " {cell} |").unwrap();
+        }
+        page.push('\n');
+    }
+}
+
 fn table(profile: &Profile) -> String {
     let mut page = format!(
         "# The lifecycle of `{0}`\n\nGenerated from the tables; \
@@ -501,6 +577,7 @@ fn table(profile: &Profile) -> String {
         }
         page.push('\n');
     }
+    asked(profile, &mut page);
     page
 }
 
