@@ -439,7 +439,7 @@ impl Body {
 }
 
 /// Runs work on a thread with a small runtime of its own, which is not waited for.
-fn on_thread(name: &str, work: impl Future<Output = ()> + Send + 'static) -> Result<(), AgentError> {
+pub(crate) fn on_thread(name: &str, work: impl Future<Output = ()> + Send + 'static) -> Result<(), AgentError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(system("make a small runtime"))?;
     let thread = std::thread::Builder::new().name(name.to_owned());

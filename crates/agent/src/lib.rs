@@ -1,7 +1,8 @@
 //! What an agent embeds: a runtime for its work, that can be started, paused, drained and asked about itself.
 //!
 //! [`Agent`] is the whole: it runs entry points, answers probes and control requests over HTTP, tells its supervisor how it is, and
-//! on SIGTERM finishes what it has. [`Runtime`] is the part that runs, [`Server`] the part that answers; both can be used alone.
+//! on SIGTERM finishes what it has. [`Runtime`] is the part that runs, [`Server`] the part that answers, [`Beats`] the part that tells the daemon
+//! that it lives; each can be used alone.
 
 mod activity;
 mod agent;
@@ -22,7 +23,7 @@ mod store;
 pub use activity::Activity;
 pub use agent::{Agent, AgentBuilder, AgentError};
 pub use config::{InvalidConfig, LifecycleConfig, Token};
-pub use heartbeat::{HeartbeatConfig, InvalidHeartbeats};
+pub use heartbeat::{Beats, BeatsBuilder, HeartbeatConfig, InvalidHeartbeats};
 pub use runtime::{
     Call, Change, CheckpointView, DependencyHealth, EntryPoint, Execution, ExecutionId, ExecutionStatus, InvalidId,
     InvalidKey, InvalidRuntime, Pause, PauseView, Refused, RequestKey, Runtime, RuntimeBuilder, RuntimeConfig,

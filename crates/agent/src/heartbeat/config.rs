@@ -7,6 +7,8 @@ use axum::http::Uri;
 use stead_model::{AgentName, Incarnation};
 use tracing::warn;
 
+use super::pace::{LONGEST, SHORTEST};
+
 /// Whether and how an agent beats.
 ///
 /// # Defaults
@@ -44,6 +46,12 @@ pub enum InvalidHeartbeats {
     /// Nobody is told so often, or never.
     #[error("an interval of {0:?}; use 50ms to 10m")]
     Interval(Duration),
+    /// Two runtimes would beat for one agent.
+    #[error("two runtimes would beat for the agent `{0}`; give each a name of its own")]
+    Twice(String),
+    /// More runtimes than one process beats for.
+    #[error("{0} runtimes would beat together; {most} can", most = super::beats::MOST)]
+    TooMany(usize),
 }
 
 impl Default for HeartbeatConfig {
@@ -72,26 +80,76 @@ pub(crate) struct Daemon {
     pub(super) token_file: Option<PathBuf>,
 }
 
-/// Whose beats they are.
+/// Whose beats they are. Names have no characters that would have to be escaped.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Whose {
-    /// The path of their route.
-    pub(super) path: String,
+    pub(super) agent: String,
+    /// The daemon's usual one where there is none.
+    pub(super) namespace: Option<String>,
     pub(super) incarnation: Option<Incarnation>,
 }
 
-impl HeartbeatConfig {
-    /// Where beats go, by the environment and this; nowhere where it is off, or there is no daemon that could be told. An address that
-    /// others may have use for, such as one of https, keeps no agent from its work.
-    pub(crate) fn place(&self, name: &AgentName) -> Result<Option<Place>, InvalidHeartbeats> {
-        self.place_by(name, |name| std::env::var(name).ok())
+impl Whose {
+    /// The path of their route.
+    pub(super) fn path(&self) -> String {
+        let namespace = self.namespace.as_ref().map(|name| format!("?namespace={name}"));
+        format!(
+            "/api/v1/agents/{}/heartbeats{}",
+            self.agent,
+            namespace.unwrap_or_default()
+        )
+    }
+}
+
+/// What the environment says of a daemon and of this process.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Surroundings {
+    pub(super) daemon: Daemon,
+    agent: Option<String>,
+    namespace: Option<String>,
+    incarnation: Option<Incarnation>,
+}
+
+impl Surroundings {
+    /// The run that this process is; under `name` where nobody gave it another.
+    pub(crate) fn own(&self, name: &AgentName) -> Whose {
+        Whose {
+            agent: self.agent.clone().unwrap_or_else(|| name.to_string()),
+            namespace: self.namespace.clone(),
+            incarnation: self.incarnation,
+        }
     }
 
-    fn place_by(
+    /// Another agent of the same namespace, which has no run that was told here.
+    pub(crate) fn other(&self, name: &AgentName) -> Whose {
+        Whose {
+            agent: name.to_string(),
+            namespace: self.namespace.clone(),
+            incarnation: None,
+        }
+    }
+}
+
+impl HeartbeatConfig {
+    /// Where the beats of this process go; see [`HeartbeatConfig::surroundings`].
+    pub(crate) fn place(&self, name: &AgentName) -> Result<Option<Place>, InvalidHeartbeats> {
+        let surroundings = self.surroundings()?;
+        Ok(surroundings.map(|found| Place {
+            whose: found.own(name),
+            daemon: found.daemon,
+        }))
+    }
+
+    /// Where beats go, by the environment and this; nowhere where it is off, or there is no daemon that could be told. An address that
+    /// others may have use for, such as one of https, keeps no agent from its work.
+    pub(crate) fn surroundings(&self) -> Result<Option<Surroundings>, InvalidHeartbeats> {
+        self.surroundings_by(|name| std::env::var(name).ok())
+    }
+
+    pub(super) fn surroundings_by(
         &self,
-        own_name: &AgentName,
         read: impl Fn(&str) -> Option<String>,
-    ) -> Result<Option<Place>, InvalidHeartbeats> {
+    ) -> Result<Option<Surroundings>, InvalidHeartbeats> {
         let read = |name| {
             read(name)
                 .map(|value| value.trim().to_owned())
@@ -101,7 +159,7 @@ impl HeartbeatConfig {
             None => self.enabled,
             Some(said) => crate::config::yes_or_no(&said).ok_or(InvalidHeartbeats::Enabled(said))?,
         };
-        if !(super::SHORTEST..=super::LONGEST).contains(&self.interval) {
+        if !(SHORTEST..=LONGEST).contains(&self.interval) {
             return Err(InvalidHeartbeats::Interval(self.interval));
         }
         // Whoever asks the daemon from a shell has STEAD_URL set: a program that is merely tried there beats for nobody.
@@ -121,19 +179,15 @@ impl HeartbeatConfig {
             Ok(number) => Ok(Incarnation(number)),
             Err(_) => Err(InvalidHeartbeats::Incarnation(text)),
         });
-        let agent = named.unwrap_or_else(|| own_name.to_string());
-        // Names have no characters that would have to be escaped.
-        let namespace = read("STEAD_NAMESPACE").map_or_else(String::new, |name| format!("?namespace={name}"));
-        Ok(Some(Place {
+        Ok(Some(Surroundings {
             daemon: Daemon {
                 host,
                 port,
                 token_file: read("STEAD_TOKEN_FILE").map(PathBuf::from),
             },
-            whose: Whose {
-                path: format!("/api/v1/agents/{agent}/heartbeats{namespace}"),
-                incarnation: incarnation.transpose()?,
-            },
+            agent: named,
+            namespace: read("STEAD_NAMESPACE"),
+            incarnation: incarnation.transpose()?,
         }))
     }
 }
@@ -151,10 +205,13 @@ fn host_and_port(url: &str) -> Option<(String, u16)> {
 mod tests {
     use super::*;
 
-    fn place(pairs: &[(&str, &str)]) -> Result<Option<Place>, InvalidHeartbeats> {
+    fn place(pairs: &[(&str, &str)]) -> Result<Option<Surroundings>, InvalidHeartbeats> {
         let find = |name: &str| pairs.iter().find(|(known, _)| *known == name);
-        let name = "own".parse().unwrap();
-        HeartbeatConfig::default().place_by(&name, |name| find(name).map(|(_, value)| (*value).to_owned()))
+        HeartbeatConfig::default().surroundings_by(|name| find(name).map(|(_, value)| (*value).to_owned()))
+    }
+
+    fn own(surroundings: &Surroundings) -> Whose {
+        surroundings.own(&"own".parse().unwrap())
     }
 
     #[test]
@@ -176,19 +233,24 @@ mod tests {
             ("STEAD_INCARNATION", "7"),
             ("STEAD_TOKEN_FILE", "/run/token"),
         ]);
-        let Place { daemon, whose } = whole.unwrap().unwrap();
+        let whole = whole.unwrap().unwrap();
+        let (daemon, whose) = (&whole.daemon, own(&whole));
         assert_eq!((daemon.host.as_str(), daemon.port), ("::1", 9000));
         assert_eq!(daemon.token_file, Some(PathBuf::from("/run/token")));
-        assert_eq!(whose.path, "/api/v1/agents/web-3/heartbeats?namespace=team");
+        assert_eq!(whose.path(), "/api/v1/agents/web-3/heartbeats?namespace=team");
         assert_eq!(whose.incarnation, Some(Incarnation(7)));
+        // Another one in the same process is no run of this agent.
+        let other = whole.other(&"reader".parse().unwrap());
+        assert_eq!(other.path(), "/api/v1/agents/reader/heartbeats?namespace=team");
+        assert_eq!(other.incarnation, None);
         let config = HeartbeatConfig {
             url: Some("http://steady".to_owned()),
             ..HeartbeatConfig::default()
         };
-        let alone = config.place_by(&"own".parse().unwrap(), |_| None).unwrap().unwrap();
+        let alone = config.surroundings_by(|_| None).unwrap().unwrap();
         assert_eq!((alone.daemon.host.as_str(), alone.daemon.port), ("steady", 80));
-        assert_eq!(alone.whose.path, "/api/v1/agents/own/heartbeats");
-        assert_eq!(alone.whose.incarnation, None);
+        assert_eq!(own(&alone).path(), "/api/v1/agents/own/heartbeats");
+        assert_eq!(own(&alone).incarnation, None);
     }
 
     #[test]
@@ -227,7 +289,7 @@ mod tests {
             interval: Duration::ZERO,
             ..HeartbeatConfig::default()
         };
-        let refused = config.place_by(&"own".parse().unwrap(), |_| None);
+        let refused = config.surroundings_by(|_| None);
         assert_eq!(refused, Err(InvalidHeartbeats::Interval(Duration::ZERO)));
     }
 }

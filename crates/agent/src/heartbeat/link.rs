@@ -8,6 +8,7 @@ use axum::http::{Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
+use serde::de::DeserializeOwned;
 use stead_model::BeatOutcome;
 use tokio::net::TcpStream;
 
@@ -59,6 +60,13 @@ impl LinkError {
     }
 }
 
+/// What is asked with: a path, and what the body is.
+#[derive(Clone, Debug)]
+pub(super) struct Route {
+    pub(super) path: String,
+    pub(super) content_type: &'static str,
+}
+
 #[derive(Debug)]
 pub(super) struct Link {
     daemon: Daemon,
@@ -76,30 +84,41 @@ impl Link {
         Self { daemon, open: None }
     }
 
-    /// Posts JSON, and gives the answer's body where it was accepted. A kept connection that broke meanwhile is opened anew, once.
-    pub(super) async fn post(&mut self, path: &str, body: Vec<u8>) -> Result<Bytes, LinkError> {
+    /// Posts beats, and gives the answer where they were accepted, within `patience`. A kept connection that broke meanwhile is opened
+    /// anew, once.
+    pub(super) async fn tell<A: DeserializeOwned>(
+        &mut self,
+        route: &Route,
+        body: Vec<u8>,
+        patience: Duration,
+    ) -> Result<A, LinkError> {
+        let asked = tokio::time::timeout(patience, self.post(route, body)).await;
+        let answered = asked.unwrap_or_else(|_late| {
+            // Its answer is not waited for any more.
+            self.open = None;
+            Err(LinkError::Late(patience))
+        })?;
+        serde_json::from_slice(&answered).map_err(|error| LinkError::Unreadable(error.to_string()))
+    }
+
+    pub(super) async fn post(&mut self, route: &Route, body: Vec<u8>) -> Result<Bytes, LinkError> {
         let body = Bytes::from(body);
         if let Some(open) = self.open.take_if(|open| open.sender.is_ready()) {
-            match self.ask(open, path, body.clone()).await {
+            match self.ask(open, route, body.clone()).await {
                 Err(LinkError::Broken(_)) => {}
                 answered => return answered,
             }
         }
         let fresh = self.connect().await?;
-        self.ask(fresh, path, body).await
+        self.ask(fresh, route, body).await
     }
 
-    /// Lets go of a connection whose answer is not waited for any more.
-    pub(super) fn drop_connection(&mut self) {
-        self.open = None;
-    }
-
-    async fn ask(&mut self, mut open: Open, path: &str, body: Bytes) -> Result<Bytes, LinkError> {
+    async fn ask(&mut self, mut open: Open, route: &Route, body: Bytes) -> Result<Bytes, LinkError> {
         let request = Request::builder()
             .method(Method::POST)
-            .uri(path)
+            .uri(&route.path)
             .header(header::HOST, format!("{}:{}", self.daemon.host, self.daemon.port))
-            .header(header::CONTENT_TYPE, "application/json");
+            .header(header::CONTENT_TYPE, route.content_type);
         let request = match &open.authorization {
             Some(shown) => request.header(header::AUTHORIZATION, shown),
             None => request,
@@ -115,7 +134,7 @@ impl Link {
         let body = read
             .map_err(|error| LinkError::Unreadable(error.to_string()))?
             .to_bytes();
-        if status == StatusCode::ACCEPTED {
+        if status.is_success() {
             self.open = Some(open);
             return Ok(body);
         }
@@ -166,4 +185,4 @@ impl Link {
 }
 
 /// The most bytes of an answer.
-const MOST_ANSWER: usize = 64 * 1024;
+const MOST_ANSWER: usize = 1024 * 1024;

@@ -9,7 +9,10 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use super::*;
+use crate::activity::Activity;
 use crate::{Call, EntryPoint, Submission};
+
+mod together;
 
 /// What a daemon heard: the path, the authorization, the beat.
 type Heard = (String, Option<String>, Value);
@@ -31,8 +34,14 @@ async fn hear(State(daemon): State<Daemon>, uri: Uri, headers: HeaderMap, body: 
     let shown = headers
         .get("authorization")
         .map(|shown| shown.to_str().unwrap().to_owned());
-    let beat = serde_json::from_str(&body).unwrap();
-    daemon.heard.lock().unwrap().push((uri.to_string(), shown, beat));
+    for line in body.lines() {
+        let beat = serde_json::from_str(line).unwrap();
+        daemon
+            .heard
+            .lock()
+            .unwrap()
+            .push((uri.to_string(), shown.clone(), beat));
+    }
     let answer = daemon.answer.lock().unwrap().clone();
     match answer {
         Answers::With(status, body) => (StatusCode::from_u16(status).unwrap(), axum::Json(body)).into_response(),
@@ -105,6 +114,13 @@ fn accepted(incarnation: u64) -> Answers {
     )
 }
 
+fn route() -> Route {
+    Route {
+        path: "/".to_owned(),
+        content_type: "application/json",
+    }
+}
+
 fn place(port: u16, incarnation: Option<u64>) -> Place {
     Place {
         daemon: config::Daemon {
@@ -113,7 +129,8 @@ fn place(port: u16, incarnation: Option<u64>) -> Place {
             token_file: None,
         },
         whose: config::Whose {
-            path: "/api/v1/agents/web/heartbeats?namespace=team".to_owned(),
+            agent: "web".to_owned(),
+            namespace: Some("team".to_owned()),
             incarnation: incarnation.map(Incarnation),
         },
     }
@@ -255,7 +272,7 @@ async fn a_daemon_that_comes_late_is_found() {
     let port = socket.local_addr().unwrap().port();
     let mut link = Link::new(place(port, None).daemon);
     assert!(matches!(
-        link.post("/", Vec::new()).await,
+        link.post(&route(), Vec::new()).await,
         Err(LinkError::Absent { .. })
     ));
     let beating = Beating::start(place(port, None), LONG).await;
@@ -268,33 +285,17 @@ async fn a_daemon_that_comes_late_is_found() {
 
 #[test]
 fn one_that_was_not_taken_is_tried_again_within_an_interval_and_later_and_later() {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
-        let beating = Beating::start(place(1, None), LONG).await;
-        let mut beats = Heartbeats::new(Teller {
-            place: place(1, None),
-            config: HeartbeatConfig::default(),
-            runtime: beating.runtime.clone(),
-            pulse: Pulse::begin(beating.runtime.handle(), LONG),
-            gone: CancellationToken::new(),
-            superseded: CancellationToken::new(),
-        });
-        beats.interval = Duration::from_secs(8);
-        for (missed, from, to) in [
-            (1, 1_000, 2_000),
-            (2, 2_000, 4_000),
-            (3, 4_000, 8_000),
-            (9, 4_000, 8_000),
-        ] {
-            beats.missed = missed;
-            let soon = beats.soon().as_millis();
-            assert!((from..=to).contains(&soon), "{missed}: {soon}");
-        }
-        beating.end().await;
-    });
+    let mut pace = Pace::new(Duration::from_secs(8));
+    for (missed, from, to) in [
+        (1, 1_000, 2_000),
+        (2, 2_000, 4_000),
+        (3, 4_000, 8_000),
+        (9, 4_000, 8_000),
+    ] {
+        pace.missed = missed;
+        let soon = pace.soon().as_millis();
+        assert!((from..=to).contains(&soon), "{missed}: {soon}");
+    }
 }
 
 #[tokio::test]
@@ -361,7 +362,7 @@ async fn the_token_is_read_from_its_file_and_read_again_where_it_was_refused() {
         port,
         token_file: Some(file),
     });
-    let refused = link.post("/", Vec::new()).await.unwrap_err().to_string();
+    let refused = link.post(&route(), Vec::new()).await.unwrap_err().to_string();
     assert!(refused.contains("it holds no token"), "{refused}");
     beating.end().await;
 }
