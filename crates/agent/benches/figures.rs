@@ -1,4 +1,7 @@
 //! What the runtime and its routes cost: `cargo bench -p stead-agent`. One core is enough; run it where nothing else runs.
+//!
+//! Each figure has a goal. One that takes more than twice as long as it may, on a machine that may have something else to do, fails the run,
+//! and so do size and memory beyond theirs.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -15,16 +18,42 @@ fn main() -> Figures {
     if !std::env::args().any(|argument| argument == "--bench") {
         return Ok(());
     }
-    overhead()?;
-    history()?;
-    drain()?;
-    routes()?;
-    minimal()?;
-    Ok(())
+    let mut goals = Goals::default();
+    overhead(&mut goals)?;
+    history(&mut goals)?;
+    drain(&mut goals)?;
+    routes(&mut goals)?;
+    minimal(&mut goals)?;
+    goals.judge()
+}
+
+/// What was to be reached and was not, by far.
+#[derive(Default)]
+struct Goals(Vec<String>);
+
+impl Goals {
+    fn time(&mut self, what: &str, took: Duration, goal: Duration) {
+        if took > goal * 2 {
+            self.0.push(format!("{what}: {took:?}, more than twice {goal:?}"));
+        }
+    }
+
+    fn bytes(&mut self, what: &str, bytes: u64, most: u64) {
+        if bytes >= most {
+            self.0.push(format!("{what}: {bytes} bytes, {most} or more"));
+        }
+    }
+
+    fn judge(self) -> Figures {
+        if self.0.is_empty() {
+            return Ok(());
+        }
+        Err(format!("goals were missed: {}", self.0.join("; ")).into())
+    }
 }
 
 /// How large the smallest whole agent is, without symbols, and how much memory it takes once it is ready.
-fn minimal() -> Figures {
+fn minimal(goals: &mut Goals) -> Figures {
     let this = std::env::current_exe()?;
     let examples = this.parent().and_then(Path::parent).ok_or("no place for examples")?;
     let program = examples.join("examples/agent_minimal");
@@ -37,10 +66,9 @@ fn minimal() -> Figures {
     if !stripped.success() {
         return Err("strip failed".into());
     }
-    say(&format!(
-        "agent_minimal, stripped: {:.1} MB",
-        megabytes(bare.metadata()?.len())
-    ));
+    let size = bare.metadata()?.len();
+    say(&format!("agent_minimal, stripped: {:.1} MB (goal 10)", megabytes(size)));
+    goals.bytes("agent_minimal, stripped", size, 10_000_000);
     let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
     let mut agent = Command::new(&bare)
         .env_clear()
@@ -51,10 +79,12 @@ fn minimal() -> Figures {
     let settled = resident(agent.id(), port);
     agent.kill()?;
     agent.wait()?;
+    let settled = settled?;
     say(&format!(
-        "agent_minimal, at rest after 100 executions: {:.1} MB resident",
-        megabytes(settled?)
+        "agent_minimal, at rest after 100 executions: {:.1} MB resident (goal 15)",
+        megabytes(settled)
     ));
+    goals.bytes("agent_minimal, resident", settled, 15_000_000);
     Ok(())
 }
 
@@ -101,7 +131,7 @@ async fn nap(_: Call) -> WorkResult<()> {
 }
 
 /// How long after the end of the last of 100 executions the drain returns, with checkpoints in files.
-fn drain() -> Figures {
+fn drain(goals: &mut Goals) -> Figures {
     let tokio = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     tokio.block_on(async {
         let dir = tempfile::tempdir()?;
@@ -120,10 +150,11 @@ fn drain() -> Figures {
         });
         runtime.stop_within(Duration::from_secs(30)).await?;
         let returned = Instant::now();
+        let late = returned.saturating_duration_since(ended.await?);
         say(&format!(
-            "drain returned {:?} after it was seen that nothing is in flight",
-            returned.saturating_duration_since(ended.await?)
+            "drain returned {late:?} after it was seen that nothing is in flight (goal 20 ms)"
         ));
+        goals.time("drain", late, Duration::from_millis(20));
         Ok(())
     })
 }
@@ -149,7 +180,7 @@ fn runtime() -> Result<Runtime, stead_agent::InvalidRuntime> {
 }
 
 /// What an execution costs that does nothing, and a task of tokio's that does nothing.
-fn overhead() -> Figures {
+fn overhead(goals: &mut Goals) -> Figures {
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     tokio.block_on(async {
         let runtime = runtime()?;
@@ -167,7 +198,8 @@ fn overhead() -> Figures {
             }
             best = best.min(begun.elapsed() / ROUNDS);
         }
-        say(&format!("execution that does nothing: {best:?}"));
+        say(&format!("execution that does nothing: {best:?} (goal 2 µs)"));
+        goals.time("execution that does nothing", best, Duration::from_micros(2));
         let begun = Instant::now();
         for _ in 0..ROUNDS / 1_000 {
             let tasks: Vec<_> = (0..1_000).map(|_| tokio::spawn(async {})).collect();
@@ -184,11 +216,12 @@ fn overhead() -> Figures {
 }
 
 /// What a status costs after few executions and after many.
-fn history() -> Figures {
+fn history(goals: &mut Goals) -> Figures {
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     tokio.block_on(async {
         let runtime = runtime()?;
         runtime.start().await?;
+        let mut fresh = None;
         for executions in [0, 1_000, 100_000] {
             for _ in 0..executions {
                 let begun = runtime.submit(Submission::new("noop", &())?).await?;
@@ -198,17 +231,22 @@ fn history() -> Figures {
             for _ in 0..10_000 {
                 std::hint::black_box(runtime.status());
             }
-            say(&format!(
-                "status after {executions} more executions: {:?}",
-                begun.elapsed() / 10_000
-            ));
+            let each = begun.elapsed() / 10_000;
+            say(&format!("status after {executions} more executions: {each:?}"));
+            let first = *fresh.get_or_insert(each);
+            // Independent of what ran; what is too short to tell apart is the same.
+            goals.time(
+                "status after many executions",
+                each,
+                first.max(Duration::from_nanos(500)),
+            );
         }
         Ok(())
     })
 }
 
 /// How soon the routes answer on one thread while 100 executions run.
-fn routes() -> Figures {
+fn routes(goals: &mut Goals) -> Figures {
     let (told, heard) = std::sync::mpsc::channel();
     std::thread::spawn(move || -> Result<(), Refused> {
         let failed = |error: &dyn std::error::Error| Refused::Internal(error.to_string());
@@ -245,8 +283,15 @@ fn routes() -> Figures {
         took.sort_unstable();
         let (half, most) = (took[took.len() / 2], took[took.len() * 99 / 100]);
         say(&format!(
-            "{path}: {per_second:.0} requests per second of {RATE} asked for, median {half:?}, p99 {most:?}"
+            "{path}: {per_second:.0} requests per second of {RATE} asked for, median {half:?}, p99 {most:?} (goal 5 ms)"
         ));
+        goals.time(path, most, Duration::from_millis(5));
+        // Whoever cannot keep up answers all the same, later: the rate tells first.
+        if per_second < f64::from(RATE) / 2.0 {
+            goals.0.push(format!(
+                "{path}: {per_second:.0} requests per second, not half of {RATE}"
+            ));
+        }
     }
     Ok(())
 }

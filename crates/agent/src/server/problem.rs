@@ -74,7 +74,7 @@ pub(super) struct Problem {
     /// What was wrong, where, and what to do.
     detail: String,
     /// The states that may follow, where the state did not permit what was asked.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     possible: Vec<&'static str>,
     /// The execution that it is about.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -4,7 +4,8 @@ use axum::body::Body;
 use axum::http::Request;
 use stead_agent::{Call, EntryPoint, Runtime, WorkResult};
 
-use crate::web::{Answer, get, send, site};
+use crate::described::Described;
+use crate::web::{Answer, send, site};
 
 async fn count(call: Call) -> WorkResult<usize> {
     Ok(call.input::<String>()?.split_whitespace().count())
@@ -33,12 +34,13 @@ fn parsed(line: &str) -> (String, String, String, u16) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_example_is_answered_as_it_says_and_every_route_has_one() {
+async fn every_example_is_answered_as_it_says_and_as_is_described_and_every_route_has_one() {
     let guide = include_str!("../../../../docs/guides/lifecycle-api.md");
     let builder = Runtime::builder().entry_point(EntryPoint::new("count", count));
     let runtime = builder.entry_point(EntryPoint::new("nap", nap)).build().unwrap();
     runtime.start().await.unwrap();
     let site = site(&runtime);
+    let described = Described::of(&site).await;
     let mut asked = std::collections::BTreeSet::new();
     let mut id = String::new();
     for line in guide.lines().filter(|line| line.starts_with("curl ")) {
@@ -53,10 +55,19 @@ async fn every_example_is_answered_as_it_says_and_every_route_has_one() {
         if status == 409 && path.contains("lifecycle") {
             assert!(answer.json()["possible"].is_array());
         }
-        asked.insert((method.to_lowercase(), path.replace("$ID", "{id}")));
+        let place = path.replace("$ID", "{id}");
+        // What is not there, or not for this method, is a problem, and stands nowhere in the description.
+        if described.document()["paths"][&place]
+            .get(method.to_lowercase())
+            .is_some()
+        {
+            described.holds(&method, &place, &answer);
+        } else {
+            answer.problem();
+        }
+        asked.insert((method.to_lowercase(), place));
     }
-    let document = get(&site, "/openapi.json").await.json();
-    for (path, methods) in document["paths"].as_object().unwrap() {
+    for (path, methods) in described.document()["paths"].as_object().unwrap() {
         for method in methods.as_object().unwrap().keys() {
             assert!(
                 asked.contains(&(method.clone(), path.clone())),

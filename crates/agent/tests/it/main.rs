@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod again;
 #[cfg(test)]
+mod described;
+#[cfg(test)]
 mod description;
 #[cfg(test)]
 mod drain;
@@ -12,6 +14,8 @@ mod guide;
 mod kubelet;
 #[cfg(test)]
 mod limits;
+#[cfg(test)]
+mod minimal;
 #[cfg(test)]
 mod process;
 #[cfg(test)]

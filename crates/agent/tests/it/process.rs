@@ -163,7 +163,7 @@ pub(crate) fn http(address: SocketAddr, method: &str, path: &str, body: &str) ->
 }
 
 /// Where cargo put an example of this crate.
-fn built(example: &str) -> PathBuf {
+pub(crate) fn built(example: &str) -> PathBuf {
     let this = std::env::current_exe().unwrap();
     let place = this
         .parent()
