@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::shell::{cargo, output, root, run, target};
+use crate::shell::{cargo, root, run, target, tool};
 
 /// What answers must be like: no error of the server, and all as described.
 const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,\
@@ -72,11 +72,7 @@ http.server.ThreadingHTTPServer(('127.0.0.1', int(sys.argv[1])), Echo).serve_for
 
 /// Where schemathesis is, if it is anywhere: named by `STEAD_SCHEMATHESIS`, in the environment that `.ci/run` makes, or installed.
 pub(crate) fn schemathesis() -> Option<PathBuf> {
-    let named = std::env::var_os("STEAD_SCHEMATHESIS").map(PathBuf::from);
-    let made = root().join("target/venv/bin/schemathesis");
-    let candidates = [named, Some(made), Some(PathBuf::from("schemathesis"))];
-    let works = |program: &PathBuf| output(Command::new(program).arg("--version")).is_ok();
-    candidates.into_iter().flatten().find(works)
+    tool("STEAD_SCHEMATHESIS", "schemathesis")
 }
 
 /// Builds the binary, starts a fleet with it and asks it `examples` things of each operation, beside all edges of what is described.

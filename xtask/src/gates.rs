@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 
 use crate::shell::{cargo, output, root, say, words};
 use crate::tidy::metadata::Metadata;
-use crate::{contract, fuzz, tidy};
+use crate::{contract, fuzz, kubernetes, tidy};
 
 /// Runs all gates and stops at the first that fails.
 ///
@@ -37,6 +37,8 @@ enum Gate {
     Tidy,
     /// Each door is tried for a short time.
     Fuzz,
+    /// The manifests are held to published schemas.
+    Manifests,
     /// A daemon is asked what its description permits.
     Contract,
     /// Needs a tool that is not here: said, not hidden.
@@ -47,6 +49,7 @@ impl Gate {
     fn name(&self) -> String {
         match self {
             Self::Tidy => "cargo xtask tidy".to_owned(),
+            Self::Manifests => "cargo xtask manifests".to_owned(),
             Self::Fuzz => format!("cargo xtask fuzz --seconds {FUZZ_SECONDS}"),
             Self::Contract => format!("cargo xtask contract --examples {CONTRACT_EXAMPLES}"),
             Self::Skipped(why) => format!("skipped: {why}"),
@@ -63,6 +66,7 @@ impl Gate {
         match self {
             Self::Command(mut command) => crate::shell::run(&mut command),
             Self::Tidy => tidy::run(),
+            Self::Manifests => kubernetes::manifests(),
             Self::Contract => contract::contract(CONTRACT_EXAMPLES),
             Self::Fuzz => fuzz::fuzz(FUZZ_SECONDS).map(|told| say(&told)),
             Self::Skipped(_) => Ok(()),
@@ -93,6 +97,11 @@ fn gates() -> Result<Vec<Gate>> {
         Gate::Fuzz
     } else {
         Gate::Skipped("there is no C++ compiler, made-up input is not tried")
+    });
+    gates.push(if kubernetes::validator().is_some() {
+        Gate::Manifests
+    } else {
+        Gate::Skipped("kubernetes-validate is not installed, the manifests are not held to the schemas")
     });
     gates.push(if contract::schemathesis().is_some() {
         Gate::Contract

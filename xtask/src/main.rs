@@ -5,6 +5,7 @@ mod coverage;
 mod fuzz;
 mod gates;
 mod generated;
+mod kubernetes;
 mod proof;
 mod shell;
 mod tidy;
@@ -37,6 +38,7 @@ fn run(args: &[String]) -> Result<()> {
         ["crash", "--tries", tries] => proof::crash(tries),
         ["contract"] => contract::contract("50"),
         ["contract", "--examples", examples] => contract::contract(examples),
+        ["manifests"] => kubernetes::manifests(),
         ["fuzz"] => fuzz::fuzz("600").map(|told| say(&told)),
         ["fuzz", "--seconds", seconds] => fuzz::fuzz(seconds).map(|told| say(&told)),
         ["proof", words @ ..] => proof::run(words),
@@ -55,5 +57,6 @@ cargo xtask generate   writes the generated files anew
 cargo xtask coverage   line coverage of the pure crates, at least 90 % each
 cargo xtask crash      kills daemon, keeper and agents of the release binary, 100 times each (--tries N)
 cargo xtask contract   asks a real daemon what its OpenAPI document permits, with schemathesis (--examples N)
+cargo xtask manifests  holds the manifests for Kubernetes to the schemas that it publishes, with kubernetes-validate
 cargo xtask fuzz       tries the doors of Stead with made-up input, ten minutes each (--seconds N)
 cargo xtask proof      all long tests and all benchmarks, written down in bench/proof.md; takes hours (WORD...: the steps with one of them)";

@@ -32,6 +32,15 @@ pub(crate) fn cargo(args: &[&str]) -> Command {
     command
 }
 
+/// Where a tool is, if it is anywhere: named by a variable, in the environment that `.ci/run` makes, or installed.
+pub(crate) fn tool(variable: &str, name: &str) -> Option<PathBuf> {
+    let named = std::env::var_os(variable).map(PathBuf::from);
+    let made = root().join("target/venv/bin").join(name);
+    let candidates = [named, Some(made), Some(PathBuf::from(name))];
+    let works = |program: &PathBuf| output(Command::new(program).arg("--version")).is_ok();
+    candidates.into_iter().flatten().find(works)
+}
+
 /// Runs `command` with its output going where ours goes.
 ///
 /// # Errors

@@ -1,4 +1,4 @@
-//! The manifest is played: its probes, its timings and its environment, against a running agent.
+//! The manifests are played: their probes, their timings and their environment, against a running agent.
 
 use std::time::{Duration, Instant};
 
@@ -6,20 +6,31 @@ use rustix::process::Signal;
 
 use crate::process::{PATIENCE, Process};
 
-const MANIFEST: &str = include_str!("../../../../deploy/kubernetes/agent.yaml");
+/// What the guide gives people: replicas that come and go, and replicas that keep their directory.
+const MANIFESTS: [Manifest; 2] = [
+    Manifest(include_str!("../../../../deploy/kubernetes/agent.yaml")),
+    Manifest(include_str!("../../../../deploy/kubernetes/agent-durable.yaml")),
+];
 
-/// What stands behind the first `key` after `section`, up to the end of its line or of its braces.
-fn read(section: &str, key: &str) -> &'static str {
-    let rest = MANIFEST.split_once(section).unwrap_or_else(|| panic!("no {section}")).1;
-    let value = rest
-        .split_once(key)
-        .unwrap_or_else(|| panic!("no {key} in {section}"))
-        .1;
-    value.split(['\n', ',', '}']).next().unwrap().trim().trim_matches('"')
-}
+#[derive(Clone, Copy)]
+struct Manifest(&'static str);
 
-fn seconds(section: &str, key: &str) -> f64 {
-    read(section, key).parse().unwrap()
+impl Manifest {
+    /// What stands behind the first `key` after `section`, up to the end of its line or of its braces.
+    fn read(self, section: &str, key: &str) -> &'static str {
+        let rest = self.0.split_once(section).unwrap_or_else(|| panic!("no {section}")).1;
+        let value = rest.split_once(key);
+        let value = value.unwrap_or_else(|| panic!("no {key} in {section}")).1;
+        value.split(['\n', ',', '}']).next().unwrap().trim().trim_matches('"')
+    }
+
+    fn seconds(self, section: &str, key: &str) -> f64 {
+        self.read(section, key).parse().unwrap()
+    }
+
+    fn graceful_timeout(self) -> &'static str {
+        self.read("STEAD_GRACEFUL_SHUTDOWN_TIMEOUT", "value:")
+    }
 }
 
 /// A probe as the manifest has it. Its periods pass faster here, its patience is the manifest's.
@@ -32,21 +43,21 @@ struct Probe {
 }
 
 impl Probe {
-    fn of(section: &str) -> Self {
+    fn of(manifest: Manifest, section: &str) -> Self {
         let section = format!("{section}:");
-        let part = MANIFEST.split_once(&section).unwrap().1;
+        let part = manifest.0.split_once(&section).unwrap().1;
         let part = part.split_once("Probe:").map_or(part, |(own, _)| own);
         // Kubernetes waits for a second where the manifest does not say.
         let timeout = if part.contains("timeoutSeconds:") {
-            seconds(&section, "timeoutSeconds:")
+            manifest.seconds(&section, "timeoutSeconds:")
         } else {
             1.0
         };
         Self {
-            path: read(&section, "path:"),
-            period: Duration::from_secs_f64(seconds(&section, "periodSeconds:") / FASTER),
+            path: manifest.read(&section, "path:"),
+            period: Duration::from_secs_f64(manifest.seconds(&section, "periodSeconds:") / FASTER),
             timeout: Duration::from_secs_f64(timeout),
-            threshold: read(&section, "failureThreshold:").parse().unwrap(),
+            threshold: manifest.read(&section, "failureThreshold:").parse().unwrap(),
             failed: 0,
         }
     }
@@ -81,34 +92,41 @@ impl Probe {
 const FASTER: f64 = 20.0;
 
 #[test]
-fn the_manifest_leaves_time_for_the_drain_that_it_orders() {
-    let grace = seconds("spec:", "terminationGracePeriodSeconds:");
-    let drain: f64 = seconds("STEAD_GRACEFUL_SHUTDOWN_TIMEOUT", "value:");
-    assert!(grace > seconds("preStop:", "seconds:") + drain + 2.0);
-    assert_eq!(
-        read("STEAD_LIFECYCLE_PORT", "value:"),
-        read("name: lifecycle", "containerPort:")
-    );
+fn the_manifests_leave_time_for_the_drain_that_they_order() {
+    for manifest in MANIFESTS {
+        let grace = manifest.seconds("spec:", "terminationGracePeriodSeconds:");
+        let drain: f64 = manifest.graceful_timeout().parse().unwrap();
+        assert!(grace > manifest.seconds("preStop:", "seconds:") + drain + 2.0);
+        assert_eq!(
+            manifest.read("STEAD_LIFECYCLE_PORT", "value:"),
+            manifest.read("name: lifecycle", "containerPort:")
+        );
+        // Whoever scales it has the last word on how many there are.
+        let scaled = manifest.0.contains("kind: HorizontalPodAutoscaler");
+        assert_ne!(scaled, manifest.0.contains("\n  replicas:"));
+    }
 }
 
 #[test]
 fn an_agent_probed_as_the_manifest_says_is_live_throughout_and_ready_until_it_is_told_to_go() {
+    MANIFESTS.into_iter().for_each(play);
+}
+
+/// Plays the kubelet against a process: startup, readiness, `preStop`, SIGTERM, the grace period.
+fn play(manifest: Manifest) {
     let dir = tempfile::tempdir().unwrap();
-    let (mut startup, mut live) = (Probe::of("startupProbe"), Probe::of("livenessProbe"));
-    let mut ready = Probe::of("readinessProbe");
+    let probe = |section| Probe::of(manifest, section);
+    let (mut startup, mut live, mut ready) = (probe("startupProbe"), probe("livenessProbe"), probe("readinessProbe"));
     assert_eq!(startup.path, live.path);
-    let budget = read("STEAD_GRACEFUL_SHUTDOWN_TIMEOUT", "value:");
-    let mut agent = Process::spawn_with(
-        "agent_hangs",
-        dir.path(),
-        &[("STEAD_GRACEFUL_SHUTDOWN_TIMEOUT", budget)],
-    );
+    let env = [("STEAD_GRACEFUL_SHUTDOWN_TIMEOUT", manifest.graceful_timeout())];
+    let mut agent = Process::spawn_with("agent_hangs", dir.path(), &env);
     startup.until(&agent, |status| status == 200);
     // Not ready yet counts against nobody: its threshold is one.
     agent.until("it is ready", |agent| agent.ask("GET", ready.path, "").0 == 200);
     agent.begin("hang", "1500", "work");
     // preStop: as long as it sleeps the agent still takes work, as proxies may still send some, and is ready and live.
-    let sleeps = Instant::now() + Duration::from_secs_f64(seconds("preStop:", "seconds:") / FASTER);
+    let sleep = manifest.seconds("preStop:", "seconds:");
+    let sleeps = Instant::now() + Duration::from_secs_f64(sleep / FASTER);
     let mut late = 0;
     while late == 0 || Instant::now() < sleeps {
         agent.begin("hang", "1", &format!("late-{late}"));
@@ -125,6 +143,6 @@ fn an_agent_probed_as_the_manifest_says_is_live_throughout_and_ready_until_it_is
     // The kubelet goes on asking whether it lives until it is gone, and must never come to end it.
     live.until(&agent, |status| status == 0);
     assert_eq!(agent.ended().code(), Some(0));
-    let grace = seconds("spec:", "terminationGracePeriodSeconds:") - seconds("preStop:", "seconds:");
+    let grace = manifest.seconds("spec:", "terminationGracePeriodSeconds:") - sleep;
     assert!(told.elapsed().as_secs_f64() < grace, "{:?}", told.elapsed());
 }
