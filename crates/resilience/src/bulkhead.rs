@@ -257,10 +257,12 @@ impl<C: Clock> Bulkhead<C> {
 }
 
 impl<C: Clock, T, E> Layer<T, E> for Bulkhead<C> {
+    const AT_ONCE: bool = true;
+
     #[inline]
     fn run<N: Next<Value = T, Error = E>>(&self, next: N) -> impl Future<Output = Result<T, Failure<E>>> {
         async move {
-            Deadline::check_now()?;
+            Deadline::check_first()?;
             let _seat = self.acquire().await?;
             next.once().await
         }

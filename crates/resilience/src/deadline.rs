@@ -92,6 +92,15 @@ impl Deadline {
         }
     }
 
+    /// As [`Deadline::check_now`], for the first try: a [`Looked`] of this very poll need not be looked at again.
+    #[inline]
+    pub(crate) fn check_first<E>() -> Result<(), Failure<E>> {
+        if LOOKED.get() {
+            return Ok(());
+        }
+        Self::check_now()
+    }
+
     /// How much time is left; nothing once it has passed.
     #[must_use]
     pub fn remaining(&self) -> Duration {
@@ -143,6 +152,31 @@ impl Scope {
         let result = poll();
         drop(entered);
         result
+    }
+}
+
+/// While it lives, the deadline in force counts as looked at: policies inside that begin at once need not look again.
+pub(crate) struct Looked(());
+
+impl Looked {
+    /// For a deadline that has not passed. With `at_once` unset, whoever is inside looks for himself.
+    #[inline]
+    pub(crate) fn just_now(at_once: bool) -> Self {
+        LOOKED.set(at_once);
+        Self(())
+    }
+}
+
+/// Something begins that may take its time before it asks: whoever is inside of it looks at the clock.
+#[inline]
+pub(crate) fn time_goes_on() {
+    LOOKED.set(false);
+}
+
+impl Drop for Looked {
+    #[inline]
+    fn drop(&mut self) {
+        time_goes_on();
     }
 }
 
@@ -199,6 +233,8 @@ thread_local! {
     static AT: Cell<u64> = const { Cell::new(NONE) };
     /// `None`: it is on [`CLOCK`].
     static PLAIN: Cell<Option<Plain>> = const { Cell::new(Some(Plain::Coarse)) };
+    /// The deadline in force was looked at in this very poll, and nothing has run since that may take its time.
+    static LOOKED: Cell<bool> = const { Cell::new(false) };
     static CLOCK: RefCell<AnyClock> = const { RefCell::new(AnyClock::COARSE) };
 }
 

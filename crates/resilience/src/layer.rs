@@ -18,6 +18,9 @@ pub trait Next {
     /// How it fails by itself.
     type Error;
 
+    /// As [`Layer::AT_ONCE`], of the policy that is the next; not so where the operation is.
+    const AT_ONCE: bool = false;
+
     /// Makes one try.
     fn once(&self) -> impl Future<Output = Result<Self::Value, Failure<Self::Error>>>;
 }
@@ -41,6 +44,10 @@ where
 /// `next` makes one try each time it is asked. Dropping the returned future cancels the try in flight and gives back
 /// whatever the policy held for it.
 pub trait Layer<T, E> {
+    /// Whether in the poll in which it begins nothing that could take its time runs before it asks `next`: then those inside of
+    /// it need not look at the clock again where a timeout outside of it did just now. Unset, they look, which is always right.
+    const AT_ONCE: bool = false;
+
     /// Runs `next` under this policy.
     fn run<N: Next<Value = T, Error = E>>(&self, next: N) -> impl Future<Output = Result<T, Failure<E>>>;
 

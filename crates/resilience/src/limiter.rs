@@ -394,6 +394,8 @@ impl<C: Clock, K> Limiter<C, K> {
 }
 
 impl<C: Clock, K: Classify<T, E>, T, E> Layer<T, E> for Limiter<C, K> {
+    const AT_ONCE: bool = true;
+
     #[inline]
     fn run<N: Next<Value = T, Error = E>>(&self, next: N) -> impl Future<Output = Result<T, Failure<E>>> {
         self.under(self.cost(), next)
@@ -414,7 +416,7 @@ impl<C: Clock, K> Limiter<C, K> {
         K: Classify<T, E>,
     {
         async move {
-            Deadline::check_now()?;
+            Deadline::check_first()?;
             if !self.takes_at_once(cost) {
                 // Boxed, so that callers who need not wait carry no timer about.
                 Box::pin(self.queue_in_time(cost)).await?;

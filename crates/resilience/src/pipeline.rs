@@ -3,6 +3,7 @@
 use core::future::Future;
 use std::sync::Arc;
 
+use crate::deadline::time_goes_on;
 use crate::{Failure, Layer, Next};
 
 mod again;
@@ -67,6 +68,9 @@ pub struct Around<O, I> {
 
 /// The policies of a [`Pipeline`], from one on inwards: [`Around`] or [`Bare`].
 pub trait Nested<T, E> {
+    /// As [`Layer::AT_ONCE`], of the outermost of them.
+    const AT_ONCE: bool = false;
+
     /// Runs `next` under all of them.
     fn around<'a, N: Next<Value = T, Error = E>>(&'a self, next: &'a N) -> impl Future<Output = Result<T, Failure<E>>>;
 }
@@ -123,6 +127,8 @@ impl<P, O, I: Within<P>> Within<P> for Around<O, I> {
 }
 
 impl<L: Nested<T, E>, T, E> Layer<T, E> for Pipeline<L> {
+    const AT_ONCE: bool = L::AT_ONCE;
+
     #[inline]
     fn run<N: Next<Value = T, Error = E>>(&self, next: N) -> impl Future<Output = Result<T, Failure<E>>> {
         async move { self.0.around(&next).await }
@@ -132,13 +138,19 @@ impl<L: Nested<T, E>, T, E> Layer<T, E> for Pipeline<L> {
 impl<T, E> Nested<T, E> for Bare {
     #[inline]
     fn around<'a, N: Next<Value = T, Error = E>>(&'a self, next: &'a N) -> impl Future<Output = Result<T, Failure<E>>> {
+        time_goes_on();
         next.once()
     }
 }
 
 impl<O: Layer<T, E>, I: Nested<T, E>, T, E> Nested<T, E> for Around<O, I> {
+    const AT_ONCE: bool = O::AT_ONCE;
+
     #[inline]
     fn around<'a, N: Next<Value = T, Error = E>>(&'a self, next: &'a N) -> impl Future<Output = Result<T, Failure<E>>> {
+        if !O::AT_ONCE {
+            time_goes_on();
+        }
         self.outer.run(Inside {
             policies: &self.inner,
             next,
@@ -157,6 +169,8 @@ impl<I: Nested<T, E>, N: Next<Value = T, Error = E>, T, E> Next for Inside<'_, I
     type Value = T;
     type Error = E;
 
+    const AT_ONCE: bool = I::AT_ONCE;
+
     #[inline]
     fn once(&self) -> impl Future<Output = Result<T, Failure<E>>> {
         self.policies.around(self.next)
@@ -164,6 +178,8 @@ impl<I: Nested<T, E>, N: Next<Value = T, Error = E>, T, E> Next for Inside<'_, I
 }
 
 impl<L: Layer<T, E>, T, E> Layer<T, E> for &L {
+    const AT_ONCE: bool = L::AT_ONCE;
+
     #[inline]
     fn run<N: Next<Value = T, Error = E>>(&self, next: N) -> impl Future<Output = Result<T, Failure<E>>> {
         (**self).run(next)
@@ -171,6 +187,8 @@ impl<L: Layer<T, E>, T, E> Layer<T, E> for &L {
 }
 
 impl<L: Layer<T, E>, T, E> Layer<T, E> for Shared<L> {
+    const AT_ONCE: bool = L::AT_ONCE;
+
     #[inline]
     fn run<N: Next<Value = T, Error = E>>(&self, next: N) -> impl Future<Output = Result<T, Failure<E>>> {
         self.0.run(next)

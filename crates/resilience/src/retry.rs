@@ -18,6 +18,7 @@ pub use told::{GaveUp, RetryEvent, RetrySnapshot};
 
 use crate::budget::paid;
 use crate::classify::judge;
+use crate::deadline::time_goes_on;
 use crate::events::Events;
 use crate::setting::require;
 use crate::{
@@ -234,8 +235,16 @@ impl<C: Clock, K> Retry<C, K> {
         self.events.listen()
     }
 
-    /// Whether the deadline leaves time for a try.
+    /// Whether the deadline leaves time for the first try.
     fn may_begin(&self) -> bool {
+        if self.attempt_needs.load(Relaxed) == 0 {
+            return Deadline::check_first::<()>().is_ok();
+        }
+        self.may_go_on()
+    }
+
+    /// Whether the deadline leaves time for another try.
+    fn may_go_on(&self) -> bool {
         let needs = self.attempt_needs.load(Relaxed);
         Deadline::remaining_now().is_none_or(|left| left > Duration::ZERO && nanos(left) >= needs)
     }
@@ -275,6 +284,8 @@ impl<C: Clock, K> Retry<C, K> {
         K: Classify<T, E>,
         N: Next<Value = T, Error = E>,
     {
+        // Hooks and waits come, whatever the first try looked at.
+        time_goes_on();
         let mut plan = plan::Plan::new(*self.config(), begun, self.next_seed());
         let (mut retry_after, mut result) = (retry_after, result);
         loop {
@@ -295,7 +306,7 @@ impl<C: Clock, K> Retry<C, K> {
             });
             drop(result);
             self.clock.sleep(wait).await;
-            if !self.may_begin() {
+            if !self.may_go_on() {
                 // Woken late.
                 self.tell(RetryEvent::GaveUp {
                     attempts: plan.made(),
@@ -330,6 +341,8 @@ fn given_up<E>(attempts: u32, retry_after: Option<Duration>, last: Failure<E>) -
 }
 
 impl<C: Clock, K: Classify<T, E>, T, E> Layer<T, E> for Retry<C, K> {
+    const AT_ONCE: bool = true;
+
     #[inline]
     fn run<N: Next<Value = T, Error = E>>(&self, next: N) -> impl Future<Output = Result<T, Failure<E>>> {
         async move {

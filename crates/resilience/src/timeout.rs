@@ -7,7 +7,7 @@ use core::task::Poll;
 use core::time::Duration;
 
 use crate::count::Counter;
-use crate::deadline::Scope;
+use crate::deadline::{Looked, Scope};
 use crate::events::Events;
 use crate::setting::require;
 use crate::{Clock, Coarse, Deadline, Failure, InvalidSetting, Layer, Listener, Moment, Next};
@@ -147,9 +147,11 @@ impl<C: Clock, T, E> Layer<T, E> for Timeout<C> {
             let until = Moment::from_nanos(self.clock.now().as_nanos().saturating_add(limit));
             // Where the task's deadline comes first, it is in force already.
             let mut scope = Scope::new((own < left).then(|| Deadline::at(until, &self.clock)));
+            let looked = Looked::just_now(N::AT_ONCE);
             let mut work = pin!(scope.enter(|| next.once()));
             // What is ready at once needs no timer.
             let first = poll_fn(|context| Poll::Ready(scope.enter(|| work.as_mut().poll(context)))).await;
+            drop(looked);
             // Each arm moves its own part alone: moving the whole result costs several times as much.
             match first {
                 Poll::Ready(Ok(value)) => return Ok(value),

@@ -203,6 +203,8 @@ where
     C: Clock,
     K: Classify<T, E>,
 {
+    const AT_ONCE: bool = true;
+
     #[inline]
     fn run<N: Next<Value = T, Error = E>>(&self, next: N) -> impl Future<Output = Result<T, Failure<E>>> {
         guarded(&self.breaker, &self.classifier, next)
@@ -210,6 +212,8 @@ where
 }
 
 impl<C: Clock, T, E> Layer<T, E> for Breaker<C> {
+    const AT_ONCE: bool = true;
+
     #[inline]
     fn run<N: Next<Value = T, Error = E>>(&self, next: N) -> impl Future<Output = Result<T, Failure<E>>> {
         guarded(self, &AnyError, next)

@@ -1,10 +1,14 @@
 use core::time::Duration;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Coarse, Precise, TokioClock, Virtual};
+use crate::{
+    AnyError, Bulkhead, BulkheadConfig, Coarse, Layer, Next, Pipeline, Precise, Retry, RetryConfig, Shared, Timeout,
+    TimeoutConfig, TokioClock, Virtual,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -33,6 +37,97 @@ async fn deadlines_of_different_clocks_compare_by_what_is_left() {
     let long = Deadline::after(&Coarse, 1000 * SECOND);
     assert_eq!(long.clone().or_earlier(short.clone()).remaining(), SECOND);
     assert_eq!(short.or_earlier(long).remaining(), SECOND);
+}
+
+fn ten_seconds(clock: &Virtual) -> Timeout<Virtual> {
+    let limit = Some(10 * SECOND);
+    Timeout::with_clock(TimeoutConfig { limit }, clock.clone()).unwrap()
+}
+
+fn bulkhead(clock: &Virtual) -> Bulkhead<Virtual> {
+    Bulkhead::with_clock(BulkheadConfig::default(), clock.clone()).unwrap()
+}
+
+/// Policies of ours take what the timeout saw of the clock in the same poll, but never past the operation's own doing.
+#[tokio::test]
+async fn a_deadline_that_passes_while_the_operation_runs_is_noticed_by_what_it_calls() {
+    let clock = Virtual::new();
+    let inner = bulkhead(&clock);
+    let operation = || async {
+        clock.advance(10 * SECOND);
+        inner.call(|| async { Ok::<_, ()>(()) }).await
+    };
+    let late = Err(Failure::Inner(Failure::DeadlineExceeded));
+    let nested = Pipeline::new().with(ten_seconds(&clock)).with(bulkhead(&clock));
+    assert_eq!(nested.call(operation).await, late);
+    let alone = Pipeline::new().with(ten_seconds(&clock));
+    assert_eq!(alone.call(operation).await, late);
+    assert_eq!(ten_seconds(&clock).call(operation).await, late);
+    assert_eq!(inner.snapshot().admitted, 0);
+}
+
+#[tokio::test]
+async fn a_policy_that_takes_its_time_before_it_asks_lets_nothing_begin_too_late() {
+    let clock = Virtual::new();
+    let slow = || Slow(clock.clone());
+    let begun = Cell::new(0);
+    let operation = || async {
+        begun.set(begun.get() + 1);
+        Ok::<_, ()>(())
+    };
+    let late = Err(Failure::DeadlineExceeded);
+    let outside = Pipeline::new()
+        .with(ten_seconds(&clock))
+        .with(slow())
+        .with(bulkhead(&clock));
+    assert_eq!(outside.call(operation).await, late);
+    let retry = Retry::with(RetryConfig::default(), clock.clone(), AnyError).unwrap();
+    let shared = Shared(Arc::new(slow()));
+    let between = Pipeline::new()
+        .with(ten_seconds(&clock))
+        .with(retry)
+        .with(shared)
+        .with(bulkhead(&clock));
+    assert_eq!(between.call(operation).await, late);
+    let apart = Pipeline::new().with(slow()).with(bulkhead(&clock));
+    let around = Pipeline::new().with(ten_seconds(&clock)).with(&apart);
+    assert_eq!(around.call(operation).await, late);
+    assert_eq!(begun.get(), 0);
+}
+
+/// A policy of somebody's own that holds up its thread.
+struct Slow(Virtual);
+
+impl<T, E> Layer<T, E> for Slow {
+    async fn run<N: Next<Value = T, Error = E>>(&self, next: N) -> Result<T, Failure<E>> {
+        self.0.advance(10 * SECOND);
+        next.once().await
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_panics_leaves_nothing_looked_at() {
+    let clock = Virtual::new();
+    let struck = Pipeline::new().with(ten_seconds(&clock)).with(Panics);
+    // On the same thread: it is the only one of this runtime.
+    let panicked = tokio::spawn(async move { struck.call(|| async { Ok::<_, ()>(()) }).await }).await;
+    assert!(panicked.unwrap_err().is_panic());
+    let passed = Deadline::after(&clock, Duration::ZERO);
+    assert_eq!(
+        passed.scope(bulkhead(&clock).call(|| async { Ok::<_, ()>(()) })).await,
+        Err(Failure::DeadlineExceeded)
+    );
+}
+
+/// A policy of somebody's own that panics before its operation begins.
+struct Panics;
+
+impl<T, E> Layer<T, E> for Panics {
+    const AT_ONCE: bool = true;
+
+    async fn run<N: Next<Value = T, Error = E>>(&self, _: N) -> Result<T, Failure<E>> {
+        panic!("of all things")
+    }
 }
 
 #[tokio::test]
