@@ -5,8 +5,8 @@ use std::sync::OnceLock;
 
 use crate::sync::{AtomicU64, Ordering::Relaxed};
 
-/// So many places there are, which threads get in turn.
-pub(crate) const LANES: usize = 8;
+/// So many places there are, which threads get in turn; in a loom test as few as are more than one.
+pub(crate) const LANES: usize = if cfg!(all(test, loom)) { 2 } else { 8 };
 
 /// Two lines of a cache apart, so that neighbours do not share one.
 #[derive(Debug, Default)]

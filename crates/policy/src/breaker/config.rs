@@ -99,7 +99,9 @@ pub enum Window {
         /// 1 to 8,000.
         calls: u32,
     },
-    /// The calls of the last while.
+    /// The calls of the last while. Each is counted once and goes out once, up to the edge's steps. A number of failures opens at
+    /// exactly that many; a share of them is judged when a failure comes, or the call that makes up the minimum, over all calls
+    /// that were reported before: those that other threads report at that very moment may be part of it or not.
     Time {
         /// 1 ms to 30 days; its edge moves in steps of an eighth or less.
         #[serde(with = "span")]

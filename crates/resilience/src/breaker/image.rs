@@ -11,6 +11,7 @@ use stead_policy::{
 use super::desk::{Desk, fresh, since_origin};
 use super::event::Cause;
 use super::report::at;
+use super::shards::At;
 use super::word::{Kind, Shape, Word};
 use super::{Breaker, slow_over};
 use crate::sync::Ordering::{Relaxed, Release};
@@ -28,7 +29,7 @@ impl<C: Clock> Breaker<C> {
             CircuitState::Closed => PhaseImage::Closed {
                 window: {
                     let window = desk.settings.config().window;
-                    self.remembered(&mut desk, now, word, &window)
+                    self.remembered(&mut desk, now, word, &window, None)
                 },
             },
             CircuitState::Open => PhaseImage::Open { left },
@@ -173,7 +174,8 @@ impl<C: Clock> Breaker<C> {
         }
         if word.mode() == CircuitState::Closed {
             self.rings.freeze();
-            let remembered = self.remembered(desk, now, word, &before.config().window);
+            let new = Some(at(next, shape, now));
+            let remembered = self.remembered(desk, now, word, &before.config().window, new);
             let counts_anew = shape.kind() == Kind::Time && !before.by_rate() && desk.settings.by_rate();
             next = fresh(next.with_failed(0).with_slow(0).warmed(false), &desk.settings);
             desk.trouble().leaky = Leaky::default();
@@ -185,8 +187,9 @@ impl<C: Clock> Breaker<C> {
         self.hot.shape.store(shape.0, Release);
     }
 
-    /// What the window holds, under the settings that it was filled by.
-    fn remembered(&self, desk: &mut Desk, now: Moment, word: Word, window: &Window) -> WindowImage {
+    /// What the window holds, under the settings that it was filled by. Where it is to go on as a `new` one, a window of time
+    /// is taken out of the old one.
+    fn remembered(&self, desk: &mut Desk, now: Moment, word: Word, window: &Window, new: Option<At>) -> WindowImage {
         let shape = self.shape();
         match window {
             Window::Consecutive => WindowImage::Consecutive {
@@ -206,7 +209,10 @@ impl<C: Clock> Breaker<C> {
             },
             Window::Time { .. } => WindowImage::Time {
                 shift: shape.shift(),
-                buckets: self.shards().buckets(at(word, shape, now)),
+                buckets: match new {
+                    Some(new) => self.shards().take(at(word, shape, now), new),
+                    None => self.shards().buckets(at(word, shape, now)),
+                },
             },
         }
     }

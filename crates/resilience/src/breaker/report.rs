@@ -6,9 +6,10 @@ use super::Breaker;
 use super::desk::Slowness;
 use super::permit::{Pass, Role, UNTIMED};
 use super::ring::{Added, Ring};
-use super::shards::At;
+use super::shards::{At, Came, Shards};
 use super::word::{Kind, Shape, Word};
-use crate::sync::Ordering::Relaxed;
+use crate::sync::Ordering::{Relaxed, SeqCst};
+use crate::sync::fence;
 use crate::{Clock, Moment};
 
 impl<C: Clock> Breaker<C> {
@@ -19,30 +20,34 @@ impl<C: Clock> Breaker<C> {
         }
     }
 
-    /// The usual ways of windows that have to be written to, and all others. A pass in pieces, so that it comes in registers.
+    /// The usual ways of windows that have to be written to: that of a window of time here, which needs so few registers that
+    /// none is put by. A pass in pieces, so that it comes in registers.
     #[inline(never)]
     fn record_success(&self, then: Word, since: u64, probe: u32, role: Role) {
-        if role != Role::Call || !self.counted_at_once(then) {
-            self.record_other_success(then, since, probe, role);
+        let (word, shape) = (self.word(), self.shape());
+        if role == Role::Call && shape.number() == word.shape() {
+            // Only a window of time is ever warm.
+            if word.warm_since(then) {
+                let now = at(word, shape, self.clock.now());
+                let shards = self.hot.shards.get();
+                match shards.map_or(Came::Not, |shards| shards.add_good(now)) {
+                    Came::Counted => return,
+                    Came::Crowded => return self.spread(self.shards()),
+                    Came::Not => {}
+                }
+            } else if shape.kind() == Kind::Count && word.admits_at_once() && word.same_generation(then) {
+                return self.record_success_in_ring(then, word, since, probe);
+            }
         }
+        self.record_other_success(then, since, probe, role);
     }
 
-    /// Counts a success, if that is a matter of one exchange.
-    #[inline]
-    fn counted_at_once(&self, then: Word) -> bool {
-        let (word, shape) = (self.word(), self.shape());
-        if shape.number() != word.shape() {
-            return false;
+    #[inline(never)]
+    fn record_success_in_ring(&self, then: Word, word: Word, since: u64, probe: u32) {
+        let shape = self.shape();
+        if shape.number() != word.shape() || !self.rings.add_good(ring(word, shape)) {
+            self.record_other_success(then, since, probe, Role::Call);
         }
-        // Only a window of time is ever warm.
-        if word.warm_since(then) {
-            let shards = self.hot.shards.get();
-            return shards.is_some_and(|shards| shards.add_good(at(word, shape, self.clock.now())));
-        }
-        word.admits_at_once()
-            && word.same_generation(then)
-            && shape.kind() == Kind::Count
-            && self.rings.add_good(ring(word, shape))
     }
 
     #[inline(never)]
@@ -147,7 +152,7 @@ impl<C: Clock> Breaker<C> {
                 Kind::Consecutive => self.count_streak(pass, word, shape, mark, now),
                 Kind::Leaky => self.count_leaky(pass, mark, now),
                 Kind::Count => self.count_ring(pass, word, shape, mark, now),
-                Kind::Time => Some(self.count_time(pass, word, shape, mark, now())),
+                Kind::Time => self.count_time(pass, word, shape, mark, now()),
             };
             if let Some(recorded) = recorded {
                 return recorded;
@@ -233,23 +238,54 @@ impl<C: Clock> Breaker<C> {
         })
     }
 
+    /// Nothing where the window was rebuilt before this call was counted.
     #[inline]
-    fn count_time(&self, pass: Pass, word: Word, shape: Shape, mark: Mark, now: Moment) -> Recorded {
+    fn count_time(&self, pass: Pass, word: Word, shape: Shape, mark: Mark, now: Moment) -> Option<Recorded> {
         if mark == Mark::Good && !shape.by_rate() {
-            return Recorded::Noted;
+            return Some(Recorded::Noted);
         }
         let at = at(word, shape, now);
         let shards = self.shards();
         let turned = shards.turns(at);
-        if turned {
-            shards.turn(at);
+        if turned && !self.turn(shards, at) {
+            return None;
         }
         let warm = word.warm() && !(turned && self.cooled(at, shape));
-        shards.add(at, mark);
-        if mark == Mark::Good && warm {
-            return Recorded::Noted;
+        match shards.add(at, mark) {
+            Came::Counted => {}
+            Came::Crowded => self.spread(shards),
+            Came::Not => {
+                let _desk = self.desk();
+                if self.word().epoch() == at.epoch {
+                    // What lies there is left from long ago.
+                    shards.clear(at);
+                }
+                return None;
+            }
         }
-        self.look_at_time(pass, shape, mark, now, at, warm)
+        if mark == Mark::Good && warm {
+            return Some(Recorded::Noted);
+        }
+        Some(self.look_at_time(pass, shape, mark, now, at, warm))
+    }
+
+    /// Goes on to the tick of `at`, unless the window is no longer that of `at`.
+    #[cold]
+    fn turn(&self, shards: &Shards, at: At) -> bool {
+        let _desk = self.desk();
+        let same = self.word().epoch() == at.epoch;
+        if same {
+            shards.turn(at);
+        }
+        same
+    }
+
+    #[cold]
+    fn spread(&self, shards: &Shards) {
+        if !shards.is_spread() {
+            let _desk = self.desk();
+            shards.spread();
+        }
     }
 
     /// Notes that so much was forgotten that a rate means nothing, if that is so.
@@ -264,16 +300,26 @@ impl<C: Clock> Breaker<C> {
 
     #[inline(never)]
     fn look_at_time(&self, pass: Pass, shape: Shape, mark: Mark, now: Moment, at: At, warm: bool) -> Recorded {
+        if mark != Mark::Good {
+            // Of those who fail at once in different shards, the last one sees all others.
+            fence(SeqCst);
+        }
         let counts = self.shards().counts(at);
+        // With this call in it, for the window that is there now.
+        let taken = mark != Mark::Good && self.shards().taken(at);
         let enough_now = shape.by_rate() && !warm && counts.total >= shape.minimum();
         if enough_now {
             self.warm(at.epoch, true);
         }
-        if !shape.may_open(counts.failed, counts.slow) || (mark == Mark::Good && !enough_now) {
+        let may_open = shape.may_open(counts.failed, counts.slow) && (mark != Mark::Good || enough_now);
+        if !may_open && !taken {
             return Recorded::Noted;
         }
         self.decide(now, pass, |_, word| {
-            (word.epoch() == at.epoch).then(|| (self.shards().counts(at), word))
+            // As it is under the lock, whatever it was rebuilt for.
+            let shape = self.shape();
+            let held = || self.shards().counts(self::at(word, shape, now));
+            (shape.kind() == Kind::Time).then(|| (held(), word))
         })
     }
 

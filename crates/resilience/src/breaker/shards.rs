@@ -10,13 +10,13 @@ use stead_policy::{Bucket, Counts, Mark};
 
 use super::word::later;
 use crate::lanes::{Apart, LANES, known_lane, lane};
-use crate::sync::{AtomicU64, Ordering::AcqRel, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
+use crate::sync::{AtomicU64, Once, Ordering::AcqRel, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 
 /// Not on lines of its own, which would take half as much again: what everybody reads of breakers and tickers is on theirs.
 #[derive(Default)]
 pub(super) struct Shards {
     first: Shard,
-    more: OnceLock<Box<[Apart<Shard>; LANES - 1]>>,
+    more: Once<Box<[Apart<Shard>; LANES - 1]>>,
 }
 
 #[derive(Default)]
@@ -35,6 +35,17 @@ pub(super) struct At {
     pub(super) reach: u64,
 }
 
+/// What came of a call that was to be counted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Came {
+    /// It is counted, or too old to be.
+    Counted,
+    /// It is counted, and somebody was in the way.
+    Crowded,
+    /// It is still to be counted: in another way, or in the window that takes this one's place.
+    Not,
+}
+
 impl Shards {
     /// Whether a call at `at` is the first of its tick in the caller's shard, so that older calls may have been forgotten.
     #[inline]
@@ -42,66 +53,97 @@ impl Shards {
         self.mine().latest.load(Relaxed) < at.tick
     }
 
-    /// Goes on to the tick of `at` in the caller's shard, and empties what was skipped.
+    /// Goes on to the tick of `at` in the caller's shard, and empties what was skipped. Under the lock, where the window is
+    /// still that of `at`: ticks of another one may be of another length.
     #[cold]
     pub(super) fn turn(&self, at: At) {
         self.mine().turn(at);
     }
 
-    /// Adds a call; one of an earlier epoch, or one that is older than its bucket, is not counted any more.
+    /// Adds a call; one that is older than its bucket is not counted any more.
     #[inline]
-    pub(super) fn add(&self, at: At, mark: Mark) {
+    pub(super) fn add(&self, at: At, mark: Mark) -> Came {
         let shard = self.mine();
         let one = 1 | if mark.failed() { 1 << FAILED } else { 0 };
-        let met = add(&shard.buckets[slot(at.tick)], at, one);
-        if mark.slow() {
+        let came = add(&shard.buckets[slot(at.tick)], at, one);
+        if mark.slow() && came != Came::Not {
             let slow = shard
                 .slow
                 .get_or_init(|| Box::new(core::array::from_fn(|_| AtomicU64::default())));
             add(&slow[slot(at.tick)], at, 1);
         }
-        if met {
-            self.spread();
-        }
+        came
     }
 
     /// Adds a success, if that is a matter of one exchange.
     #[inline]
-    pub(super) fn add_good(&self, at: At) -> bool {
+    pub(super) fn add_good(&self, at: At) -> Came {
         let shard = match self.more.get() {
             None => Some(&self.first),
             Some(more) => known_lane().map(|lane| more.get(lane).map_or(&self.first, |apart| &apart.0)),
         };
-        let Some(shard) = shard else { return false };
+        let Some(shard) = shard else { return Came::Not };
         if shard.latest.load(Relaxed) != at.tick {
-            return false;
+            return Came::Not;
         }
         // Added first and looked at after, as a look before would have to wait for the addition before it.
         let bucket = &shard.buckets[slot(at.tick)];
         let found = bucket.fetch_add(1, AcqRel);
         if found >> TICK != mark(at) || found & u64::from(MOST) > u64::from(MOST / 2) {
-            return take_back(bucket, found, at);
+            return take_back(bucket, found, mark(at));
         }
         if found & 63 == 0 && bucket.load(Relaxed) != found + 1 {
-            self.spread();
+            return Came::Crowded;
         }
-        true
+        Came::Counted
     }
 
     /// What the window holds.
     pub(super) fn counts(&self, at: At) -> Counts {
-        let held = self.all().filter(|shard| shard.alive(at));
-        let buckets = held.flat_map(|shard| (0..16).map(|slot| shard.held(at, slot)));
+        let alive = self.all().filter(|shard| shard.alive(at));
+        let buckets = alive.flat_map(|shard| (0..16).map(|slot| held(shard.words(slot), at, slot)));
         buckets.fold(Counts::default(), |sum, (_, counts)| sum.plus(counts))
     }
 
     /// The buckets that are not empty, oldest first.
     pub(super) fn buckets(&self, at: At) -> Vec<Bucket> {
+        self.aged(at, Shard::words)
+    }
+
+    /// Takes the buckets that are not empty, oldest first, and leaves empty ones of the window `next`: so a call is either
+    /// taken or finds that it is still to be counted. Under the lock.
+    pub(super) fn take(&self, at: At, next: At) -> Vec<Bucket> {
+        self.aged(at, |shard, slot| shard.take(next, slot))
+    }
+
+    /// Whether the window of `at` was taken meanwhile, where the caller has counted in it.
+    pub(super) fn taken(&self, at: At) -> bool {
+        self.mine().buckets[slot(at.tick)].load(Acquire) >> (TICK + 6) != epoch(at)
+    }
+
+    /// Empties the bucket in which a call at `at` is to be counted, if it is of another epoch: marks of epochs come round, so one
+    /// that slept long may look newer than the window. Under the lock, where the window is that of `at`.
+    #[cold]
+    pub(super) fn clear(&self, at: At) {
+        let (shard, slot) = (self.mine(), slot(at.tick));
+        let words = [Some(&shard.buckets), shard.slow.get().map(|slow| &**slow)];
+        for word in words.iter().flatten().map(|words| &words[slot]) {
+            if word.load(Acquire) >> (TICK + 6) != epoch(at) {
+                word.store(0, Release);
+            }
+        }
+    }
+
+    fn aged(&self, at: At, words: impl Fn(&Shard, usize) -> (u64, u64)) -> Vec<Bucket> {
         let mut ages = [Counts::default(); 16];
-        for shard in self.all().filter(|shard| shard.alive(at)) {
+        for shard in self.all() {
+            let alive = shard.alive(at);
             for slot in 0..16 {
-                let (age, counts) = shard.held(at, slot);
-                ages[age % 16] = ages[age % 16].plus(counts);
+                let words = words(shard, slot);
+                if alive {
+                    let (age, counts) = held(words, at, slot);
+                    ages[age % 16] = ages[age % 16].plus(counts);
+                }
             }
         }
         let oldest_first = (0..16).rev().zip(ages.into_iter().rev());
@@ -139,8 +181,12 @@ impl Shards {
         }
     }
 
-    #[cold]
-    fn spread(&self) {
+    pub(super) fn is_spread(&self) -> bool {
+        self.more.get().is_some()
+    }
+
+    /// Deals out threads over several shards from now on. Under the lock, so that all are there while a window is taken.
+    pub(super) fn spread(&self) {
         self.more.get_or_init(Box::default);
     }
 }
@@ -177,69 +223,90 @@ impl Shard {
         at.tick.saturating_sub(self.latest.load(Acquire)) < 16
     }
 
-    /// The age of a bucket and what it counts; nothing where it is not part of the window.
-    fn held(&self, at: At, slot: usize) -> (usize, Counts) {
-        let word = self.buckets[slot].load(Acquire);
+    /// A bucket and its slow calls.
+    fn words(&self, slot: usize) -> (u64, u64) {
         let slow = self.slow.get().map_or(0, |slow| slow[slot].load(Acquire));
-        let slow_age = age(slow, at, slot).filter(|age| *age < at.reach);
-        let slow = if slow_age.is_some() {
-            number(slow & ((1 << TICK) - 1))
-        } else {
-            0
-        };
-        let Some(age) = age(word, at, slot).filter(|age| *age < at.reach) else {
-            let age = slow_age.unwrap_or(0);
-            return (
-                usize::try_from(age).unwrap_or(0),
-                Counts {
-                    slow,
-                    ..Counts::default()
-                },
-            );
-        };
-        let counts = Counts {
-            total: number(word & u64::from(MOST)),
-            failed: number(word >> FAILED & u64::from(MOST_FAILED)),
-            slow,
-        };
-        (usize::try_from(age).unwrap_or(0), counts)
+        (self.buckets[slot].load(Acquire), slow)
+    }
+
+    /// Takes a bucket and its slow calls, and leaves those of the latest tick of `next` that may use its place.
+    fn take(&self, next: At, slot: usize) -> (u64, u64) {
+        let ago = next.tick.wrapping_sub(slot as u64) & 15;
+        let tick = next.tick.wrapping_sub(ago);
+        let empty = mark(At { tick, ..next }) << TICK;
+        let word = self.buckets[slot].swap(empty, AcqRel);
+        (
+            word,
+            self.slow
+                .get()
+                .map_or(0, |slow_calls| slow_calls[slot].swap(empty, AcqRel)),
+        )
     }
 }
 
-/// Adds `one` to a bucket, beginning it anew where it is of an older tick or epoch. Says whether somebody was in the way.
+/// The age of a bucket and what it counts; nothing where it is not part of the window.
+fn held((word, slow): (u64, u64), at: At, slot: usize) -> (usize, Counts) {
+    let slow_age = age(slow, at, slot).filter(|age| *age < at.reach);
+    let slow = if slow_age.is_some() {
+        number(slow & ((1 << TICK) - 1))
+    } else {
+        0
+    };
+    let Some(age) = age(word, at, slot).filter(|age| *age < at.reach) else {
+        let age = slow_age.unwrap_or(0);
+        return (
+            usize::try_from(age).unwrap_or(0),
+            Counts {
+                slow,
+                ..Counts::default()
+            },
+        );
+    };
+    let counts = Counts {
+        total: number(word & u64::from(MOST)),
+        failed: number(word >> FAILED & u64::from(MOST_FAILED)),
+        slow,
+    };
+    (usize::try_from(age).unwrap_or(0), counts)
+}
+
+/// Adds `one` to a bucket, beginning it anew where it is of an older tick or epoch. One of a newer epoch it leaves alone: the
+/// window was taken.
 #[inline]
-fn add(word: &AtomicU64, at: At, one: u64) -> bool {
+fn add(word: &AtomicU64, at: At, one: u64) -> Came {
     let mine = mark(at);
     // Acquire and release: who sees a bucket of an epoch sees what was written before that epoch began.
     let mut seen = word.load(Acquire);
-    let mut met = false;
+    let mut came = Came::Counted;
     loop {
         let next = if seen >> TICK == mine {
             if seen & u64::from(MOST) > u64::from(MOST / 2)
                 || seen >> FAILED & u64::from(MOST_FAILED) >= u64::from(MOST_FAILED)
             {
-                return met; // it is full: what is missing changes no rate worth speaking of
+                return came; // it is full: what is missing changes no rate worth speaking of
             }
             seen + one
-        } else if seen != 0 && newer(seen >> TICK, mine) {
-            return met;
+        } else if seen != 0 && later(seen >> (TICK + 6), epoch(at), 14) {
+            return Came::Not;
+        } else if seen != 0 && seen >> (TICK + 6) == epoch(at) && later(seen >> TICK & 63, mine & 63, 6) {
+            return came;
         } else {
             mine << TICK | one
         };
         match word.compare_exchange_weak(seen, next, AcqRel, Acquire) {
-            Ok(_) => return met,
+            Ok(_) => return came,
             Err(now) => {
-                met = true;
+                came = Came::Crowded;
                 seen = now;
             }
         }
     }
 }
 
-/// Takes back what was added to a bucket of another tick or epoch, or to one that is full. Says whether the call is done with.
+/// Takes back what was added to a bucket of another tick or epoch, or to one that is full.
 #[cold]
 #[inline(never)]
-fn take_back(bucket: &AtomicU64, found: u64, at: At) -> bool {
+fn take_back(bucket: &AtomicU64, found: u64, mine: u64) -> Came {
     let mut seen = bucket.load(Acquire);
     // Begun anew in between, the addition has gone with what was there before.
     while seen >> TICK == found >> TICK && seen & u64::from(MOST) > 0 {
@@ -248,26 +315,28 @@ fn take_back(bucket: &AtomicU64, found: u64, at: At) -> bool {
             Err(now) => seen = now,
         }
     }
-    found >> TICK == mark(at)
+    if found >> TICK == mine {
+        Came::Counted
+    } else {
+        Came::Not
+    }
 }
 
 /// Whose a bucket is: 14 bits of the epoch, 6 of the tick (its lower 4 are the bucket's place).
 #[inline]
 const fn mark(at: At) -> u64 {
-    (at.epoch & ((1 << 14) - 1)) << 6 | at.tick >> 4 & 63
+    epoch(at) << 6 | at.tick >> 4 & 63
 }
 
-const fn newer(mark: u64, than: u64) -> bool {
-    if mark >> 6 != than >> 6 {
-        return later(mark >> 6, than >> 6, 14);
-    }
-    later(mark & 63, than & 63, 6)
+#[inline]
+const fn epoch(at: At) -> u64 {
+    at.epoch & ((1 << 14) - 1)
 }
 
 /// By how many ticks a bucket is older than `at`; nothing where it is of another epoch. One from ahead is of now: the
 /// clocks of two callers need not agree to the tick.
 fn age(word: u64, at: At, slot: usize) -> Option<u64> {
-    if word >> (TICK + 6) != at.epoch & ((1 << 14) - 1) {
+    if word >> (TICK + 6) != epoch(at) {
         return None;
     }
     let tick = (word >> TICK & 63) << 4 | slot as u64;

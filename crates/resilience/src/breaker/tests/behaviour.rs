@@ -308,6 +308,23 @@ fn reconfiguring_over_and_over_keeps_the_window() {
 }
 
 #[test]
+fn a_window_of_time_counts_also_where_nobody_has_for_thousands_of_generations() {
+    let (breaker, _clock) = breaker(BreakerConfig {
+        window: Window::Time { span: 60 * SECOND },
+        ..BreakerConfig::default()
+    });
+    fail(&breaker, 4);
+    for _ in 0..750 {
+        breaker.force_open();
+        breaker.reset();
+    }
+    fail(&breaker, 4);
+    assert_eq!(breaker.state(), CircuitState::Closed);
+    fail(&breaker, 1);
+    assert_eq!(breaker.state(), CircuitState::Open);
+}
+
+#[test]
 fn settings_that_make_no_sense_leave_everything_as_it_was() {
     let (breaker, _clock) = breaker(BreakerConfig::default());
     let before = breaker.settings();

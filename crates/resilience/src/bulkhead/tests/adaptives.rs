@@ -148,6 +148,18 @@ async fn nobody_waits_beyond_the_deadline_for_a_seat_of_a_limit_that_is_learned(
 }
 
 #[tokio::test]
+async fn a_call_whose_deadline_has_passed_takes_no_seat_of_a_limit_that_is_learned() {
+    let clock = Virtual::new();
+    let bulkhead = AdaptiveBulkhead::with(CONFIG, clock.clone(), AnyError).unwrap();
+    let deadline = Deadline::after(&clock, SECOND);
+    clock.advance(SECOND);
+    let late = deadline.scope(bulkhead.call(|| async { Ok::<_, ()>(()) })).await;
+    assert_eq!(late, Err(Failure::DeadlineExceeded));
+    let seen = bulkhead.snapshot();
+    assert_eq!((seen.admitted, seen.waited, seen.timed_out), (0, 0, 0));
+}
+
+#[tokio::test]
 async fn failures_that_say_nothing_of_load_teach_nothing() {
     let clock = Virtual::new();
     let bulkhead = AdaptiveBulkhead::with(CONFIG, clock, AnyError).unwrap();

@@ -8,7 +8,7 @@ use super::{both, breaker, fail, succeed};
 use crate::Virtual;
 use crate::breaker::Breaker;
 use crate::breaker::ring::{Ring, Rings};
-use crate::breaker::shards::{At, Shards};
+use crate::breaker::shards::{At, Came, Shards};
 
 const NOW: At = At {
     epoch: 1,
@@ -26,7 +26,7 @@ fn warm() -> Arc<Shards> {
 
 /// As a breaker counts a success: in one exchange, or else as everything is counted.
 fn count_good(shards: &Shards) {
-    if !shards.add_good(NOW) {
+    if shards.add_good(NOW) == Came::Not {
         shards.add(NOW, Mark::Good);
     }
 }
@@ -57,7 +57,9 @@ fn loom_two_successes_at_once_are_two() {
 fn loom_a_success_beside_a_failure_loses_neither() {
     model(|| {
         let shards = warm();
-        let other = beside(&shards, |shards| shards.add(NOW, Mark::Failed));
+        let other = beside(&shards, |shards| {
+            shards.add(NOW, Mark::Failed);
+        });
         count_good(&shards);
         other.join().unwrap();
         assert_eq!((shards.counts(NOW).total, shards.counts(NOW).failed), (3, 1));
@@ -98,6 +100,38 @@ fn loom_a_success_of_an_earlier_epoch_is_taken_back_from_the_window_that_was_fil
         other.join().unwrap();
         let counts = shards.counts(REBUILT);
         assert_eq!((counts.total, counts.failed), (5, 2));
+    });
+}
+
+/// A call beside a window of time that goes on as that of another epoch: the calls that were taken, and whether the call is
+/// still to be counted.
+fn beside_a_rebuilding(call: fn(&Shards) -> Came) -> (Counts, Came) {
+    const REBUILT: At = At { epoch: 2, ..NOW };
+    let shards = warm();
+    let other = beside(&shards, |shards| {
+        let taken = shards.take(NOW, REBUILT);
+        shards.fill(REBUILT, taken.iter().map(|bucket| (REBUILT.tick, bucket.counts())));
+    });
+    let came = call(&shards);
+    other.join().unwrap();
+    (shards.counts(REBUILT), came)
+}
+
+#[test]
+fn loom_a_success_beside_a_rebuilding_of_a_window_of_time_is_taken_or_still_to_be_counted() {
+    model(|| {
+        let (taken, came) = beside_a_rebuilding(|shards| shards.add_good(NOW));
+        let counted = u32::from(came != Came::Not);
+        assert_eq!((taken.total, taken.failed), (1 + counted, 0));
+    });
+}
+
+#[test]
+fn loom_a_failure_beside_a_rebuilding_of_a_window_of_time_is_taken_or_still_to_be_counted() {
+    model(|| {
+        let (taken, came) = beside_a_rebuilding(|shards| shards.add(NOW, Mark::Failed));
+        let counted = u32::from(came != Came::Not);
+        assert_eq!((taken.total, taken.failed), (1 + counted, counted));
     });
 }
 
