@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 mod breakers;
 mod floors;
+mod instructions;
 mod memory;
 mod pipelines;
 mod seats;
@@ -70,6 +71,8 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let (rounds, wanted) = match arguments.as_slice() {
         [calls, n, wanted] if calls == "calls" => return once(n.parse().unwrap_or(1), wanted),
+        [counted, n, name] if counted == "counted" => return instructions::calls(n.parse().unwrap_or(1), name),
+        [instructions, wanted] if instructions == "instructions" => return instructions::run(wanted),
         [memory, n] if memory == "memory" => return memory::run(n, None),
         [memory, n, kind] if memory == "memory" => return memory::run(n, Some(kind)),
         [] => (15, ""),
