@@ -16,6 +16,7 @@ use crate::batch::{Batch, Reply};
 use crate::beats::Beats;
 use crate::command;
 use crate::group::Group;
+use crate::plan;
 use crate::record::Record;
 use crate::rollout;
 use crate::shown::Specs;
@@ -44,6 +45,7 @@ impl Open<'_> {
         let before = record.next_timer();
         self.step.has_room = self.turns.has_room(record);
         let result = work(&mut self.step, record);
+        plan::reflect(&mut self.step, record);
         self.settle(record, before);
         result
     }

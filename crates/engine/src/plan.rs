@@ -180,6 +180,19 @@ pub(crate) fn take_up_work(step: &mut Step, record: &mut Record, why: Why) -> bo
     true
 }
 
+/// Has the phase of one that serves say how well it does, where its profile has a phase for that: a component is `degraded` while its
+/// health is, and `ready` again with it. One at work stays `active`.
+pub(crate) fn reflect(step: &mut Step, record: &mut Record) {
+    let (role, health) = (record.role(), record.health());
+    let ill = matches!(health, Health::Degraded | Health::Critical);
+    if role == Role::Ready && ill && record.profile.has_role(Role::Impaired) {
+        let why = alloc::format!("its health is {health}");
+        step.hop(record, Role::Impaired, Why::new(Reason::PartialFunctionality, why));
+    } else if role == Role::Impaired && matches!(health, Health::Unknown | Health::Healthy) {
+        step.hop(record, Role::Ready, Why::new(Reason::SelfHealing, "it does well again"));
+    }
+}
+
 /// Starts it where nothing stands against it; see [`obstacle`].
 fn start(step: &mut Step, record: &mut Record) -> bool {
     if record.has_instance() || obstacle(step.surveyed, record).is_some() {

@@ -9,6 +9,7 @@ mod crash;
 mod damage;
 mod database;
 mod degradation;
+mod demonstration;
 mod disk;
 mod example;
 mod fleet;

@@ -181,6 +181,29 @@ fn bad_metrics_with_a_claim_of_health_degrade_once_in_twenty_beats_and_good_ones
 }
 
 #[test]
+fn a_component_is_degraded_while_its_health_is_and_ready_again_with_it() {
+    let mut rig = registered(r#"{"driver":"none","type":"api","profile":"component"}"#);
+    beating(&mut rig, 1);
+    assert_eq!(seen(&rig), (Health::Healthy, "ready"));
+    for _ in 0..3 {
+        rig.wait(1_000);
+        let bad = with(&rig, Metric::ErrorRate, 0.5, None);
+        let _ = beat(&mut rig, bad);
+    }
+    assert_eq!(seen(&rig), (Health::Degraded, "degraded"));
+    rig.ask(Request::Assign { task: "t1".into() });
+    assert_eq!(seen(&rig), (Health::Degraded, "active"));
+    rig.ask(Request::Complete { task: "t1".into() });
+    assert_eq!(seen(&rig), (Health::Degraded, "degraded"));
+    for _ in 0..2 {
+        rig.wait(1_000);
+        let good = with(&rig, Metric::ErrorRate, 0.0, None);
+        let _ = beat(&mut rig, good);
+    }
+    assert_eq!(seen(&rig), (Health::Healthy, "ready"));
+}
+
+#[test]
 fn a_bare_beat_neither_restores_what_metrics_degraded_nor_makes_it_worse() {
     let mut rig = registered(LEARNT);
     beat_bare(&mut rig);
