@@ -69,8 +69,8 @@ enum Keeps {
     Own,
 }
 
-/// Why an agent did not run, or ended.
-#[derive(Debug, thiserror::Error)]
+/// Why an agent did not run, or ended. Its `Debug` is the sentence that people read where `main` returns it.
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum AgentError {
     /// Its name cannot be one.

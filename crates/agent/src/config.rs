@@ -55,10 +55,12 @@ pub enum InvalidConfig {
     #[error("STEAD_GRACEFUL_SHUTDOWN_TIMEOUT is `{0}`; use seconds, such as 30, or a duration, such as 500ms")]
     Timeout(String),
     /// It could not be sent in a header.
-    #[error("a token consists of visible ASCII characters")]
+    #[error("a token (STEAD_LIFECYCLE_TOKEN) consists of visible ASCII characters; this one has others")]
     TokenCharacters,
     /// It could be guessed.
-    #[error("a token of {0} characters can be guessed; use at least 16, for example from `openssl rand -hex 32`")]
+    #[error(
+        "a token (STEAD_LIFECYCLE_TOKEN) of {0} characters can be guessed; use at least 16, for example from `openssl rand -hex 32`"
+    )]
     TokenShort(usize),
 }
 

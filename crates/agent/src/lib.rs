@@ -15,6 +15,7 @@ mod notify;
 mod pulse;
 mod runtime;
 mod sampler;
+mod sentence;
 mod server;
 mod shutdown;
 mod stagger;
