@@ -201,3 +201,74 @@ impl Writer {
 
 /// How much the probe writes: a few appends' worth.
 const PROBE_BYTES: u32 = 65_536;
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::Options;
+    use crate::sqlite::meter::Meter;
+
+    fn writer(path: &Path) -> Writer {
+        let connection = migrate::open(path, migrate::MIGRATIONS, Wall::from_unix_millis(5)).unwrap();
+        let (sink, meter) = (Arc::new(Box::new(|_| {}) as crate::Sink), Arc::new(Meter::default()));
+        Writer::start(path.to_owned(), connection, sink, meter, &Options::default()).unwrap()
+    }
+
+    /// What tells whether anything was written: the version that another connection sees, and the length of the log.
+    fn written(other: &Connection, path: &Path) -> (i64, u64) {
+        let version = other.query_row("PRAGMA data_version", [], |row| row.get(0)).unwrap();
+        let log = std::fs::metadata(log_of(path)).map_or(0, |log| log.len());
+        (version, log)
+    }
+
+    #[test]
+    fn a_rehearsal_writes_nothing_and_leaves_no_transaction_behind() {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = scratch.path().join("stead.db");
+        let mut writer = writer(&path);
+        let other = migrate::connect(&path).unwrap();
+        let nothing = written(&other, &path);
+        writer.probe().unwrap();
+        let before = written(&other, &path);
+        assert_ne!(before, nothing, "what is written does show");
+        writer.rehearse();
+        assert_eq!(written(&other, &path), before);
+        assert!(writer.connection.is_autocommit() && !writer.suspect);
+    }
+
+    #[test]
+    fn a_rehearsal_that_is_kept_from_beginning_harms_nothing() {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = scratch.path().join("stead.db");
+        let mut writer = writer(&path);
+        let other = migrate::connect(&path).unwrap();
+        writer.connection.busy_timeout(Duration::ZERO).unwrap();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        writer.rehearse();
+        assert!(writer.connection.is_autocommit() && !writer.suspect);
+        other.execute_batch("ROLLBACK").unwrap();
+        writer.probe().unwrap();
+    }
+
+    #[test]
+    fn a_writer_that_does_not_trust_its_file_rehearses_nothing_before_it_was_opened_anew() {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = scratch.path().join("stead.db");
+        let mut writer = writer(&path);
+        writer.suspect = true;
+        // Whatever stood in for the file meanwhile has no tables: what was tried on it would leave it in a transaction.
+        writer.connection = Connection::open_in_memory().unwrap();
+        writer.connection.execute_batch("BEGIN").unwrap();
+        writer.rehearse();
+        assert!(
+            writer.suspect && !writer.connection.is_autocommit(),
+            "it was not touched"
+        );
+        writer.probe().unwrap();
+        assert!(!writer.suspect);
+    }
+}
