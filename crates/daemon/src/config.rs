@@ -27,10 +27,12 @@ mod source;
 mod substitute;
 mod suggest;
 mod syntax;
+mod together;
 mod tree;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::io::Read as _;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -184,13 +186,33 @@ impl Fleet {
         if size > Self::MAX_BYTES {
             return Err(vec![too_large(&file)]);
         }
-        match String::from_utf8(std::fs::read(path).map_err(unreadable)?) {
+        // What has no size, such as a device or a pipe, is read no further than a file may be long.
+        let mut bytes = Vec::new();
+        let opened = std::fs::File::open(path).map_err(unreadable)?;
+        opened
+            .take(Self::MAX_BYTES + 1)
+            .read_to_end(&mut bytes)
+            .map_err(unreadable)?;
+        if bytes.len() as u64 > Self::MAX_BYTES {
+            return Err(vec![too_large(&file)]);
+        }
+        match String::from_utf8(bytes) {
             Ok(text) => Self::parse(&text, path, env).map(|fleet| Self { stamp, ..fleet }),
             Err(_) => Err(refuse(
                 "the fleet file is not UTF-8".to_owned(),
                 "save it as UTF-8 text",
             )),
         }
+    }
+
+    /// How many agents and components it makes, each replica of a group counted.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        let of = |agent: &FleetAgent| agent.replicas.as_ref().map_or(1, |replicas| replicas.count);
+        let counts = self.agents.iter().map(of);
+        counts.fold(0, |all, some| {
+            all.saturating_add(usize::try_from(some).unwrap_or(usize::MAX))
+        })
     }
 
     /// Reads the text of a fleet file. `file` is what problems name, and its folder is where relative paths start; it need
@@ -327,20 +349,21 @@ fn daemon(root: &mut Node, folder: &Path, findings: &mut Findings) -> Option<Dae
         return Some(DaemonSettings::default());
     };
     let written = entry.node.get("listen").map(|listen| listen.node.at.clone());
-    let mut daemon: DaemonSettings = de::read(&mut entry.node, &entry.key_at, findings)?;
+    let asks_for_token = entry.node.get("token_file").is_some();
+    let mut daemon: DaemonSettings = de::what_fits(&mut entry.node, &entry.key_at, findings)?;
     for path in [&mut daemon.state_dir, &mut daemon.token_file].into_iter().flatten() {
         *path = agents::absolute(folder, path);
     }
     if let Some(listen) = daemon.listen
         && !listen.ip().is_loopback()
-        && daemon.token_file.is_none()
+        && !asks_for_token
     {
         let message = format!("{listen} can be reached from other machines, and no token is asked for");
         let finding = Finding::new(written.unwrap_or_default(), message);
         findings.add(finding.help("add `token_file`, or listen on 127.0.0.1"));
         return None;
     }
-    Some(daemon)
+    (!entry.node.damaged).then_some(daemon)
 }
 
 /// Reads `[retention]`.
@@ -349,14 +372,22 @@ fn retention(root: &mut Node, findings: &mut Findings) -> Option<Retained> {
         return Some(Retained::default());
     };
     let written = entry.node.clone();
-    let read: Retained = de::read(&mut entry.node, &entry.key_at, findings)?;
+    let read: Retained = de::what_fits(&mut entry.node, &entry.key_at, findings)?;
+    let whole = !entry.node.damaged;
     for (key, said) in read.wrong() {
-        let at = written.locate(&key).map_or_else(|| entry.key_at.clone(), |(_, at)| at);
-        let help = "what is kept no longer cannot be looked up; leave it out for the default";
-        findings.add(Finding::new(at, format!("`{key}` {said}")).help(help));
+        // What is too few beside another is not known where that could not be read.
+        let Some((_, at)) = written.locate(&key).filter(|_| whole || !said.contains('`')) else {
+            if whole {
+                findings.add(Finding::new(entry.key_at.clone(), format!("`{key}` {said}")).help(TOO_FEW));
+            }
+            continue;
+        };
+        findings.add(Finding::new(at, format!("`{key}` {said}")).help(TOO_FEW));
     }
-    Some(read)
+    whole.then_some(read)
 }
+
+const TOO_FEW: &str = "what is kept no longer cannot be looked up; leave it out for the default";
 
 /// Checks what concerns several agents: their number, their names, and who waits for whom.
 fn in_order(read: Vec<agents::Read>, source: &Source<'_>, findings: &mut Findings) -> Option<Vec<FleetAgent>> {
@@ -377,6 +408,7 @@ fn in_order(read: Vec<agents::Read>, source: &Source<'_>, findings: &mut Finding
         }
     }
     tell_taken_names(&read, &lines, findings);
+    together::check(&read, findings);
     let (waiting, specs): (Vec<_>, Vec<_>) = read
         .into_iter()
         .map(|agent| (agent.waiting, (agent.at, agent.spec, agent.replicas)))

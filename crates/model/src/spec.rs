@@ -5,6 +5,7 @@ mod probe;
 mod process;
 mod recovery;
 mod restart;
+mod sense;
 
 use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
@@ -20,6 +21,7 @@ pub use probe::{ExecAction, GrpcAction, HttpGetAction, Probe, ProbeAction, Probe
 pub use process::{EnvValue, Limits, LogSpec, ProcessSpec, StopSpec};
 pub use recovery::{RecoveryMode, RecoverySpec};
 pub use restart::{BackoffSpec, IntensitySpec, RestartPolicy, RestartSpec};
+pub use sense::Nonsense;
 
 use crate::{AgentName, Span};
 
@@ -358,6 +360,9 @@ pub enum InvalidSpec {
     /// A probe must say exactly one thing to do.
     #[error("a probe needs exactly one of http_get, tcp_socket, exec, grpc")]
     ProbeAction,
+    /// A time that is shorter than any that is kept.
+    #[error("`{0}` must be at least 0.1")]
+    Short(&'static str),
     /// Environment variables have no `=` and are not empty.
     #[error("`{0}` is no name of an environment variable")]
     EnvName(String),

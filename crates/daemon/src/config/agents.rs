@@ -41,6 +41,8 @@ pub(super) struct Read {
     pub(super) replicas: Option<Replicas>,
     /// How much depends on it, where it says so.
     pub(super) criticality: Option<Criticality>,
+    /// Where the port stands on which it takes word of pauses, if it does.
+    pub(super) lifecycle_at: Option<Bounds>,
 }
 
 /// Checks `[defaults]` by themselves, whether or not an agent takes them, and leaves in them what is fine.
@@ -134,7 +136,12 @@ fn read(
     let replicas = replicas::take(&mut entry, kind, findings);
     let criticality = features::take(&mut entry, findings);
     let waiting = waiting(&entry);
-    let spec = de::read::<AgentSpec>(&mut entry.node, &entry.key_at, findings);
+    let spec = de::what_fits::<AgentSpec>(&mut entry.node, &entry.key_at, findings);
+    if let Some(spec) = &spec {
+        tell_nonsense(spec, &entry, findings);
+    }
+    let spec = spec.filter(|_| !entry.node.damaged);
+    let lifecycle_at = entry.node.locate("lifecycle.port").map(|(_, at)| at);
     let spec = name.zip(spec).map(|(name, spec)| {
         let spec = AgentSpec {
             profile: match kind {
@@ -151,6 +158,23 @@ fn read(
         spec,
         replicas,
         criticality,
+        lifecycle_at,
+    }
+}
+
+/// Tells values that are well formed and cannot be meant, at their keys.
+fn tell_nonsense(spec: &AgentSpec, entry: &Entry, findings: &mut Findings) {
+    for nonsense in spec.nonsense() {
+        // A key may be written as Kubernetes spells it; then the table that it is in is pointed at.
+        let mut key = nonsense.key.as_str();
+        let at = loop {
+            match (entry.node.locate(key), key.rsplit_once('.')) {
+                (Some((_, at)), _) => break at,
+                (None, Some((above, _))) => key = above,
+                (None, None) => break entry.key_at.clone(),
+            }
+        };
+        findings.add(Finding::new(at, format!("`{}` {}", nonsense.key, nonsense.wrong)).help(nonsense.help));
     }
 }
 

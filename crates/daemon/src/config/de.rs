@@ -20,16 +20,22 @@ const MOST_OF_ONE_TABLE: usize = 100;
 ///
 /// `at` is what is pointed at for problems of the whole. Returns nothing if anything was wrong.
 pub(super) fn read<T: DeserializeOwned>(root: &mut Node, at: &Bounds, findings: &mut Findings) -> Option<T> {
+    what_fits(root, at, findings).filter(|_| !root.damaged)
+}
+
+/// Reads a tree as [`read`] does, and gives what is left of it also where something was wrong, for further looks at what is still there: the
+/// root says whether it is damaged.
+pub(super) fn what_fits<T: DeserializeOwned>(root: &mut Node, at: &Bounds, findings: &mut Findings) -> Option<T> {
     for _ in 0..MOST_OF_ONE_TABLE {
         let mut error = match T::deserialize(Reader(root)) {
-            Ok(read) => return (!root.damaged).then_some(read),
+            Ok(read) => return Some(read),
             Err(error) => error,
         };
         error.path.reverse();
         if error.whole
             && let Some(node) = root.follow(&error.path)
         {
-            if node.damaged {
+            if node.damaged && !error.is_of_what_is_left(node) {
                 error.told = true;
             } else if let Some((path, key_at)) = error.names_key().and_then(|key| node.locate(key)) {
                 error.path.extend(path);
@@ -83,6 +89,13 @@ impl Misfit {
         self.at.get_or_insert_with(|| at.clone());
         self.path.push(index);
         self
+    }
+
+    /// Whether it would be said of a table as well if nothing had been taken out of that: it begins with the key that it is about, and every
+    /// key that it names is there.
+    fn is_of_what_is_left(&self, table: &Node) -> bool {
+        let mut keys = self.message.split('`').skip(1).step_by(2);
+        self.message.starts_with('`') && keys.all(|key| table.locate(key).is_some())
     }
 
     /// The key that the message is about: the first word in backticks.

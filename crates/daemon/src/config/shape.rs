@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use stead_model::profile::policy::{MOST_POLICIES, PolicySpec, TransitionPolicy};
+use stead_model::profile::policy::{InvalidPolicy, MOST_POLICIES, PolicySpec, TransitionPolicy};
 use stead_model::profile::spec::ProfileSpec;
 use stead_model::profile::{agent, agent_original, component};
 use stead_model::spec::{Deadlines, HealthSpec};
-use stead_model::{AgentName, Profile};
+use stead_model::{AgentName, Profile, Span};
 
 use crate::handle::Lifecycles;
 
@@ -145,7 +145,8 @@ impl Shapes {
 
     fn policy(&mut self, entry: &mut Entry, profiles: &[Profile], findings: &mut Findings) {
         let whole = entry.node.clone();
-        let Some(spec) = named::<PolicySpec>(entry, findings) else {
+        check_name(entry, findings);
+        let Some(spec) = de::what_fits::<PolicySpec>(&mut entry.node, &entry.key_at, findings) else {
             return;
         };
         if let Some(bound) = &spec.profile
@@ -155,12 +156,12 @@ impl Shapes {
                 .get("profile")
                 .map_or_else(|| entry.key_at.clone(), |profile| profile.node.at.clone());
             findings.add(self.no_profile(bound, at));
-            return;
         }
         let bound = |profile: &&Profile| spec.profile.as_deref().is_none_or(|bound| bound == profile.name());
         let bound: Vec<&Profile> = profiles.iter().filter(bound).collect();
-        // A profile that did not hold together was told; what its states are is not known.
-        let unknown = spec.edges.iter().enumerate().flat_map(|(index, edge)| {
+        // A profile that did not hold together was told; what its states are is not known. Of a list that lost an edge, nor is which is where.
+        let edges = if entry.node.damaged { &[][..] } else { &spec.edges[..] };
+        let unknown = edges.iter().enumerate().flat_map(|(index, edge)| {
             let known = |state: &&str| !bound.is_empty() && bound.iter().all(|profile| profile.phase(state).is_none());
             edge.states().filter(known).map(move |state| (index, state))
         });
@@ -179,18 +180,44 @@ impl Shapes {
             findings
                 .add(Finding::new(at, format!("no profile that this policy binds has a state `{state}`")).help(help));
         }
-        match TransitionPolicy::new(&entry.key, spec) {
-            Ok(policy) => {
-                self.shape.policies.insert(policy.name, policy.spec);
-            }
-            Err(invalid) => {
+        self.settle_policy(entry, spec, &whole, findings);
+    }
+
+    /// Takes a policy that holds together; else tells all that is wrong with it, one after the other.
+    fn settle_policy(&mut self, entry: &Entry, mut spec: PolicySpec, whole: &Node, findings: &mut Findings) {
+        loop {
+            let invalid = match TransitionPolicy::new(&entry.key, spec.clone()) {
+                Ok(policy) => {
+                    self.shape.policies.insert(policy.name, policy.spec);
+                    return;
+                }
+                Err(invalid) => invalid,
+            };
+            // What was told is taken for right, so that what else there is shows itself.
+            let rest = spec.rate_limit.as_mut().zip(Some(&invalid));
+            let more = match rest {
+                Some((rate, InvalidPolicy::Rate(_))) => {
+                    rate.max = 1;
+                    true
+                }
+                Some((rate, InvalidPolicy::Period)) => {
+                    rate.per = Span::secs(1);
+                    true
+                }
+                Some((_, InvalidPolicy::Empty)) | None => false,
+            };
+            // Of a policy that lost a part that could not be read, it is not known what it asks for.
+            if invalid != InvalidPolicy::Empty || !entry.node.damaged {
                 let message = invalid.to_string();
-                let at = mentioned(&whole, &message).unwrap_or_else(|| entry.key_at.clone());
+                let at = mentioned(whole, &message).unwrap_or_else(|| entry.key_at.clone());
                 let (message, help) = match message.split_once("; ") {
                     Some((said, help)) => (said.to_owned(), help.to_owned()),
                     None => (message, "see `[policies.NAME]` in docs/guides/fleet-file.md".to_owned()),
                 };
                 findings.add(Finding::new(at, message).help(help));
+            }
+            if !more {
+                return;
             }
         }
     }
@@ -239,12 +266,16 @@ impl Shapes {
 
 /// Reads one table whose key is a name.
 pub(super) fn named<T: serde::de::DeserializeOwned>(entry: &mut Entry, findings: &mut Findings) -> Option<T> {
+    check_name(entry, findings);
+    de::read(&mut entry.node, &entry.key_at, findings)
+}
+
+fn check_name(entry: &Entry, findings: &mut Findings) {
     if let Err(invalid) = entry.key.parse::<AgentName>() {
         let said = invalid.to_string();
         let (_, help) = said.split_once(": ").unwrap_or((&said, ""));
         findings.add(Finding::new(entry.key_at.clone(), format!("`{}` is no name", entry.key)).help(help));
     }
-    de::read(&mut entry.node, &entry.key_at, findings)
 }
 
 /// The tables in a table, no more than `most`.

@@ -63,7 +63,7 @@ fn an_empty_file_is_an_empty_fleet() {
 fn agents_come_after_those_that_they_wait_for_and_else_as_in_the_file() {
     let fleet = parse(
         "[agents.web]\ncommand = ['x']\ndepends_on = { db = 'healthy' }\n[agents.alone]\ncommand = ['x']\n\
-         [components.db]\ncommand = ['x']\ndepends_on.setup = 'completed'\n[agents.setup]\ncommand = ['x']\n",
+         [components.db]\ncommand = ['x']\ndepends_on.setup = 'completed'\n[agents.setup]\ncommand = ['x']\nrestart.policy = 'never'\n",
     )
     .unwrap();
     assert_eq!(names(&fleet), ["alone", "setup", "db", "web"]);
@@ -227,6 +227,120 @@ profile = "agent"
 "#,
     );
     insta::assert_snapshot!(shown);
+}
+
+#[test]
+fn what_makes_no_sense_is_told_beside_what_cannot_be_read() {
+    let mistakes = [
+        // Of one table two that are only seen once all of it could be read, beside one that cannot be.
+        (
+            "[retention.events]\nrows = 0\nage = 5\n",
+            vec![(2, "must be at least 1"), (3, "expected a text")],
+        ),
+        (
+            "[daemon]\nlisten = '0.0.0.0:1'\nwatch = 'no'\n",
+            vec![(2, "no token is asked for"), (3, "expected `true` or `false`")],
+        ),
+        (
+            "[agents.b]\ncommand = ['x']\nrestart.intensity.max = 0\nlogs.files = 0\nfoo = 1\n",
+            vec![
+                (3, "`restart.intensity.max` must be at least 1"),
+                (4, "`logs.files` must be at least 1"),
+                (5, "unknown key `foo`"),
+            ],
+        ),
+        (
+            "[agents.b]\nhealth = { loop_rounds = 1,\ntimeout = '5s', interval = '10s' }\n",
+            vec![
+                (2, "`health.loop_rounds` must be at least 2"),
+                (3, "must be less than `health.timeout`"),
+            ],
+        ),
+        (
+            "[policies.p]\nprofile = 'nope'\nrequire_role = 'king'\nrate_limit.max = 0\nrate_limit.per = '0s'\n",
+            vec![
+                (2, "there is no profile `nope`"),
+                (3, "unknown value `king`"),
+                (4, "`rate_limit.max` must be"),
+                (5, "`rate_limit.per` must be"),
+            ],
+        ),
+        // What follows from what was taken away is not told.
+        ("[agents.b]\ncommand = 'x'\ndir = 'd'\n", vec![(2, "expected a list")]),
+        (
+            "[agents.b]\ncommand = ['x']\nnotify = 'ja'\nwatchdog = '5s'\n",
+            vec![(3, "expected `true` or `false`")],
+        ),
+    ];
+    for (text, expected) in mistakes {
+        let told = parse(text).unwrap_err();
+        let shown = Diagnostic::render_all(&told);
+        assert_eq!(told.len(), expected.len(), "{text}{shown}");
+        for (problem, (line, words)) in told.iter().zip(expected) {
+            assert_eq!(problem.line, line, "{shown}");
+            assert!(problem.message.contains(words), "{shown}");
+        }
+    }
+}
+
+#[test]
+fn values_that_nobody_can_mean_are_refused_where_they_stand_with_what_to_do() {
+    let agent = "[agents.a]\ncommand = ['x']\n";
+    for (rest, column, words) in [
+        (
+            "probes.liveness = { tcp_socket = { port = 0 } }",
+            36,
+            "`probes.liveness.tcp_socket.port` must be at least 1",
+        ),
+        (
+            "probes.liveness = { tcp_socket = { port = 1 }, period_seconds = 0 }",
+            48,
+            "`period_seconds` must be at least 0.1",
+        ),
+        (
+            "probes.startup.http_get = { port = 1, path = 'no slash' }",
+            39,
+            "is no path",
+        ),
+        ("restart.final_exit_codes = [300]", 9, "has 300, which is no exit code"),
+        ("limits.open_files = 0", 8, "`limits.open_files` must be at least 1"),
+        (
+            "lifecycle = { port = 1, host = 'a b' }",
+            25,
+            "is `a b`, which is no host",
+        ),
+        ("type = ''", 1, "`type` is empty"),
+        ("dir = ''", 1, "`dir` is empty"),
+        ("labels = { 'a b' = 'c' }", 1, "label `a b`"),
+    ] {
+        let told = parse(&format!("{agent}{rest}\n")).unwrap_err();
+        let shown = Diagnostic::render_all(&told);
+        assert_eq!((told.len(), told[0].line, told[0].column), (1, 3, column), "{shown}");
+        let says_what_to_do = told[0].help.is_some() || told[0].message.contains("must be at least");
+        assert!(told[0].message.contains(words) && says_what_to_do, "{shown}");
+    }
+    let together = parse(
+        "[agents.a]\ncommand = ['x']\nlifecycle = { port = 8080 }\n[agents.b]\ncommand = ['x']\n\
+         lifecycle = { port = 8080 }\ndepends_on.a = 'completed'\n[agents.c]\ncommand = ['x']\ndepends_on.b = 'started'\n",
+    )
+    .unwrap_err();
+    let shown = Diagnostic::render_all(&together);
+    assert_eq!(together.len(), 2, "{shown}");
+    assert!(
+        together[0].line == 6 && together[0].message.contains("port 8080"),
+        "{shown}"
+    );
+    assert!(
+        together[1].line == 7 && together[1].message.contains("`a` never completes"),
+        "{shown}"
+    );
+    for fine in [
+        "[agents.a]\ncommand = ['x']\nrestart.policy = 'on-failure'\n",
+        "[agents.a]\ncommand = ['x']\nrestart.final_exit_codes = [0]\n",
+    ] {
+        let waits = "[agents.b]\ncommand = ['x']\ndepends_on.a = 'completed'\n";
+        parse(&format!("{fine}{waits}")).unwrap();
+    }
 }
 
 #[test]

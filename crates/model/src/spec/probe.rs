@@ -69,7 +69,7 @@ pub struct Probe {
     pub initial_delay: Seconds,
     /// Time between two probes; default 10 s, at least 0.1 s.
     pub period: Seconds,
-    /// Longest wait for an answer; default 1 s.
+    /// Longest wait for an answer; default 1 s, at least 0.1 s.
     pub timeout: Seconds,
     /// How many successes in a row count as one; default 1.
     pub success_threshold: u32,
@@ -159,7 +159,7 @@ pub(super) struct ProbeForm {
     /// Default 10, at least 0.1.
     #[serde(default = "ten", alias = "periodSeconds")]
     period_seconds: Seconds,
-    /// Default 1.
+    /// Default 1, at least 0.1.
     #[serde(default = "one", alias = "timeoutSeconds")]
     timeout_seconds: Seconds,
     /// Default 1.
@@ -190,11 +190,19 @@ impl TryFrom<ProbeForm> for Probe {
         if form.failure_threshold == 0 {
             return Err(InvalidSpec::Zero("failure_threshold"));
         }
+        for (field, given) in [
+            ("period_seconds", form.period_seconds),
+            ("timeout_seconds", form.timeout_seconds),
+        ] {
+            if given < SHORTEST_PERIOD {
+                return Err(InvalidSpec::Short(field));
+            }
+        }
         Ok(Self {
             action,
             initial_delay: form.initial_delay_seconds,
-            period: form.period_seconds.max(SHORTEST_PERIOD),
-            timeout: form.timeout_seconds.max(SHORTEST_PERIOD),
+            period: form.period_seconds,
+            timeout: form.timeout_seconds,
             success_threshold: form.success_threshold,
             failure_threshold: form.failure_threshold,
         })

@@ -20,6 +20,9 @@ fn a_file_that_cannot_be_read_is_told_as_a_problem_of_the_file() {
         assert!(refused.len() == 1 && refused[0].message.contains(said), "{refused:?}");
     }
     assert!(Fleet::read(&write("fine.toml", b""), &env).is_ok());
+    // A device without an end is not read for ever.
+    let refused = Fleet::read(Path::new("/dev/zero"), &env).unwrap_err();
+    assert!(refused[0].message.contains("at most 8 MiB"), "{refused:?}");
 }
 
 #[test]
