@@ -41,11 +41,13 @@ pub(crate) struct Global {
         value_name = "table|wide|json|yaml"
     )]
     pub(crate) output: Format,
-    /// Where the daemon is [default: http://127.0.0.1:7878]
-    #[arg(long, global = true, env = "STEAD_URL", hide_env_values = true, value_name = "URL")]
+    // The two are read from the environment where they are needed: a variable that is set would have usage lines show them as if they were
+    // asked for.
+    /// Where the daemon is [env: STEAD_URL] [default: http://127.0.0.1:7878]
+    #[arg(long, global = true, value_name = "URL")]
     pub(crate) url: Option<String>,
-    /// The daemon's token [default: the file `token` of its state directory]
-    #[arg(long, global = true, env = "STEAD_TOKEN", hide_env_values = true)]
+    /// The daemon's token [env: STEAD_TOKEN] [default: the file `token` of its state directory]
+    #[arg(long, global = true)]
     pub(crate) token: Option<String>,
     /// Namespace of the agents
     #[arg(

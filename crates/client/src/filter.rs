@@ -237,6 +237,7 @@ impl EventFilter {
         put(&mut query, "group", self.group.as_ref());
         let types = (!self.types.is_empty()).then(|| self.types.join(","));
         put(&mut query, "type", types.as_ref());
+        put(&mut query, "after", self.after.as_ref());
         put(&mut query, "reader", self.reader.as_ref());
         put(&mut query, "selector", self.selector.as_ref());
         put(&mut query, "since", self.since.as_ref());

@@ -150,6 +150,14 @@ impl Client {
             .is_some_and(|kind| kind.starts_with("application/problem+json"));
         let body = response.bytes().await.unwrap_or_default();
         if is_problem && let Some(problem) = read_problem(&body) {
+            // A daemon puts the request's id into each of its problems; others that know problems have other routes.
+            if problem.code == ProblemCode::NotFound && problem.correlation_id.is_none() {
+                let detail = format!(
+                    "no Stead daemon answers there, but something that says: {}",
+                    problem.detail
+                );
+                return ClientError::protocol(&self.url, detail);
+            }
             return ClientError::Problem(Box::new(problem));
         }
         ClientError::protocol(&self.url, format!("HTTP {status} without a problem document"))

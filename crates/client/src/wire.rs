@@ -162,6 +162,12 @@ pub struct ConfigView {
     /// Whether the file is looked at and applied when it changes.
     #[serde(default)]
     pub watched: bool,
+    /// Whether the file that was put in force is no longer where it was.
+    #[serde(default)]
+    pub missing: bool,
+    /// Agents and groups that had been changed beside the file, and that its last application made again what it says.
+    #[serde(default)]
+    pub overruled: Vec<String>,
     /// The change of the file that was refused last, if none was applied since.
     #[serde(default)]
     pub refused: Option<ConfigRefused>,
@@ -234,6 +240,9 @@ pub struct Applied {
     /// Groups for which the file says what was tried and rolled back; it is not tried again.
     #[serde(default)]
     pub rolled_back: Vec<String>,
+    /// Those of the changed ones that had been changed beside the file, which wins.
+    #[serde(default)]
+    pub overruled: Vec<String>,
     /// Those whose new spec comes in force at their next start.
     #[serde(default)]
     pub pending_restart: Vec<String>,

@@ -61,6 +61,21 @@ pub struct Settings {
     pub program: PathBuf,
 }
 
+impl Settings {
+    /// Whether a daemon could be started with them, as far as that can be told without touching anything; with them goes what the environment
+    /// says (`STEAD_DURABILITY`).
+    ///
+    /// # Errors
+    /// `Open`, `LongPath`, `Durability`.
+    pub fn check(&self) -> Result<(), StartError> {
+        check_listener(self.listen, self.token.as_ref())?;
+        if self.state_dir.as_os_str().len() > stead_keeper::MAX_STATE_DIR {
+            return Err(StartError::LongPath(self.state_dir.clone()));
+        }
+        mind::least_durability().map(drop)
+    }
+}
+
 /// Why a daemon did not start. Nothing that ran before was touched.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -73,6 +88,11 @@ pub enum StartError {
     /// The sockets of agents would have longer paths than the system permits.
     #[error("the path of the state directory {} is longer than {} bytes; choose a shorter one", .0.display(), stead_keeper::MAX_STATE_DIR)]
     LongPath(PathBuf),
+    /// `STEAD_DURABILITY` asks for what is not known.
+    #[error(
+        "STEAD_DURABILITY is `{0}`, which is not known; write `flushed` to have every change wait for the disk, or leave it out"
+    )]
+    Durability(String),
     /// The address is taken or cannot be had.
     #[error("cannot listen on {addr}")]
     Listen {
@@ -131,10 +151,7 @@ impl App {
     /// # Errors
     /// See [`StartError`]; nothing of the daemon runs then, and agents that live are left alone.
     pub fn start(settings: Settings) -> Result<Self, StartError> {
-        check_listener(settings.listen, settings.token.as_ref())?;
-        if settings.state_dir.as_os_str().len() > stead_keeper::MAX_STATE_DIR {
-            return Err(StartError::LongPath(settings.state_dir));
-        }
+        settings.check()?;
         limits::raise_descriptors();
         let clock = Clock::start();
         let started_at = clock.now().wall;

@@ -250,7 +250,7 @@ pub enum Refusal {
         verbs: Vec<&'static str>,
     },
     /// No such profile.
-    #[error("there is no profile `{0}`; use agent or component")]
+    #[error("there is no profile `{0}`")]
     UnknownProfile(String),
     /// A profile cannot change while the agent lives.
     #[error("the profile of an agent cannot change; delete it and register it anew")]
@@ -272,7 +272,7 @@ pub enum Refusal {
         why: String,
     },
     /// Requests have moved the agent as often as a policy permits.
-    #[error("policy `{policy}` permits {max} transitions per {per} by request; ask again in {retry_after}")]
+    #[error("policy `{policy}` permits {max} transitions per {per} by request; ask again in {}", .retry_after.up_to_secs())]
     RateLimited {
         /// Its name.
         policy: String,

@@ -170,7 +170,7 @@ impl From<crate::Refusal> for Problem {
         };
         let mut problem = Self::new(code, alloc::format!("{refusal}"));
         if let Refusal::RateLimited { retry_after, .. } = &refusal {
-            problem.retry_after = u32::try_from(retry_after.0.as_secs().saturating_add(1)).ok();
+            problem.retry_after = u32::try_from(retry_after.up_to_secs().0.as_secs().max(1)).ok();
         }
         if let Refusal::NotPossible { possible, verbs, .. } = refusal {
             problem.possible = possible;

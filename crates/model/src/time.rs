@@ -178,6 +178,26 @@ impl Span {
     pub const fn millis(millis: u64) -> Self {
         Self(Duration::from_millis(millis))
     }
+
+    /// The next whole number of seconds, as people are told how long to wait.
+    #[must_use]
+    pub const fn up_to_secs(self) -> Self {
+        let more = if self.0.subsec_nanos() == 0 { 0 } else { 1 };
+        Self(Duration::from_secs(self.0.as_secs().saturating_add(more)))
+    }
+
+    /// The next whole number of milliseconds.
+    #[must_use]
+    pub const fn up_to_millis(self) -> Self {
+        let nanos = self.0.subsec_nanos();
+        match nanos % NANOS_OF_MILLI {
+            0 => self,
+            beyond => Self(
+                self.0
+                    .saturating_add(Duration::from_nanos((NANOS_OF_MILLI - beyond) as u64)),
+            ),
+        }
+    }
 }
 
 impl fmt::Display for Span {
@@ -217,6 +237,8 @@ pub enum InvalidTime {
     #[error("`{0}` is no duration: write a number and a unit, such as 250ms, 15s, 5m or 1h 30m")]
     Span(String),
 }
+
+const NANOS_OF_MILLI: u32 = 1_000_000;
 
 #[cfg(test)]
 mod tests;

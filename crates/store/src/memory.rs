@@ -104,7 +104,8 @@ impl MemoryStore {
         self.lock().faults.push_back(fault);
     }
 
-    /// Makes every write fail with this error (`Full`, `Down`, …) until it is taken back with `None`.
+    /// Makes every write fail with this error (`Full`, `Down`, …) until it is taken back with `None`; while it is another than `Full`, what
+    /// loads slots or reads events fails with it as well.
     pub fn set_trouble(&self, trouble: Option<StoreError>) {
         self.lock().trouble = trouble;
     }
@@ -203,6 +204,13 @@ impl Inner {
         true
     }
 
+    fn readable(&self) -> Result<(), StoreError> {
+        match &self.trouble {
+            None | Some(StoreError::Full) => Ok(()),
+            Some(trouble) => Err(trouble.clone()),
+        }
+    }
+
     fn write(&mut self, append: &Append) -> Result<(), StoreError> {
         if self.broken.contains(&append.slot) {
             return Err(StoreError::Broken { slot: append.slot });
@@ -257,10 +265,7 @@ impl Store for MemoryStore {
     fn load_all(&self, slots: &[Slot], each: &mut dyn FnMut(SlotState)) -> Result<(), StoreError> {
         let mut inner = self.lock();
         inner.settle();
-        match &inner.trouble {
-            None | Some(StoreError::Full) => {}
-            Some(trouble) => return Err(trouble.clone()),
-        }
+        inner.readable()?;
         inner.state.flush();
         let mut found = Vec::with_capacity(slots.len());
         for slot in slots {
@@ -281,7 +286,9 @@ impl Store for MemoryStore {
     }
 
     fn events(&self, after: Option<EventCursor>, filter: &EventFilter, limit: usize) -> Result<EventPage, ReadError> {
-        self.lock().state.events(after, filter, clamp(limit))
+        let inner = self.lock();
+        inner.readable()?;
+        inner.state.events(after, filter, clamp(limit))
     }
 
     fn last_event(&self) -> Result<Option<EventCursor>, StoreError> {

@@ -12,8 +12,16 @@ pub(crate) struct Invoke {
     #[arg(short, long, value_name = "JSON|@FILE")]
     pub(crate) data: Option<String>,
     /// For how long the answer is of use [default: the capability's deadline]
-    #[arg(long, value_name = "SPAN")]
+    #[arg(long, value_name = "SPAN", value_parser = some_time)]
     pub(crate) within: Option<Span>,
+}
+
+/// A span that is more than none.
+fn some_time(text: &str) -> Result<Span, String> {
+    match text.parse::<Span>() {
+        Ok(span) if span.0.is_zero() => Err("no answer comes in no time; write a span such as 10s".to_owned()),
+        read => read.map_err(|error| error.to_string()),
+    }
 }
 
 /// `stead circuits`.

@@ -157,6 +157,9 @@ pub(crate) struct Drain {
     /// Return at once instead of waiting until all are down
     #[arg(long)]
     pub(crate) no_wait: bool,
+    /// Wait until all are down, as it does anyway
+    #[arg(long, hide = true, conflicts_with = "no_wait")]
+    wait: bool,
 }
 
 /// `stead scale`.

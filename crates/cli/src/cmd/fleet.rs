@@ -118,11 +118,13 @@ fn unreadable(file: &Path, why: &str) -> Failure {
 
 fn read(file: &Path) -> Result<String, Failure> {
     let mut text = String::new();
+    // One byte more than is taken: whoever checks it says that it is too much, and a device without end has one.
+    let most = Fleet::MAX_BYTES + 1;
     let read = if file == Path::new("-") {
-        std::io::stdin().read_to_string(&mut text).map(drop)
+        std::io::stdin().take(most).read_to_string(&mut text).map(drop)
     } else {
         std::fs::File::open(file)
-            .and_then(|mut file| file.read_to_string(&mut text))
+            .and_then(|file| file.take(most).read_to_string(&mut text))
             .map(drop)
     };
     match read {

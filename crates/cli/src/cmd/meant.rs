@@ -1,7 +1,7 @@
 //! Which agent was meant by a name that nobody has.
 
 use stead_client::AgentFilter;
-use stead_model::ProblemCode;
+use stead_model::{Problem, ProblemCode};
 
 use crate::app::App;
 use crate::args::Scope;
@@ -24,6 +24,22 @@ pub(super) async fn or_another(app: &App<'_>, failure: Failure) -> Failure {
         return failure;
     };
     let groups = app.groups(&everywhere, None).await.unwrap_or_default();
+    let (wants_group, here) = (is_group_unknown(&failure), &app.namespace);
+    let is_agent = agents
+        .iter()
+        .any(|agent| agent.namespace == *here && agent.name.as_str() == name);
+    let is_group = groups
+        .iter()
+        .any(|group| group.namespace == *here && group.name.as_str() == name);
+    if wants_group && is_agent {
+        return other(failure, format!("`{name}` is an agent, not a group"))
+            .help("`stead ps --groups` lists groups; `replicas` in the fleet file makes a group of an agent");
+    }
+    if !wants_group && is_group {
+        return other(failure, format!("`{name}` is a group, not an agent")).help(format!(
+            "`stead ps --group {name}` lists its replicas, which are agents"
+        ));
+    }
     let of_groups = groups.iter().map(|group| (&group.namespace, group.name.as_str()));
     let known: Vec<_> = agents
         .iter()
@@ -37,6 +53,26 @@ pub(super) async fn or_another(app: &App<'_>, failure: Failure) -> Failure {
     match nearest(&name, here.map(|(_, known)| *known)) {
         Some(near) => failure.help(format!("did you mean `{near}`?")),
         None => failure,
+    }
+}
+
+fn is_group_unknown(failure: &Failure) -> bool {
+    let problem = failure.problem.as_ref();
+    problem.is_some_and(|problem| problem.code == ProblemCode::UnknownGroup)
+}
+
+/// The same failure in other words, for people and programs.
+fn other(failure: Failure, message: String) -> Failure {
+    let problem = failure.problem.map(|problem| {
+        Box::new(Problem {
+            detail: message.clone(),
+            ..*problem
+        })
+    });
+    Failure {
+        message,
+        problem,
+        ..failure
     }
 }
 

@@ -36,6 +36,13 @@ pub(crate) fn config(view: &ConfigView, toml: Option<&str>, now: Wall) -> String
     rows.push(("agents", vec![view.agents.to_string()]));
     let watched = if view.watched { "yes, a change is applied" } else { "no" };
     rows.push(("watched", vec![watched.to_owned()]));
+    if view.missing {
+        let gone = "the file is gone; what is in force stays so, and the next `stead up` fails on it";
+        rows.push(("missing", vec![gone.red().to_string()]));
+    }
+    if !view.overruled.is_empty() {
+        rows.push(("overruled", vec![view.overruled.join(", ")]));
+    }
     if let Some(refused) = &view.refused {
         let head = format!("{} ({}): {}", relative(now, refused.at), refused.cause, refused.detail);
         let faults = refused.problems.iter().map(|fault| {

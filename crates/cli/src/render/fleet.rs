@@ -1,5 +1,6 @@
 //! Fleet files: what they would change, what is wrong with them.
 
+use std::fmt::Display;
 use std::path::Path;
 
 use owo_colors::{OwoColorize, Style};
@@ -28,7 +29,12 @@ pub(crate) fn applied(applied: &Applied) -> String {
             } else {
                 ""
             };
-            text.push_str(&format!("{sign} {name} {what}{later}").style(style).to_string());
+            let beside = if is_in(&applied.overruled) {
+                "; it had been changed beside the file, which wins"
+            } else {
+                ""
+            };
+            text.push_str(&format!("{sign} {name} {what}{later}{beside}").style(style).to_string());
             text.push('\n');
             let change = applied.changes.iter().find(|change| change.agent == *name);
             for field in change.iter().flat_map(|change| &change.fields) {
@@ -66,6 +72,17 @@ pub(crate) fn applied(applied: &Applied) -> String {
         (false, rest) => format!("{rest} unchanged\n"),
     });
     text
+}
+
+/// Whom the file has taken back what they were told beside it.
+pub(crate) fn overruled<N: Display>(names: &[N]) -> String {
+    let list: Vec<String> = names.iter().map(ToString::to_string).collect();
+    let first = list.first().cloned().unwrap_or_default();
+    format!(
+        "{} {} had been changed since it was applied, and what it says is in force again; `stead audit {first}` tells by whom",
+        "the fleet file wins:".yellow().bold(),
+        list.join(", ")
+    )
 }
 
 fn field_change(change: &FieldChange) -> String {

@@ -55,7 +55,10 @@ fn every_problem_of_the_daemon_ends_with_the_exit_code_of_the_guide() {
 
 #[test]
 fn a_command_line_that_cannot_be_understood_ends_with_2() {
-    let lines: [&[&str]; 16] = [
+    let lines: [&[&str]; 19] = [
+        &["invoke", "search", "--within", "0s"],
+        &["serve", "--listen", "localhost:7878"],
+        &["drain", "web-1", "--wait", "--no-wait"],
         &["ps", "--health", "helthy"],
         &["ps", "--health", "fine"],
         &["ps", "--class", "good"],
@@ -76,6 +79,21 @@ fn a_command_line_that_cannot_be_understood_ends_with_2() {
     for line in lines {
         stead().args(line).assert().code(2);
     }
+}
+
+#[test]
+fn what_a_verb_needs_is_shown_without_what_the_environment_says_already() {
+    let done = stead()
+        .env("STEAD_URL", "http://127.0.0.1:1")
+        .env("STEAD_TOKEN", "sesame-opens-the-door")
+        .arg("get")
+        .assert()
+        .code(2);
+    let told = String::from_utf8_lossy(&done.get_output().stderr).into_owned();
+    assert!(
+        told.contains("Usage: stead get") && !told.contains("--url") && !told.contains("--token"),
+        "{told}"
+    );
 }
 
 #[test]

@@ -78,7 +78,11 @@ pub(crate) fn agent(name: &str, phase: &str) -> Value {
 
 fn problem(code: ProblemCode, detail: &str) -> Response {
     let status = StatusCode::from_u16(code.status()).unwrap();
-    let body = serde_json::to_string(&Problem::new(code, detail)).unwrap();
+    let problem = Problem {
+        correlation_id: Some("c".into()),
+        ..Problem::new(code, detail)
+    };
+    let body = serde_json::to_string(&problem).unwrap();
     (status, [("content-type", "application/problem+json")], body).into_response()
 }
 

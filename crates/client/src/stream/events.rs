@@ -97,7 +97,7 @@ impl Client {
     /// `unknown-agent`, `unknown-group`, and those of every request.
     pub async fn events(&self, filter: EventFilter) -> Result<EventStream, ClientError> {
         let cursor = filter.after.clone();
-        let response = open(self, &filter, cursor.as_deref()).await?;
+        let response = open(self, &filter, None).await?;
         Ok(EventStream {
             client: self.clone(),
             filter,
@@ -148,7 +148,7 @@ impl EventStream {
                 }
                 Link::Opening(opening) => match opening.await {
                     Ok(response) => self.link = Link::open(response),
-                    Err(error) if may_pass(&error) => return Ok(self.interrupted(error.to_string())),
+                    Err(error) if may_pass(&error) => return Ok(self.interrupted(cause_of(&error))),
                     Err(error) => return Err(error),
                 },
             }
@@ -200,6 +200,16 @@ impl EventStream {
             retry_at: Instant::now() + retry_in,
         };
         EventItem::Interrupted { cause, retry_in }
+    }
+}
+
+/// What keeps a stream from going on: of a refusal what was wrong, not that changes are refused.
+pub(super) fn cause_of(error: &ClientError) -> String {
+    match error {
+        ClientError::Problem(problem) => problem.detail.clone(),
+        ClientError::Unreachable { .. } | ClientError::Timeout { .. } | ClientError::Protocol { .. } => {
+            error.to_string()
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use stead_model::Wall;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::backoff::Backoff;
-use super::events::may_pass;
+use super::events::{cause_of, may_pass};
 use super::lines::Lines;
 use crate::{Client, ClientError, LogLine, LogQuery, Target};
 
@@ -115,7 +115,7 @@ impl LogStream {
                     let query = self.place.resume(&self.query);
                     match open(&self.client, &self.target, &query).await {
                         Ok(response) => self.link = Link::Open(Box::new(response)),
-                        Err(error) if may_pass(&error) => return Ok(Some(self.interrupted(error.to_string()))),
+                        Err(error) if may_pass(&error) => return Ok(Some(self.interrupted(cause_of(&error)))),
                         Err(error) => return Err(error),
                     }
                 }

@@ -208,6 +208,43 @@ async fn a_cursor_that_is_gone_ends_the_stream() {
 }
 
 #[tokio::test]
+async fn a_stream_that_cannot_go_on_now_says_why_and_is_tried_again() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let client = client_of(&listener);
+    tokio::spawn(async move {
+        let mut raw = Raw::accept(&listener).await;
+        raw.request().await;
+        raw.answer(&format!("{SSE}{}", event(1))).await;
+        drop(raw);
+        let mut raw = Raw::accept(&listener).await;
+        raw.request().await;
+        let away = stead_model::Problem::new(ProblemCode::StoreUnavailable, "history cannot be read now");
+        let problem = serde_json::to_string(&away).unwrap();
+        let length = problem.len();
+        raw.answer(&format!(
+            "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\ncontent-length: {length}\r\n\r\n{problem}"
+        ))
+        .await;
+        drop(raw);
+        let mut raw = Raw::accept(&listener).await;
+        raw.request().await;
+        raw.answer(&format!("{SSE}{}", event(2))).await;
+    });
+    let mut stream = client.events(EventFilter::default()).await.unwrap();
+    let mut causes = Vec::new();
+    let mut revisions = Vec::new();
+    while revisions.len() < 2 {
+        match stream.next().await.unwrap() {
+            EventItem::Event(event) => revisions.push(event.revision.0),
+            EventItem::Interrupted { cause, .. } => causes.push(cause),
+            other @ (EventItem::Gap { .. } | EventItem::Other { .. }) => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(revisions, [1, 2]);
+    assert_eq!(causes, ["the daemon ended the stream", "history cannot be read now"]);
+}
+
+#[tokio::test]
 async fn followed_output_goes_on_after_a_break_without_a_line_twice() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let client = client_of(&listener);

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use stead_engine::Glance;
 use stead_model::spec::{EnvValue, SpecForm};
 use stead_model::{
-    AgentName, AgentRef, AgentSpec, AgentView, Answer, Class, Command, Driver, Health, Namespace, ProblemCode, Request,
-    Revision, Selector, Wanted,
+    AgentName, AgentRef, AgentSpec, AgentView, Answer, Class, Command, Driver, Health, Namespace, Problem, ProblemCode,
+    Profile, Request, Revision, Selector, Wanted,
 };
 
 use super::extract::{Change, Json, Limit, MergePatch, Read, Text, Ticket, suggest};
@@ -420,12 +420,31 @@ pub(super) fn checked(api: &Api, kind: Kind, mut form: SpecForm) -> Result<Agent
     if form.profile == Kind::Agent.profile() {
         kind.profile().clone_into(&mut form.profile);
     }
+    let profiles = views(api).profiles();
+    let known = || profiles.iter().map(Profile::name);
+    if !known().any(|known| known == form.profile) {
+        let detail = format!(
+            "there is no profile `{}`; there are {}",
+            form.profile,
+            known().collect::<Vec<_>>().join(", ")
+        );
+        return Err(Failure::new(ProblemCode::InvalidSpec, detail));
+    }
     spec(form)
 }
 
 fn spec(form: SpecForm) -> Result<AgentSpec, Failure> {
     let spec =
         AgentSpec::try_from(form).map_err(|invalid| Failure::new(ProblemCode::InvalidSpec, invalid.to_string()))?;
+    let nonsense: Vec<String> = spec.nonsense().iter().map(ToString::to_string).collect();
+    if let Some(first) = nonsense.first() {
+        let mut problem = Problem::new(ProblemCode::InvalidSpec, first);
+        if nonsense.len() > 1 {
+            problem.detail = format!("{} values make no sense", nonsense.len());
+            problem.errors = nonsense;
+        }
+        return Err(problem.into());
+    }
     if let Driver::Process(process) = &spec.driver
         && let Some((name, _)) = process.env.iter().find(|(_, value)| hides(value))
     {

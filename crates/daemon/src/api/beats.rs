@@ -83,7 +83,7 @@ impl BeatReply {
             outcome,
             handle,
             incarnation,
-            next_in,
+            next_in: next_in.up_to_millis(),
             degradation,
         }
     }
@@ -191,7 +191,8 @@ async fn many(api: Api, post: Post<(), Batch, Lines>) -> Result<Shown<BatchReply
         };
         if answer.outcome == BeatOutcome::Accepted {
             reply.counts.count(answer.outcome);
-            reply.next_in = Some(reply.next_in.map_or(answer.next_in, |next| next.min(answer.next_in)));
+            let next_in = answer.next_in.up_to_millis();
+            reply.next_in = Some(reply.next_in.map_or(next_in, |next| next.min(next_in)));
             if let (Some(true), Some(handle)) = (named.get(index), answer.handle) {
                 let incarnation = answer.incarnation;
                 reply.handles.push(Named {

@@ -8,7 +8,7 @@ use serde_json::Value;
 use stead_model::{AgentName, CapabilityView, ProblemCode, ProviderView};
 use stead_resilience::Deadline;
 
-use super::extract::{Json, NoQuery, Payload, Place, Post, Read, Takes, part};
+use super::extract::{Json, NoQuery, Payload, Place, Post, Read, Takes, any_json, part};
 use super::find::views;
 use super::openapi::Sketch;
 use super::operation::{About, Gives, Table};
@@ -77,9 +77,8 @@ struct Parameters {
 
 impl Payload for Parameters {
     fn read(kind: Option<&str>, bytes: &Bytes) -> Result<Self, Failure> {
-        let Json(value) = Json::read(kind, bytes)?;
         Ok(Self {
-            value,
+            value: any_json(kind, bytes)?,
             bytes: bytes.clone(),
         })
     }

@@ -74,6 +74,10 @@ pub struct ConfigView {
     pub reason: Option<String>,
     /// Whether the file is looked at and applied when it changes.
     pub watched: bool,
+    /// Whether the file that was put in force is no longer where it was.
+    pub missing: bool,
+    /// Agents and groups that had been changed beside the file, and that its last application made again what it says.
+    pub overruled: Vec<AgentName>,
     /// The change of the file that was refused last, if none was applied since. What is in force stayed as it was.
     pub refused: Option<ConfigRefused>,
 }
@@ -132,6 +136,8 @@ pub struct ConfigApplied {
     pub unchanged: Vec<AgentName>,
     /// Groups for which the document says what was tried and rolled back: it is not tried again until it changes, or somebody asks for it.
     pub rolled_back: Vec<AgentName>,
+    /// Those of the changed ones of which the document says what the one in force said before: they were changed beside it, and it wins.
+    pub overruled: Vec<AgentName>,
     /// Those that go on with their old spec until they are restarted.
     pub pending_restart: Vec<AgentName>,
     /// What changes of each changed agent.

@@ -12,7 +12,7 @@ use futures_util::stream;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use stead_model::{AgentName, AgentRef, Event, Namespace, ProblemCode, ReaderName, Selector, Wall};
-use stead_store::{EventCursor, EventFilter, ReadError};
+use stead_store::{EventCursor, EventFilter, EventPage, ReadError, Store};
 use tokio::sync::watch;
 
 use super::extract::{Read, When, suggest};
@@ -90,7 +90,7 @@ async fn open(api: Api, read: Read<(), EventsQuery>) -> Result<Events, Failure> 
         None if since.is_some() => None,
         None => api.read(|store| store.last_event()).await?,
     };
-    let feed = Feed {
+    let mut feed = Feed {
         committed: api.state.handle.committed(),
         filter: EventFilter {
             namespace,
@@ -104,8 +104,11 @@ async fn open(api: Api, read: Read<(), EventsQuery>) -> Result<Events, Failure> 
         cursor,
         greeted: false,
         broke_off: false,
+        ahead: None,
         api,
     };
+    // What cannot be read at all is refused while it can still be said why.
+    feed.ahead = Some(feed.read().await?);
     let frames = stream::unfold(feed, |mut feed| async move {
         let frames = feed.next().await?;
         Some((frames, feed))
@@ -128,6 +131,15 @@ struct Feed {
     cursor: Option<EventCursor>,
     greeted: bool,
     broke_off: bool,
+    /// What was read before the answer began.
+    ahead: Option<Found>,
+}
+
+/// What there is behind a cursor.
+enum Found {
+    Page(EventPage),
+    /// What the cursor points at is no longer kept.
+    Gone,
 }
 
 /// Why an answer breaks off. The client never sees it: its connection ends in the middle.
@@ -146,13 +158,12 @@ impl Feed {
             return None;
         }
         loop {
-            // Marked as seen before reading: what is committed meanwhile wakes the wait below.
-            self.committed.borrow_and_update();
-            let (after, filter) = (self.cursor, self.filter.clone());
-            let store = self.api.state.handle.store();
-            let page = tokio::task::spawn_blocking(move || store.events(after, &filter, PAGE)).await;
-            match page {
-                Ok(Ok(page)) => {
+            let found = match self.ahead.take() {
+                Some(found) => Ok(found),
+                None => self.read().await,
+            };
+            match found {
+                Ok(Found::Page(page)) => {
                     let advanced = page.next.is_some() && page.next != self.cursor;
                     let frames = self.frames(&page.items);
                     self.cursor = page.next.or(self.cursor);
@@ -163,12 +174,12 @@ impl Feed {
                         continue;
                     }
                 }
-                Ok(Err(ReadError::Gone)) => {
+                Ok(Found::Gone) => {
                     self.cursor = None;
                     return Some(Ok(GAP.into()));
                 }
                 // The client comes back with its cursor and is told what is wrong.
-                Ok(Err(ReadError::Cursor | ReadError::Store(_))) | Err(_) => {
+                Err(_untold) => {
                     self.broke_off = true;
                     return Some(Err(Unread));
                 }
@@ -182,6 +193,18 @@ impl Feed {
                 () = tokio::time::sleep(KEEP_ALIVE) => return Some(Ok(format!(": alive\n{}", self.place()).into())),
             }
         }
+    }
+
+    /// Reads what there is behind the cursor.
+    async fn read(&mut self) -> Result<Found, Failure> {
+        // Marked as seen before reading: what is committed meanwhile wakes who waits for more.
+        self.committed.borrow_and_update();
+        let (after, filter) = (self.cursor, self.filter.clone());
+        let read = move |store: &dyn Store| match store.events(after, &filter, PAGE) {
+            Err(ReadError::Gone) => Ok(Found::Gone),
+            page => page.map(Found::Page),
+        };
+        self.api.read(read).await
     }
 
     /// Tells the client where it is without an event.

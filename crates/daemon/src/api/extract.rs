@@ -19,7 +19,7 @@ use super::problem::Failure;
 mod body;
 mod text;
 
-pub(super) use self::body::{Document, Json, JsonOr, MergePatch, Payload};
+pub(super) use self::body::{Document, Json, JsonOr, MergePatch, Payload, any_json, is_list};
 pub(super) use self::text::{Limit, Text, When, suggest};
 
 /// A request that changes nothing.
@@ -109,7 +109,9 @@ impl<P: Place, Q: DeserializeOwned + Send, B: Payload> FromRequest<Api> for Chan
         let origin = origin(&parts, api)?;
         let expected = expected(&parts.headers)?;
         let whole = Request::from_parts(parts.clone(), body);
-        let bytes = Bytes::from_request(whole, api).await.map_err(unread)?;
+        let bytes = Bytes::from_request(whole, api)
+            .await
+            .map_err(|rejected| unread(rejected, B::LIMIT))?;
         let idempotency = idempotency(&parts, &bytes)?;
         let kind = parts
             .headers
@@ -344,11 +346,11 @@ fn fingerprint(parts: &[&[u8]]) -> u64 {
     })
 }
 
-fn unread(rejected: BytesRejection) -> Failure {
+fn unread(rejected: BytesRejection, limit: usize) -> Failure {
     match rejected {
         BytesRejection::FailedToBufferBody(inner) if inner.status() == 413 => Failure::new(
             ProblemCode::TooLarge,
-            "the body is larger than is taken here: 1 MiB, a fleet file 8 MiB",
+            format!("the body is larger than the {} MiB that are taken here", limit >> 20),
         ),
         other => Failure::invalid(format!("the body could not be read to its end: {other}")),
     }

@@ -66,6 +66,14 @@ impl Fate {
             Self::Added | Self::Unchanged | Self::TakenBack | Self::Removed => false,
         }
     }
+
+    /// Whether what was there is told something else than it was.
+    const fn is_told_otherwise(self) -> bool {
+        match self {
+            Self::Changed | Self::RolledOut | Self::Scaled => true,
+            Self::Added | Self::Remade | Self::Unchanged | Self::TakenBack | Self::Removed => false,
+        }
+    }
 }
 
 /// What a name is of.
@@ -116,6 +124,8 @@ pub(crate) struct Config {
     in_force: ArcSwapOption<InForce>,
     /// The change of the file that was not taken last.
     refused: ArcSwapOption<ConfigRefused>,
+    /// Those whom the last application made again what the file says.
+    overruled: ArcSwapOption<Vec<AgentName>>,
     /// One change of the configuration at a time.
     turn: tokio::sync::Mutex<()>,
 }
@@ -147,6 +157,7 @@ impl Config {
             clock,
             in_force: ArcSwapOption::from_pointee(in_force),
             refused: ArcSwapOption::empty(),
+            overruled: ArcSwapOption::empty(),
             turn: tokio::sync::Mutex::default(),
         }
     }
@@ -202,8 +213,10 @@ impl Config {
         let leaving = self.leaving(&fleet);
         self.handle.could_configure(lifecycles.clone(), leaving.clone()).await?;
         self.could(&fleet, &plan, &lifecycles, turn(ApplyMode::DryRun)).await?;
+        let overruled = self.overruled(&fleet, &plan).await;
         if order.mode == ApplyMode::DryRun {
-            return Ok(self.report(&fleet, &plan, None));
+            let report = self.report(&fleet, &plan, None);
+            return Ok(ConfigApplied { overruled, ..report });
         }
         if self.handle.configure(lifecycles.clone()).await.is_err() {
             // Those who stand in the way are on their way out themselves: they go first.
@@ -223,6 +236,7 @@ impl Config {
         self.handle.retention().store(Arc::new(retention));
         self.in_force.store(Some(Arc::new(in_force)));
         self.refused.store(None);
+        self.overruled.store(Some(Arc::new(overruled.clone())));
         let capabilities = self
             .handle
             .capabilities()
@@ -247,6 +261,7 @@ impl Config {
         }
         Ok(ConfigApplied {
             settings,
+            overruled,
             ..self.report(&fleet, &plan, Some(revision))
         })
     }
@@ -352,12 +367,34 @@ impl Config {
             removed: of(Fate::Removed),
             unchanged: of(Fate::Unchanged),
             rolled_back: plan.taken_back(),
+            overruled: Vec::new(),
             pending_restart: pending,
             changes: plan.changes(),
             settings: self.settings(fleet),
             daemon_restart: self.daemon_restart(fleet),
             revision,
         }
+    }
+
+    /// Those that a plan changes although the file says of them what the one in force said: they were changed beside it.
+    async fn overruled(&self, fleet: &Fleet, plan: &Plan) -> Vec<AgentName> {
+        let changed = plan.names(Fate::is_told_otherwise);
+        let Some(known) = self.in_force.load_full().filter(|_| !changed.is_empty()) else {
+            return Vec::new();
+        };
+        if known.row.hash == fleet.hash.to_string() {
+            return changed;
+        }
+        let read = tokio::task::spawn_blocking(move || known.as_it_was()).await;
+        let Some(before) = read.ok().flatten() else {
+            return Vec::new();
+        };
+        let said = |fleet: &Fleet, name: &AgentName| {
+            let agent = fleet.agents.iter().find(|agent| agent.name == *name);
+            agent.map(|agent| (agent.spec.clone(), agent.replicas.clone()))
+        };
+        let is_old = |name: &AgentName| said(&before, name).is_some_and(|old| said(fleet, name) == Some(old));
+        changed.into_iter().filter(is_old).collect()
     }
 
     /// Reads a fleet file's text as if it lay where it is said to lie, else where the one in force does.
@@ -434,6 +471,12 @@ impl ConfigDoor for Config {
             applied_by: row.map(|row| row.actor.clone()),
             reason: row.and_then(|row| row.reason.clone()),
             watched: self.watched().is_some(),
+            missing: known.as_ref().is_some_and(|known| known.is_missing()),
+            overruled: self
+                .overruled
+                .load_full()
+                .map(|names| Vec::clone(&names))
+                .unwrap_or_default(),
             refused: self.refused.load_full().map(|refused| ConfigRefused::clone(&refused)),
         }
     }

@@ -69,7 +69,7 @@ pub(super) fn take(
 ) -> Result<Found<Taken>, StartError> {
     let options = Options {
         opened_at: now,
-        least: least_durability(),
+        least: least_durability()?,
         ..Options::default()
     };
     let (owner, lease) = (Owner::new("local"), Lease::unending(now));
@@ -101,16 +101,13 @@ pub(super) fn take(
 }
 
 /// What `STEAD_DURABILITY` asks for: `flushed` has every change wait for the disk, also those that otherwise only must not be lost with
-/// the daemon. Nothing else is known.
-fn least_durability() -> Durability {
-    match std::env::var("STEAD_DURABILITY") {
-        Ok(asked) if asked == "flushed" => Durability::Flushed,
-        Ok(asked) if asked.is_empty() => Durability::Written,
-        Ok(asked) => {
-            warn!("STEAD_DURABILITY={asked} is not known; `flushed` is");
-            Durability::Written
-        }
-        Err(_unset) => Durability::Written,
+/// the daemon.
+pub(super) fn least_durability() -> Result<Durability, StartError> {
+    match std::env::var_os("STEAD_DURABILITY") {
+        None => Ok(Durability::Written),
+        Some(asked) if asked.is_empty() => Ok(Durability::Written),
+        Some(asked) if asked == "flushed" => Ok(Durability::Flushed),
+        Some(asked) => Err(StartError::Durability(asked.to_string_lossy().into_owned())),
     }
 }
 

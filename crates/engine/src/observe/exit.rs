@@ -187,8 +187,10 @@ fn describe(exit: Exit, swept: u32, tasks: usize, ordered: bool) -> String {
     if swept > 0 {
         told += &format!("; {swept} left of its tree were swept");
     }
-    if tasks > 0 {
-        told += &format!("; {tasks} tasks were in flight");
+    match tasks {
+        0 => {}
+        1 => told += "; 1 task was in flight",
+        many => told += &format!("; {many} tasks were in flight"),
     }
     told
 }

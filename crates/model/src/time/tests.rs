@@ -88,3 +88,19 @@ proptest! {
         prop_assert_eq!(Span::millis(millis).to_string().parse::<Span>().unwrap(), Span::millis(millis));
     }
 }
+
+#[test]
+fn waits_are_rounded_up_to_what_people_read() {
+    let exact = Span(Duration::from_nanos(59_969_212_977));
+    assert_eq!(
+        (
+            exact.up_to_secs().to_string().as_str(),
+            exact.up_to_millis().to_string().as_str()
+        ),
+        ("1m", "59s 970ms")
+    );
+    for whole in [Span::secs(0), Span::secs(7), Span::secs(u64::MAX)] {
+        assert_eq!((whole.up_to_secs(), whole.up_to_millis()), (whole, whole));
+    }
+    assert_eq!(Span(Duration::from_nanos(1)).up_to_millis(), Span::millis(1));
+}

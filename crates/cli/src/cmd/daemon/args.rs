@@ -10,11 +10,19 @@ use stead_model::{AgentName, Span};
 #[derive(Args, Debug)]
 pub(crate) struct Hosting {
     /// Where the API listens; off loopback only with a token [default: the fleet file's, else 127.0.0.1:7878]
-    #[arg(long, env = "STEAD_LISTEN", hide_env_values = true, value_name = "ADDR")]
+    #[arg(long, env = "STEAD_LISTEN", hide_env_values = true, value_name = "ADDR", value_parser = listen)]
     pub(crate) listen: Option<SocketAddr>,
     /// Where state is kept [default: /var/lib/stead for root, else ~/.local/state/stead]
     #[arg(long, env = "STEAD_STATE_DIR", hide_env_values = true, value_name = "DIR")]
     pub(crate) state_dir: Option<PathBuf>,
+}
+
+/// An address with a port; names are not looked up, as they may mean several.
+fn listen(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_other| {
+        "write an address and a port, such as 127.0.0.1:7878 or [::1]:7878; it comes from --listen or STEAD_LISTEN"
+            .to_owned()
+    })
 }
 
 /// `stead up`.
@@ -104,6 +112,17 @@ mod tests {
             (Some("127.0.0.1:9".parse().unwrap()), Some("/s".into()))
         );
         assert!(up.detach);
+    }
+
+    #[test]
+    fn an_address_that_is_none_is_refused_with_what_one_looks_like() {
+        for other in ["localhost:7878", "127.0.0.1", "7878", ":7878"] {
+            let refused = parse(&format!("serve --listen {other}")).unwrap_err().to_string();
+            assert!(
+                refused.contains("127.0.0.1:7878") && refused.contains("STEAD_LISTEN"),
+                "{refused}"
+            );
+        }
     }
 
     #[test]

@@ -61,7 +61,13 @@ pub(super) async fn detach(settings: &Settings, fleet: Option<Span>, out: &mut O
             if view.status.ready() {
                 out.note(&render::detached(daemon.id(), &url, &path))?;
                 return match fleet {
-                    Some(limit) => settled(&client, limit, out).await,
+                    Some(limit) => {
+                        let config = client.config().await?;
+                        if !config.overruled.is_empty() {
+                            out.note(&render::overruled(&config.overruled))?;
+                        }
+                        settled(&client, limit, out).await
+                    }
                     None => Ok(ExitCode::SUCCESS),
                 };
             }

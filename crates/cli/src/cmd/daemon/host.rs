@@ -52,6 +52,7 @@ pub(crate) async fn up(global: &Global, up: &Up, out: &mut Out) -> Result<ExitCo
         ..settings
     };
     if up.detach {
+        settings.check().map_err(|error| unstarted(&error, Some(&up.file)))?;
         return detach(&settings, Some(up.timeout), out).await;
     }
     log_to_stderr();
@@ -64,8 +65,11 @@ pub(crate) async fn up(global: &Global, up: &Up, out: &mut Out) -> Result<ExitCo
         daemon.apply_when_back(fleet, origin("stead up"));
         out.note(&render::hosting_away(daemon.listen(), &away))?;
     } else {
-        let agents = fleet.agents.iter().map(count).sum();
-        daemon.apply(fleet, origin("stead up")).await?;
+        let agents = fleet.count();
+        let applied = daemon.apply(fleet, origin("stead up")).await?;
+        if !applied.overruled.is_empty() {
+            out.note(&render::overruled(&applied.overruled))?;
+        }
         daemon.lift(origin("stead up")).await;
         out.note(&render::hosting(daemon.listen(), agents))?;
     }
@@ -87,6 +91,7 @@ pub(crate) async fn up(global: &Global, up: &Up, out: &mut Out) -> Result<ExitCo
 pub(crate) async fn serve(global: &Global, serve: &Serve, out: &mut Out) -> Result<ExitCode, Failure> {
     let settings = settings(global, &serve.hosting, None, None, None)?;
     if serve.detach {
+        settings.check().map_err(|error| unstarted(&error, None))?;
         return detach(&settings, None, out).await;
     }
     log_to_stderr();
@@ -163,7 +168,12 @@ pub(crate) async fn run(global: &Global, run: &Run, out: &mut Out) -> Result<Exi
 }
 
 fn start(settings: &Settings, fleet: Option<&Path>) -> Result<Daemon, Failure> {
-    Daemon::start(settings.clone()).map_err(|error| match &error {
+    Daemon::start(settings.clone()).map_err(|error| unstarted(&error, fleet))
+}
+
+/// What to do about a daemon that did not start.
+fn unstarted(error: &StartError, fleet: Option<&Path>) -> Failure {
+    match error {
         StartError::Lock(LockError::Held { holder, .. }) => {
             let at = holder.as_ref().and_then(|holder| holder.listen.as_ref());
             let url = at.map(|listen| format!(" --url http://{listen}")).unwrap_or_default();
@@ -173,22 +183,23 @@ fn start(settings: &Settings, fleet: Option<&Path>) -> Result<Daemon, Failure> {
                 "{}`stead down{url}` ends it; --state-dir runs another beside it",
                 apply.unwrap_or_default()
             );
-            Failure::with(Exit::Refused, chain(&error)).help(help)
+            Failure::with(Exit::Refused, chain(error)).help(help)
         }
         StartError::Lock(LockError::Unusable { path, source }) => {
-            Failure::new(chain(&error)).help(place::help(path, source))
+            Failure::new(chain(error)).help(place::help(path, source))
         }
         StartError::Listen { .. } => {
-            Failure::new(chain(&error)).help("--listen takes another address; `stead doctor` says who answers there")
+            Failure::new(chain(error)).help("--listen takes another address; `stead doctor` says who answers there")
         }
-        StartError::Store(_) | StartError::Load(_) => Failure::new(chain(&error))
+        StartError::Store(_) | StartError::Load(_) => Failure::new(chain(error))
             .help("agents that run are left alone; look at the files of the state directory, its backups among them"),
         StartError::Open(_)
         | StartError::Unthawable(_)
         | StartError::LongPath(_)
         | StartError::Keeper(_)
-        | StartError::System { .. } => Failure::new(chain(&error)),
-    })
+        | StartError::System { .. } => Failure::new(chain(error)),
+        StartError::Durability(_) => Failure::with(Exit::Usage, chain(error)),
+    }
 }
 
 /// What the command line says, else the fleet file, else the defaults. A file `token` in the state directory is the token.
@@ -207,8 +218,9 @@ fn settings(
         .unwrap_or_else(state_dir);
     let kept = dir.join("token");
     let token_file = token_file.map(PathBuf::from).or_else(|| kept.exists().then_some(kept));
-    let token = match (global.token.as_ref().filter(|token| !token.is_empty()), &token_file) {
-        (Some(token), _) => Some(token.clone()),
+    let said = global.token.clone().or_else(|| std::env::var("STEAD_TOKEN").ok());
+    let token = match (said.filter(|token| !token.is_empty()), &token_file) {
+        (Some(token), _) => Some(token),
         (None, Some(file)) => Some(read_token(file)?),
         (None, None) => None,
     };
@@ -226,12 +238,6 @@ fn settings(
         hosts: Vec::new(),
         program,
     })
-}
-
-/// How many agents a table of a fleet file makes.
-fn count(agent: &stead_daemon::config::FleetAgent) -> usize {
-    let replicas = agent.replicas.as_ref().map_or(1, |replicas| replicas.count);
-    usize::try_from(replicas).unwrap_or(usize::MAX)
 }
 
 fn read_token(file: &Path) -> Result<String, Failure> {
@@ -478,7 +484,7 @@ mod tests {
     fn a_group_counts_as_many_agents_as_it_has_replicas() {
         let text = "[agents.web]\ncommand = ['web']\nreplicas = 3\n[agents.one]\ncommand = ['one']\n";
         let fleet = Fleet::parse(text, "fleet.toml".as_ref(), &|_| None).unwrap();
-        assert_eq!(fleet.agents.iter().map(count).sum::<usize>(), 4);
+        assert_eq!(fleet.count(), 4);
     }
 
     #[test]

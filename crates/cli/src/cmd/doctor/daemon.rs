@@ -70,6 +70,11 @@ fn program(daemon: u32, keeper: u32) -> Option<Check> {
 fn configuration(config: &ConfigView) -> Option<Check> {
     let revision = config.revision?;
     let file = config.fleet_file.as_deref().unwrap_or_default();
+    if config.missing {
+        let detail = format!("{file} is gone; revision {revision} of it stays in force");
+        let help = "put it back before the next `stead up`; `stead config show` prints it, secrets hidden";
+        return Some(warning("configuration", detail, help));
+    }
     let Some(refused) = &config.refused else {
         return Some(fine(
             "configuration",

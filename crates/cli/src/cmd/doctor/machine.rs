@@ -47,7 +47,7 @@ fn orphans(state_dir: &Path) -> Check {
     warning(
         "orphans",
         said,
-        "`stead orphans` lists them, `stead orphans --end` ends them",
+        format!("`stead orphans` lists them; {}", render::advice(&found).join("; ")),
     )
 }
 

@@ -148,3 +148,43 @@ fn a_configuration_is_compared_and_taken_back_without_its_secrets_being_shown() 
     fleet.must(&["apply", "fleet.toml", "--restart", "--wait"]);
     fleet.until_agent("one", |agent| agent["incarnation"] == 2 && agent["phase"] == "online");
 }
+
+#[test]
+fn a_file_that_is_gone_is_told_until_it_is_back() {
+    let fleet = up(ONE);
+    std::fs::remove_file(fleet.path("fleet.toml")).unwrap();
+    assert_eq!(config(&fleet)["missing"], true);
+    let doctor = String::from_utf8(fleet.run(&["doctor"]).stdout).unwrap();
+    assert!(doctor.contains("is gone; revision 1 of it stays in force"), "{doctor}");
+    assert!(fleet.must(&["config", "show"]).contains("the file is gone"));
+    fleet.write(ONE);
+    assert_eq!(config(&fleet)["missing"], false);
+}
+
+#[test]
+fn what_was_changed_beside_the_file_is_named_when_the_file_takes_it_back() {
+    let two = format!("{ONE}[agents.two]\ncommand = ['sleep', '100000']\nreplicas = 1\nupdate.min_ready = '0s'\n");
+    let mut fleet = up(&two);
+    fleet.must(&["update", "one", "--patch", r#"{"env":{"A":"1"}}"#, "--wait"]);
+    fleet.must(&["scale", "two", "2", "--wait"]);
+    let would = fleet.must(&["apply", "fleet.toml", "--dry-run"]);
+    for (name, field) in [("one", "env.A"), ("two", "replicas")] {
+        let line = would
+            .lines()
+            .find(|line| line.contains(&format!("~ {name} changed")))
+            .unwrap();
+        assert!(line.contains("changed beside the file, which wins"), "{would}");
+        assert!(would.contains(field), "{would}");
+    }
+    fleet.end_daemon(Signal::TERM);
+    fleet.up();
+    let log = fleet.log();
+    assert!(log.contains("the fleet file wins: one, two"), "{log}");
+    assert_eq!(config(&fleet)["overruled"], serde_json::json!(["one", "two"]));
+    // What the file itself changes is not.
+    fleet.write(&two.replace("replicas = 1", "replicas = 3"));
+    until_revision(&fleet, 2);
+    fleet.until("nobody is overruled", |fleet| {
+        (config(fleet)["overruled"] == serde_json::json!([])).then_some(())
+    });
+}

@@ -185,3 +185,22 @@ fn what_was_rolled_back_is_tried_again_only_when_somebody_asks_for_it() {
     let nothing = fleet_.run(&["rollout", "retry", "web"]);
     assert_eq!(nothing.status.code(), Some(5), "{nothing:?}");
 }
+
+#[test]
+fn who_names_an_agent_for_a_group_or_the_other_way_round_is_told_which_it_is() {
+    let mut fleet = Fleet::of(
+        "[agents.grp]\ncommand = ['sleep', '100000']\nreplicas = 1\n[agents.one]\ncommand = ['sleep', '100000']\n",
+    );
+    fleet.up();
+    for (words, said) in [
+        (&["rollout", "undo", "one"][..], "`one` is an agent, not a group"),
+        (&["rollout", "status", "one"], "`one` is an agent, not a group"),
+        (&["task", "assign", "grp", "t1"], "`grp` is a group, not an agent"),
+        (&["logs", "grp"], "`grp` is a group, not an agent"),
+    ] {
+        let refused = fleet.run(words);
+        let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert_eq!(refused.status.code(), Some(4), "{words:?}: {told}");
+        assert!(told.contains(said) && !told.contains("add `-n"), "{words:?}: {told}");
+    }
+}

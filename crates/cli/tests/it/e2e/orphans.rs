@@ -100,8 +100,32 @@ fn those_of_a_directory_without_a_keeper_are_told_of_and_adopted_by_the_next_sta
         orphans.len() >= 4 && orphans.iter().all(|one| one["why"] == "no_keeper"),
         "{orphans:#?}"
     );
+    // What is advised is what would end them.
+    let dir = fleet.state().display().to_string();
+    let advised = format!("`stead orphans --end --of {dir}` ends them");
+    assert!(other.must(&["orphans", "--of", &dir]).contains(&advised));
+    let doctor = String::from_utf8(other.run(&["doctor"]).stdout).unwrap();
+    assert!(doctor.contains(&advised), "{doctor}");
     fleet.up();
+    assert_eq!(other.must(&["orphans", "--of", &dir]), format!("no orphans of {dir}\n"));
     assert_eq!(fleet.agent("family")["pid"], before["pid"]);
     assert_eq!(found(&other, fleet.state()), Vec::<Value>::new());
     assert_eq!(found(&fleet, fleet.state()), Vec::<Value>::new());
+}
+
+#[test]
+fn what_is_no_state_directory_is_said_to_be_none() {
+    let fleet = Fleet::of("");
+    let file = fleet.path("file");
+    std::fs::write(&file, "").unwrap();
+    for (of, said) in [
+        (fleet.path("nowhere"), "is not there, and no process is one of it"),
+        (file, "is no directory"),
+        (fleet.path("."), "is no state directory of a daemon"),
+    ] {
+        let refused = fleet.run(&["orphans", "--of", of.to_str().unwrap()]);
+        let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert_eq!(refused.status.code(), Some(4), "{told}");
+        assert!(told.contains(said), "{told}");
+    }
 }

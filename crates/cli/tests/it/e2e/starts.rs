@@ -1,5 +1,7 @@
 //! How a daemon starts, refuses to, and ends.
 
+use std::io::{BufRead, BufReader, Write};
+
 use rustix::process::{Signal, geteuid};
 use serde_json::Value;
 use stead_keeper::{DESCRIPTORS_BESIDE, DESCRIPTORS_EACH};
@@ -294,4 +296,55 @@ fn why_a_fleet_went_down_is_in_the_history_of_each_agent() {
         row["to"] == "stopping" && description.ends_with("whole fleet: the host gets a new kernel")
     };
     assert!(rows.iter().any(told), "{rows:#?}");
+}
+
+#[test]
+fn what_could_never_be_started_is_refused_before_anything_is_made() {
+    for words in [
+        &["up", "fleet.toml"][..],
+        &["up", "fleet.toml", "--detach"],
+        &["serve", "--detach"],
+    ] {
+        let mut fleet = Fleet::of(TWO);
+        fleet.env("STEAD_DURABILITY", "frob");
+        let done = fleet.run(words);
+        assert_eq!(done.status.code(), Some(2), "{words:?}: {done:?}");
+        assert!(
+            told(&done).contains("STEAD_DURABILITY is `frob`") && told(&done).contains("`flushed`"),
+            "{done:?}"
+        );
+        assert!(!fleet.state().exists(), "{words:?}");
+    }
+    let mut fleet = Fleet::of(TWO);
+    let deep = fleet.path(&"d".repeat(120));
+    fleet.keep_in(&deep);
+    let done = fleet.run(&["up", "fleet.toml", "--detach"]);
+    assert_eq!(done.status.code(), Some(1), "{done:?}");
+    assert!(
+        told(&done).contains("choose a shorter one") && !deep.exists(),
+        "{done:?}"
+    );
+}
+
+#[test]
+fn something_else_that_listens_is_not_taken_for_a_daemon() {
+    let fleet = Fleet::of(TWO);
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = listener.local_addr().unwrap();
+    // As an agent answers that serves its own routes.
+    let agent = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut head = BufReader::new(stream.try_clone().unwrap()).lines();
+        while head.next().is_some_and(|line| !line.unwrap().is_empty()) {}
+        let body = r#"{"type":"urn:stead:problem:not-found","title":"There is nothing here","status":404,"code":"not-found","detail":"there is nothing at `/api/v1/agents`; see /docs"}"#;
+        let length = body.len();
+        let answer = format!(
+            "HTTP/1.1 404 Not Found\r\ncontent-type: application/problem+json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+        );
+        stream.write_all(answer.as_bytes()).unwrap();
+    });
+    let done = fleet.run(&["--url", &format!("http://{at}"), "ps"]);
+    agent.join().unwrap();
+    assert_eq!(done.status.code(), Some(1), "{done:?}");
+    assert!(told(&done).contains("no Stead daemon answers there"), "{done:?}");
 }

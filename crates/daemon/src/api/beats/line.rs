@@ -11,7 +11,7 @@ use stead_model::{
 };
 
 use super::{ReadBeat, binary};
-use crate::api::extract::{Payload, Text, suggest};
+use crate::api::extract::{Payload, Text, is_list, suggest};
 use crate::api::openapi::Sketch;
 use crate::api::problem::Failure;
 
@@ -185,6 +185,9 @@ impl Payload for Lines {
 }
 
 fn line(text: &[u8]) -> ReadBeat {
+    if is_list(text) {
+        return Err("expected an object, found a list".into());
+    }
     let mut line: BeatBody = serde_json::from_slice(text).map_err(|error| suggest(&error.to_string()))?;
     let of = match (line.handle, line.agent.take()) {
         (Some(handle), None) => BeatOf::Handle(handle),

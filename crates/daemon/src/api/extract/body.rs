@@ -51,6 +51,7 @@ impl Payload for () {
 impl<T: DeserializeOwned + JsonSchema + Send> Payload for Json<T> {
     fn read(kind: Option<&str>, bytes: &Bytes) -> Result<Self, Failure> {
         check_kind(kind, &[JSON])?;
+        is_no_list(bytes)?;
         parse(bytes).map(Self)
     }
 
@@ -92,6 +93,7 @@ impl Payload for Document {
 
     fn read(kind: Option<&str>, bytes: &Bytes) -> Result<Self, Failure> {
         if check_kind(kind, &[TOML, TEXT, JSON])? == JSON {
+            is_no_list(bytes)?;
             return parse::<DocumentForm>(bytes).map(|form| Self(form.toml));
         }
         match std::str::from_utf8(bytes) {
@@ -137,6 +139,27 @@ fn check_kind(kind: Option<&str>, taken: &[&'static str]) -> Result<&'static str
     ))
 }
 
+/// Refuses a list where an object is meant: a deserializer would take its items for the fields, in their order.
+fn is_no_list(bytes: &[u8]) -> Result<(), Failure> {
+    if is_list(bytes) {
+        return Err(Failure::invalid(
+            "in the body at line 1: expected an object, found a list",
+        ));
+    }
+    Ok(())
+}
+
+/// Whether a text of JSON is a list.
+pub(in crate::api) fn is_list(bytes: &[u8]) -> bool {
+    bytes.trim_ascii_start().first() == Some(&b'[')
+}
+
+/// A body of JSON of whatever shape.
+pub(in crate::api) fn any_json(kind: Option<&str>, bytes: &[u8]) -> Result<Value, Failure> {
+    check_kind(kind, &[JSON])?;
+    parse(bytes)
+}
+
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
     serde_json::from_slice(bytes).map_err(|error| match (error.line(), error.column()) {
         _ if bytes.is_empty() => Failure::invalid("the body is empty; JSON is needed"),
@@ -145,9 +168,19 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
             let said = said
                 .strip_suffix(&format!(" at line {line} column {column}"))
                 .unwrap_or(&said);
-            Failure::invalid(format!("in the body at line {line} column {column}: {}", suggest(said)))
+            let field = field_of::<T>(bytes).map_or_else(String::new, |field| format!("{field}: "));
+            let said = suggest(said);
+            Failure::invalid(format!("in the body at line {line} column {column}: {field}{said}"))
         }
     })
+}
+
+/// Which field it is that cannot be read; found by reading once more, which who is right does not pay for.
+fn field_of<T: DeserializeOwned>(bytes: &[u8]) -> Option<String> {
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    let refused = serde_path_to_error::deserialize::<_, T>(&mut json).err()?;
+    let field = refused.path().to_string();
+    (refused.inner().is_data() && field != ".").then_some(field)
 }
 
 const JSON: &str = "application/json";

@@ -1,5 +1,6 @@
 //! Revisions of the configuration: kept in the store, shown without secrets, taken up again at the start.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -29,7 +30,7 @@ impl Facts {
     pub(super) fn of(fleet: &Fleet) -> Self {
         Self {
             namespace: fleet.namespace.clone(),
-            agents: fleet.agents.len(),
+            agents: fleet.count(),
             shape: fleet.shape.clone(),
             daemon: fleet.daemon.clone(),
             retention: fleet.retention.clone(),
@@ -64,6 +65,19 @@ impl InForce {
             facts,
             stamp: None,
         })
+    }
+}
+
+impl InForce {
+    /// Whether its file was there when it was applied, and is not any more.
+    pub(super) fn is_missing(&self) -> bool {
+        self.stamp.is_some() && FileStamp::of(Path::new(&self.row.file)).is_none()
+    }
+
+    /// The fleet as it was read; nothing where its text comes to something else by now, as the environment is another.
+    pub(super) fn as_it_was(&self) -> Option<Fleet> {
+        let read = super::read_text(&self.row.text, Path::new(&self.row.file)).ok()?;
+        (read.hash.to_string() == self.row.hash).then_some(read)
     }
 }
 

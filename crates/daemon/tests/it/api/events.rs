@@ -4,6 +4,7 @@ use axum::body::{Body, BodyDataStream};
 use futures_util::StreamExt;
 use insta::assert_snapshot;
 use stead_model::AgentId;
+use stead_store::StoreError;
 use tokio::time::timeout;
 
 use super::world::{World, event, get};
@@ -193,4 +194,27 @@ async fn a_stream_ends_when_the_daemon_goes_down() {
     let mut client = Client::open(&world, "/api/v1/events", None).await;
     world.closing.cancel();
     assert_eq!(client.frame().await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_that_cannot_be_read_are_refused_with_the_reason_and_come_once_they_can_be() {
+    let world = World::new();
+    world.commit(vec![], vec![event(agent(), 1), event(agent(), 2)]);
+    let mut open = Client::open(&world, "/api/v1/events", None).await;
+    let detail = "an event cannot be read".to_owned();
+    world.store.set_trouble(Some(StoreError::Corrupt { detail }));
+    for path in [
+        "/api/v1/events?since=1970-01-01T00:00:00Z",
+        "/api/v1/events?since=1970-01-01T00:00:00Z&follow=false",
+    ] {
+        let refused = world.get(path).await;
+        assert_eq!(refused.problem(), (503, "store-unavailable".into()), "{path}");
+        let told = refused.detail();
+        assert!(told.contains("an event cannot be read"), "{told}");
+    }
+    world.store.set_trouble(None);
+    let mut back = Client::open(&world, "/api/v1/events?since=1970-01-01T00:00:00Z", None).await;
+    assert_eq!(back.tasks(2).await.0, [1, 2]);
+    world.commit(vec![], vec![event(agent(), 3)]);
+    assert_eq!((open.tasks(1).await.0, back.tasks(1).await.0), (vec![3], vec![3]));
 }

@@ -61,16 +61,21 @@ const REFUSED: &[Refused] = &[
     ("POST", "/api/v1/agents", "{\n  \"name\": web\n}", 400, "invalid-request", "line 2 column 11"),
     ("POST", "/api/v1/agents", r#"{"name":"web""#, 400, "invalid-request", "line 1 column 13"),
     ("POST", "/api/v1/agents", r#"{"name":"web"} x"#, 400, "invalid-request", "trailing"),
-    ("POST", "/api/v1/agents", "[]", 400, "invalid-request", "line 1"),
+    ("POST", "/api/v1/agents", r#"["posit"]"#, 400, "invalid-request", "expected an object, found a list"),
+    ("POST", "/api/v1/agents/web/heartbeats", " []", 400, "invalid-request", "expected an object, found a list"),
+    ("POST", "/api/v1/config/validate", r#"["[agents.a]"]"#, 400, "invalid-request", "expected an object, found a list"),
     ("POST", "/api/v1/agents", r#"{"nam":"web"}"#, 400, "invalid-request", "did you mean `name`"),
     ("POST", "/api/v1/agents", r#"{"name":"web","name":"b"}"#, 400, "invalid-request", "duplicate"),
     ("POST", "/api/v1/agents", r#"{"name":"a b"}"#, 400, "invalid-request", "1 to 63"),
     ("POST", "/api/v1/agents", r#"{"name":"agt_x"}"#, 400, "invalid-request", "agt_"),
     ("POST", "/api/v1/agents", r#"{"name":"new","intent":"paused"}"#, 400, "invalid-request", "`running`"),
-    ("POST", "/api/v1/agents", r#"{"name":"new","reason":""}"#, 400, "invalid-request", "1 to 1024"),
+    ("POST", "/api/v1/agents", r#"{"name":"new","reason":""}"#, 400, "invalid-request", "reason: must be 1 to 1024"),
     ("POST", "/api/v1/agents", r#"{"name":"new","spec":{"comand":["x"]}}"#, 400, "invalid-request", "did you mean `command`"),
-    ("POST", "/api/v1/agents", r#"{"name":"new","spec":{"stop":{"grace":"soon"}}}"#, 400, "invalid-request", "duration"),
+    ("POST", "/api/v1/agents", r#"{"name":"new","spec":{"stop":{"grace":"soon"}}}"#, 400, "invalid-request", "spec.stop.grace: "),
     ("POST", "/api/v1/agents", r#"{"name":"new","spec":{"driver":"process"}}"#, 422, "invalid-spec", "command"),
+    ("POST", "/api/v1/agents", r#"{"name":"new","spec":{"type":""}}"#, 422, "invalid-spec", "`type` is empty; name the sort"),
+    ("POST", "/api/v1/agents", r#"{"name":"new","spec":{"type":"","labels":{"a b":"c"}}}"#, 422, "invalid-spec", "2 values make no sense"),
+    ("POST", "/api/v1/agents", r#"{"name":"new","spec":{"profile":"reviewd"}}"#, 422, "invalid-spec", "there are agent, agent-original, component"),
     ("POST", "/api/v1/agents", r#"{"name":"web"}"#, 409, "duplicate-name", "web"),
     ("POST", "/api/v1/agents", r#"{"name":"new","spec":{"command":[]}}"#, 422, "invalid-spec", "`command` is empty"),
     ("POST", "/api/v1/agents", r#"{"name":"new","spec":{"command":["x","\u0000"]}}"#, 422, "invalid-spec", "`command` holds a NUL"),
@@ -195,17 +200,22 @@ async fn a_body_of_another_kind_or_size_is_refused() {
     assert!(bare.detail().contains("no Content-Type"));
 
     let large = format!(r#"{{"name":"{}"}}"#, "x".repeat(1024 * 1024));
-    assert_eq!(
-        world.json("POST", "/api/v1/agents", &large).await.problem(),
-        (413, "too-large".into())
-    );
+    let refused = world.json("POST", "/api/v1/agents", &large).await;
+    assert_eq!(refused.problem(), (413, "too-large".into()));
+    assert!(refused.detail().contains("the 1 MiB"), "{}", refused.detail());
     let fleet = format!(r#"{{"toml":"{}"}}"#, "x".repeat(2 * 1024 * 1024));
     assert_eq!(world.json("POST", "/api/v1/config/validate", &fleet).await.status, 200);
-    let huge = "x".repeat(8 * 1024 * 1024 + 1);
-    let asked = Request::post("/api/v1/config/validate")
-        .header("content-type", "application/toml")
-        .body(Body::from(huge));
-    assert_eq!(world.send(asked.unwrap()).await.problem(), (413, "too-large".into()));
+    for (path, kind, most) in [
+        ("/api/v1/config/validate", "application/toml", 8),
+        ("/api/v1/heartbeats", "application/x-ndjson", 16),
+    ] {
+        let huge = "x".repeat(most * 1024 * 1024 + 1);
+        let asked = Request::post(path).header("content-type", kind).body(Body::from(huge));
+        let refused = world.send(asked.unwrap()).await;
+        assert_eq!(refused.problem(), (413, "too-large".into()), "{path}");
+        let said = format!("the {most} MiB");
+        assert!(refused.detail().contains(&said), "{}", refused.detail());
+    }
 }
 
 #[tokio::test]
