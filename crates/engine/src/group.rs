@@ -389,7 +389,8 @@ fn summary(view: &GroupView) -> String {
     said
 }
 
-/// Puts the kept revisions of specs with their groups; the rest are those of agents.
+/// Puts the kept revisions of specs with their groups; the rest are those of agents. A store gives all from the oldest kept one on, also
+/// those between that were forgotten.
 pub(crate) fn sort_specs(
     groups: &mut BTreeMap<AgentId, Box<Group>>,
     specs: Vec<SpecRow>,
@@ -397,7 +398,10 @@ pub(crate) fn sort_specs(
     let mut of_agents = BTreeMap::new();
     for row in specs {
         match groups.get_mut(&row.agent) {
-            Some(group) => drop(group.specs.insert(row.revision, Arc::new(row.spec))),
+            Some(group) if group.row.revisions.iter().any(|kept| kept.number == row.revision) => {
+                group.specs.insert(row.revision, Arc::new(row.spec));
+            }
+            Some(_) => {}
             None => drop(of_agents.insert(row.agent, Arc::new(row.spec))),
         }
     }

@@ -2,11 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use stead_model::journal::{AgentRow, Append, Change};
+use stead_model::group::GroupAnswer;
+use stead_model::journal::{AgentRow, Append, Change, GroupRow};
 use stead_model::profile::{agent, component};
 use stead_model::{
     AgentId, AgentView, Event, InstanceId, Outcome, Position, Profile, Revision, Slot, Transition, Wanted,
 };
+
+mod groups;
+
+use groups::Groups;
 
 /// What one append says, kept when the append itself is gone into the store.
 #[derive(Debug)]
@@ -14,6 +19,7 @@ pub(crate) struct Facts {
     pub(crate) slot: Slot,
     pub(crate) position: Position,
     pub(crate) rows: Vec<AgentRow>,
+    pub(crate) groups: Vec<GroupRow>,
     pub(crate) events: Vec<Event>,
 }
 
@@ -28,6 +34,7 @@ pub(crate) struct Ledger {
     flushed: BTreeMap<AgentId, AgentRow>,
     history: BTreeMap<AgentId, Vec<Transition>>,
     acknowledged: BTreeMap<AgentId, Revision>,
+    groups: Groups,
 }
 
 /// What ended the life of what was in memory.
@@ -49,6 +56,7 @@ impl Ledger {
             flushed: BTreeMap::new(),
             history: BTreeMap::new(),
             acknowledged: BTreeMap::new(),
+            groups: Groups::default(),
         }
     }
 
@@ -57,8 +65,12 @@ impl Ledger {
         for row in &append.transitions {
             self.follow(row)?;
         }
-        let mut rows = Vec::new();
+        let (mut rows, mut groups) = (Vec::new(), Vec::new());
         for change in &append.changes {
+            if let Change::Group(row) = change {
+                self.groups.decide(row, by_command)?;
+                groups.push(GroupRow::clone(row));
+            }
             let Change::Agent(row) = change else { continue };
             let history = self.history.get(&row.id).map_or(&[][..], Vec::as_slice);
             let (last, to) = history
@@ -94,6 +106,7 @@ impl Ledger {
             slot,
             position,
             rows,
+            groups,
             events,
         });
         Ok(())
@@ -128,6 +141,7 @@ impl Ledger {
                 for row in &facts.rows {
                     self.committed.insert(row.id, row.clone());
                 }
+                facts.groups.iter().for_each(|row| self.groups.commit(row));
                 seen.append(&mut facts.events);
             }
             !written
@@ -140,6 +154,7 @@ impl Ledger {
 
     fn flush(&mut self) {
         self.flushed = self.committed.clone();
+        self.groups.flush();
     }
 
     /// Notes an answer that somebody got: from now on it must not be forgotten.
@@ -151,6 +166,16 @@ impl Ledger {
             }
             Outcome::Already => {}
         }
+    }
+
+    /// Notes an answer about a group in the same way.
+    pub(crate) fn acknowledge_group(&mut self, answer: &GroupAnswer) {
+        self.groups.acknowledge(answer);
+    }
+
+    /// Compares the groups of a slot in the same way; before its agents.
+    pub(crate) fn reload_groups(&mut self, slot: Slot, found: &[GroupRow], after: After) -> Result<(), String> {
+        self.groups.reload(slot, found, after)
     }
 
     /// Compares a slot as it was loaded, its tombstones too, with what was written, acknowledged and decided before.

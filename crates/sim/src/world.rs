@@ -1,11 +1,13 @@
 //! The world: time, the disk, the machine, and the daemon that may die.
 
+mod groups;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use stead_engine::{Input, Released, Reply};
-use stead_model::group::{GroupCommand, GroupRequest, GroupView};
+use stead_model::group::{GroupAnswer, GroupView};
 use stead_model::journal::SlotState;
 use stead_model::{
     Action, AgentId, AgentName, AgentRef, AgentView, Answer, BeatOutcome, BootClock, Command, Exit, Explanation,
@@ -83,6 +85,7 @@ pub struct World {
     after: After,
     requests: u64,
     answers: BTreeMap<u64, Result<Answer, Refusal>>,
+    group_answers: BTreeMap<u64, Result<GroupAnswer, Refusal>>,
     views: BTreeMap<AgentId, AgentView>,
     groups: BTreeMap<AgentId, GroupView>,
     told: Vec<String>,
@@ -117,6 +120,7 @@ impl World {
             after: After::Death,
             requests: 0,
             answers: BTreeMap::new(),
+            group_answers: BTreeMap::new(),
             views: BTreeMap::new(),
             groups: BTreeMap::new(),
             told: Vec::new(),
@@ -175,6 +179,8 @@ impl World {
             .ever(slot)
             .filter_map(|id| self.store.agent_tombstone(id).ok().flatten());
         let found = state.agents.iter().cloned().chain(tombstones).collect();
+        let checked = self.ledger.reload_groups(slot, &state.groups, self.after);
+        self.hold(checked);
         let checked = self.ledger.reload(slot, found, self.after);
         self.hold(checked);
         let now = self.clock();
@@ -275,35 +281,6 @@ impl World {
             node.inputs.push_back((Input::Command(Box::new(command)), Some(id)));
         }
         id
-    }
-
-    /// Hands in a request about a group. Its answer is told, not kept.
-    pub fn request_of_group(&mut self, name: &str, request: GroupRequest) {
-        self.requests += 1;
-        let id = self.requests;
-        let command = GroupCommand {
-            origin: Origin {
-                actor: "ann".into(),
-                role: stead_model::AccessRole::Admin,
-                correlation_id: format!("r-{id}"),
-                trace_id: None,
-            },
-            namespace: Namespace::default(),
-            group: agent_ref(name),
-            expected: None,
-            idempotency: None,
-            reason: None,
-            request,
-        };
-        if let Some(node) = &mut self.node {
-            node.inputs.push_back((Input::Group(Box::new(command)), Some(id)));
-        }
-    }
-
-    /// A group as readers last saw it.
-    #[must_use]
-    pub fn group(&self, name: &str) -> Option<&GroupView> {
-        self.groups.values().find(|group| group.name.as_str() == name)
     }
 
     /// A replica by its id, since its name may be at home elsewhere; others by name.
@@ -536,11 +513,17 @@ impl World {
                 }
                 self.answers.insert(request, reply.map(|answer| *answer));
             }
-            (Some(Reply::Group(Ok(answer))), _) => {
-                self.tell(format!("{} <- {:?}", answer.group.name, answer.outcome));
+            (Some(Reply::Group(reply)), Some(request)) => {
+                match &reply {
+                    Ok(answer) => {
+                        self.ledger.acknowledge_group(answer);
+                        self.tell(format!("{} <- {:?}", answer.group.name, answer.outcome));
+                    }
+                    Err(refusal) => self.tell(format!("refused: {refusal}")),
+                }
+                self.group_answers.insert(request, reply.map(|answer| *answer));
             }
-            (Some(Reply::Group(Err(refusal))), _) => self.tell(format!("refused: {refusal}")),
-            (Some(Reply::Agent(_)), None) | (Some(Reply::Degradation(_)) | None, _) => {}
+            (Some(Reply::Agent(_) | Reply::Group(_)), None) | (Some(Reply::Degradation(_)) | None, _) => {}
         }
     }
 

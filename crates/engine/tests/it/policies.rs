@@ -1,13 +1,15 @@
 //! Transition policies and profiles of one's own.
 
+use std::time::Duration;
+
 use stead_engine::{Batch, Engine, Input, Reply};
-use stead_model::journal::{Durability, SlotState};
+use stead_model::journal::{Change, Durability, SlotState, SpecRow};
 use stead_model::profile::policy::{AccessRole, TransitionPolicy};
 use stead_model::profile::spec::ProfileSpec;
 use stead_model::profile::{agent, agent_original};
 use stead_model::{
-    AgentSpec, Answer, Command, Epoch, Health, Namespace, Observation, Origin, Profile, Refusal, Report, Request, Slot,
-    Wanted,
+    AgentSpec, Answer, BootClock, Command, Epoch, Health, Namespace, Observation, Origin, Profile, Refusal, Report,
+    Request, Slot, Wanted,
 };
 
 use crate::rig::{BOOT, at, name};
@@ -17,23 +19,27 @@ struct Fleet {
     engine: Engine,
     slot: Slot,
     position: stead_model::Position,
+    specs: Vec<SpecRow>,
     millis: u64,
+}
+
+fn built(policies: &[(&str, &str)]) -> Vec<TransitionPolicy> {
+    let policy =
+        |(name, json): &(&str, &str)| TransitionPolicy::new(name, serde_json::from_str(json).unwrap()).unwrap();
+    policies.iter().map(policy).collect()
 }
 
 impl Fleet {
     fn new(profiles: Vec<Profile>, policies: &[(&str, &str)], profile: &str) -> Self {
         let slot = Slot::home(&Namespace::default(), name().as_str());
         let mut engine = Engine::with_profiles(BOOT, profiles.clone());
-        let policies = policies
-            .iter()
-            .map(|(name, json)| TransitionPolicy::new(name, serde_json::from_str(json).unwrap()).unwrap())
-            .collect();
-        engine.configure(profiles, policies).unwrap();
+        engine.configure(profiles, built(policies)).unwrap();
         let _nothing = engine.thaw(at(0), SlotState::empty(slot, Epoch(1))).unwrap();
         let mut fleet = Self {
             engine,
             slot,
             position: stead_model::Position(0),
+            specs: Vec::new(),
             millis: 0,
         };
         let spec = Box::new(AgentSpec::reporting(profile));
@@ -50,6 +56,26 @@ impl Fleet {
         fleet
     }
 
+    /// The same fleet in an engine that starts at its moment 0 with what this one froze.
+    fn next_life(&self, boot: BootClock, policies: &[(&str, &str)]) -> Self {
+        let mut engine = Engine::with_profiles(boot, vec![]);
+        engine.configure(vec![], built(policies)).unwrap();
+        let mut state = SlotState::empty(self.slot, Epoch(1));
+        state.position = self.position;
+        state.agents = self.engine.freeze(at(self.millis), self.slot).unwrap();
+        state.specs.clone_from(&self.specs);
+        let batch = engine.thaw(at(0), state).unwrap();
+        let mut next = Self {
+            engine,
+            slot: self.slot,
+            position: self.position,
+            specs: self.specs.clone(),
+            millis: 0,
+        };
+        next.written(batch);
+        next
+    }
+
     fn step(&mut self, input: Input) -> Option<Reply> {
         let batch = self.engine.step(at(self.millis), input).unwrap();
         self.written(batch)
@@ -60,6 +86,11 @@ impl Fleet {
         let receipt = match batch.take_append() {
             Some(append) => {
                 self.position = append.position;
+                for change in &append.changes {
+                    if let Change::Spec(row) = change {
+                        self.specs.push(SpecRow::clone(row));
+                    }
+                }
                 append.commit(Durability::Flushed)
             }
             None => {
@@ -218,11 +249,30 @@ fn what_a_request_would_meet_can_be_asked_without_making_it() {
 
 #[test]
 fn a_rate_is_not_forgotten_by_a_freeze() {
-    let policy = r#"{"rate_limit":{"max":1,"per":"1m"}}"#;
-    let mut fleet = Fleet::new(vec![], &[("calm", policy)], "agent");
+    let policies = [("calm", r#"{"rate_limit":{"max":1,"per":"1m"}}"#)];
+    let mut fleet = Fleet::new(vec![], &policies, "agent");
     fleet.want(Wanted::Paused).unwrap();
-    let rows = fleet.engine.freeze(at(fleet.millis), fleet.slot).unwrap();
-    assert_eq!(rows[0].asked.len(), 1);
+    fleet.millis = 10_000;
+    let later = BootClock {
+        at_start: BOOT.at_start + Duration::from_secs(30),
+        ..BOOT
+    };
+    let another = BootClock {
+        boot: BOOT.boot + 1,
+        at_start: Duration::ZERO,
+    };
+    // In the same boot the minute went on while nobody was there; of another boot it is not known how long that was.
+    for (boot, left) in [(later, 30), (another, 50)] {
+        let mut next = fleet.next_life(boot, &policies);
+        let refused = next.want(Wanted::Running).unwrap_err();
+        let Refusal::RateLimited { retry_after, .. } = refused else {
+            panic!("{refused}");
+        };
+        assert_eq!(retry_after.0.as_secs(), left, "{boot:?}");
+        assert_eq!(next.phase(), "suspended");
+        next.millis = left * 1000;
+        next.want(Wanted::Running).unwrap();
+    }
 }
 
 #[test]

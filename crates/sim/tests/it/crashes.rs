@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use stead_model::group::{GroupRequest, RolloutState};
 use stead_model::journal::AgentRow;
 use stead_model::spec::ProbeKind;
 use stead_model::{AgentSpec, Exit, Health, Notice, Observation, PauseMode, Report, Request, Signal, Wanted};
@@ -12,6 +13,18 @@ use stead_sim::{Crash, Dice, Turn, World};
 use stead_store::{Fault, StoreError};
 
 const NAMES: [&str; 6] = ["web", "db", "bus", "job", "edge", "llm"];
+
+/// A group in every fleet, and the replicas that it may have.
+const GROUP: &str = "flock";
+const REPLICAS: [&str; 4] = ["flock-1", "flock-2", "flock-3", "flock-4"];
+
+/// What the group may be told to be.
+const GROUP_SPECS: [&str; 4] = [
+    r#"{"replicas":2,"update":{"min_ready":"1s","progress_deadline":"20s"},"template":{"command":["serve"]}}"#,
+    r#"{"replicas":3,"update":{"min_ready":"2s","progress_deadline":"20s"},"template":{"command":["slow"]}}"#,
+    r#"{"replicas":2,"update":{"min_ready":"1s","progress_deadline":"20s","max_unavailable":0,"max_surge":1},"template":{"command":["serve","2"]}}"#,
+    r#"{"replicas":2,"update":{"min_ready":"1s","progress_deadline":"20s"},"template":{"command":["flash"]}}"#,
+];
 
 const MODES: [PauseMode; 4] = [
     PauseMode::Soft,
@@ -86,7 +99,7 @@ impl Life {
     fn new(seed: u64, engines: usize) -> Self {
         Self {
             dice: Dice::new(seed),
-            world: World::new(engines, &NAMES),
+            world: World::new(engines, &[&NAMES[..], &[GROUP], &REPLICAS].concat()),
         }
     }
 
@@ -94,7 +107,8 @@ impl Life {
     fn chaos(&mut self, happenings: usize) {
         for _ in 0..happenings {
             match self.dice.below(40) {
-                0..=23 => self.turn(),
+                0..=22 => self.turn(),
+                23 => self.request_of_group(),
                 24..=29 => self.request(),
                 30..=33 => self.pass(),
                 34 | 35 => self.end(),
@@ -148,6 +162,26 @@ impl Life {
             _ => Request::Want(*self.dice.pick(Wanted::ALL)),
         };
         self.world.request(name, request);
+    }
+
+    fn request_of_group(&mut self) {
+        let text = *self.dice.pick(&GROUP_SPECS);
+        let spec = Box::new(serde_json::from_str(text).unwrap());
+        let request = match self.dice.below(12) {
+            0..=3 => GroupRequest::Create {
+                spec,
+                wanted: Wanted::Running,
+            },
+            4..=6 => GroupRequest::Respec { spec },
+            7 => GroupRequest::Scale {
+                replicas: u32::try_from(self.dice.below(4)).unwrap(),
+            },
+            8 => GroupRequest::Restart,
+            9 => GroupRequest::Undo { to: None },
+            10 => GroupRequest::Want(Wanted::Running),
+            _ => GroupRequest::Want(*self.dice.pick(&[Wanted::Stopped, Wanted::Deleted])),
+        };
+        self.world.request_of_group(GROUP, request);
     }
 
     fn pass(&mut self) {
@@ -272,7 +306,7 @@ impl Life {
     }
 
     fn cooperate(&mut self) {
-        for name in NAMES {
+        for name in NAMES.into_iter().chain(REPLICAS) {
             let Some(instance) = self.world.instance(name) else {
                 continue;
             };
@@ -351,6 +385,24 @@ impl Life {
             self.world.transcript()
         );
         self.world.check_history().unwrap();
+        self.group_is_as_wanted(&rows);
+    }
+
+    /// The group has its replicas and no update hangs in the middle.
+    fn group_is_as_wanted(&self, rows: &[AgentRow]) {
+        let members = rows.iter().filter(|row| row.member.is_some()).count();
+        let Ok(status) = self.world.rollout(GROUP) else {
+            assert_eq!(members, 0, "replicas of nobody\n{}", self.world.transcript());
+            return;
+        };
+        let group = status.group;
+        let state = group.rollout.as_ref().map(|rollout| rollout.state);
+        let hangs = matches!(state, Some(RolloutState::Rolling | RolloutState::RollingBack));
+        let told = || format!("{group:#?}\n{}", self.world.transcript());
+        assert!(group.intent != Wanted::Running || !hangs, "{}", told());
+        assert!(group.intent != Wanted::Deleted, "{}", told());
+        assert_eq!(members, usize::try_from(group.present).unwrap(), "{}", told());
+        assert_eq!(group.present, group.replicas, "{}", told());
     }
 }
 

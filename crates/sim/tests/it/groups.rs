@@ -128,6 +128,9 @@ stories! {
         at 23s delete web-1
         at 40s expect web-1 phase=online incarnation=1
         at 41s restart-group web
+        # One by one: the second waits until the first has been available for a while.
+        at 45s expect-group web phase=updating available=1 updated=1
+        at 57s expect-group web phase=updating available=1 updated=2
         at 90s expect-group web phase=online rollout=completed spec_revision=2
     "#;
 
@@ -266,13 +269,16 @@ fn a_group_comes_to_the_same_with_one_engine_and_with_many() {
     }
 }
 
-/// A group of three that was available for a while and is told to be something else.
-fn updating(command: &str) -> World {
-    let mut world = World::new(1, &["web", "web-1", "web-2", "web-3"]);
+/// One replica after the other.
+const ONE_BY_ONE: &str = r#"{"min_ready":"2s"}"#;
+/// A new replica before an old one goes.
+const BESIDE: &str = r#"{"min_ready":"2s","max_unavailable":0,"max_surge":1}"#;
+
+/// A group of three that was available for a while and is told to be something else; and the number of that request.
+fn updating(command: &str, update: &str) -> (World, u64) {
+    let mut world = World::new(1, &["web", "web-1", "web-2", "web-3", "web-4"]);
     let spec = |command: &str| {
-        let json = format!(
-            r#"{{"replicas":3,"update":{{"min_ready":"2s"}},"template":{{"command":["{command}","{command}"]}}}}"#
-        );
+        let json = format!(r#"{{"replicas":3,"update":{update},"template":{{"command":["{command}","{command}"]}}}}"#);
         Box::new(serde_json::from_str(&json).unwrap())
     };
     world.request_of_group(
@@ -283,8 +289,8 @@ fn updating(command: &str) -> World {
         },
     );
     world.run_until(Duration::from_secs(20));
-    world.request_of_group("web", GroupRequest::Respec { spec: spec(command) });
-    world
+    let request = world.request_of_group("web", GroupRequest::Respec { spec: spec(command) });
+    (world, request)
 }
 
 /// The next small turn of a calm world; when nothing is to be done, time goes on to what comes next.
@@ -308,9 +314,9 @@ fn under_way(world: &World) -> bool {
 }
 
 /// Lets the daemon's side end at every turn of an update, and the update go on where it was.
-fn survives(command: &str, crash: Crash, ends: RolloutState) {
+fn survives(command: &str, update: &str, crash: Crash, ends: RolloutState) {
     for at in 0.. {
-        let mut world = updating(command);
+        let (mut world, request) = updating(command, update);
         let mut turns = 0;
         while turns < at && under_way(&world) {
             turn(&mut world);
@@ -320,6 +326,7 @@ fn survives(command: &str, crash: Crash, ends: RolloutState) {
             assert!(at > 20, "an update takes some turns, not {at}");
             return;
         }
+        let answered = world.group_answer(request).is_some();
         world.crash(crash);
         world.pass(Duration::from_millis(300));
         world.start();
@@ -327,9 +334,16 @@ fn survives(command: &str, crash: Crash, ends: RolloutState) {
         let group = world.group("web").expect("a group").clone();
         let told = format!("crash at turn {at}\n{}", world.transcript());
         assert_eq!((group.available, group.updated, group.present), (3, 3, 3), "{told}");
-        // The request itself may not have been written yet, and is forgotten then.
-        if let Some(rollout) = &group.rollout {
-            assert_eq!(rollout.state, ends, "{told}");
+        let rollout = group.rollout.as_ref().map(|rollout| rollout.state);
+        let now = if ends == RolloutState::Completed { 2 } else { 1 };
+        match rollout {
+            Some(state) => assert_eq!(
+                (state, group.spec_revision, group.good_revision),
+                (ends, now, now),
+                "{told}"
+            ),
+            // The request itself may not have been written yet, and is forgotten then; but not once it was answered.
+            None => assert!(!answered && group.spec_revision == 1, "{told}"),
         }
         world.check_history().unwrap();
     }
@@ -337,27 +351,107 @@ fn survives(command: &str, crash: Crash, ends: RolloutState) {
 
 #[test]
 fn an_update_survives_the_end_of_the_daemon_at_every_turn() {
-    survives("other", Crash::Daemon, RolloutState::Completed);
+    survives("other", ONE_BY_ONE, Crash::Daemon, RolloutState::Completed);
 }
 
 #[test]
 fn an_update_survives_the_end_of_daemon_and_keeper_at_every_turn() {
-    survives("other", Crash::DaemonAndKeeper, RolloutState::Completed);
+    survives("other", ONE_BY_ONE, Crash::DaemonAndKeeper, RolloutState::Completed);
 }
 
 #[test]
 fn an_update_survives_a_power_cut_at_every_turn() {
-    survives("other", Crash::Power { keep: 0 }, RolloutState::Completed);
+    survives("other", ONE_BY_ONE, Crash::Power { keep: 0 }, RolloutState::Completed);
 }
 
 #[test]
 fn a_roll_back_survives_the_end_of_the_daemon_at_every_turn() {
-    survives("flash", Crash::Daemon, RolloutState::RolledBack);
+    survives("flash", ONE_BY_ONE, Crash::Daemon, RolloutState::RolledBack);
+}
+
+#[test]
+fn a_roll_back_survives_the_end_of_daemon_and_keeper_at_every_turn() {
+    survives("flash", ONE_BY_ONE, Crash::DaemonAndKeeper, RolloutState::RolledBack);
+}
+
+#[test]
+fn a_roll_back_survives_a_power_cut_at_every_turn() {
+    survives("flash", ONE_BY_ONE, Crash::Power { keep: 0 }, RolloutState::RolledBack);
+}
+
+#[test]
+fn an_update_with_a_surge_survives_each_kind_of_end_at_every_turn() {
+    for crash in [Crash::Daemon, Crash::DaemonAndKeeper, Crash::Power { keep: 0 }] {
+        survives("other", BESIDE, crash, RolloutState::Completed);
+        survives("flash", BESIDE, crash, RolloutState::RolledBack);
+    }
+}
+
+#[test]
+fn of_many_bad_updates_ten_revisions_are_kept_and_the_good_one_before_them_is_gone_back_to() {
+    let mut world = World::new(1, &["web", "web-1"]);
+    let spec = |command: &str, number: u32| {
+        let json = format!(
+            r#"{{"replicas":1,"update":{{"min_ready":"1s"}},"template":{{"command":["{command}","{number}"]}}}}"#
+        );
+        Box::new(serde_json::from_str(&json).unwrap())
+    };
+    let tell = |world: &mut World, request| {
+        world.request_of_group("web", request);
+        world.run_until(world.elapsed() + Duration::from_secs(100));
+        let group = world.group("web").unwrap();
+        let state = group.rollout.as_ref().map(|rollout| rollout.state);
+        (state, group.spec_revision, group.good_revision, group.available)
+    };
+    let kept = |world: &World| {
+        let revisions = world.rollout("web").unwrap().revisions;
+        let mut kept: Vec<_> = revisions
+            .iter()
+            .map(|revision| (revision.number, revision.failed))
+            .collect();
+        kept.sort_unstable();
+        kept
+    };
+    let create = GroupRequest::Create {
+        spec: spec("serve", 1),
+        wanted: Wanted::Running,
+    };
+    assert_eq!(tell(&mut world, create), (None, 1, 1, 1));
+    for number in 2..=13 {
+        let bad = GroupRequest::Respec {
+            spec: spec("flash", number),
+        };
+        assert_eq!(
+            tell(&mut world, bad),
+            (Some(RolloutState::RolledBack), 1, 1, 1),
+            "revision {number}\n{}",
+            world.transcript()
+        );
+    }
+    let expected: Vec<_> = std::iter::once((1, false))
+        .chain((5..=13).map(|number| (number, true)))
+        .collect();
+    assert_eq!(kept(&world), expected);
+    world.crash(Crash::Power { keep: 0 });
+    world.start();
+    world.run_until(world.elapsed() + Duration::from_secs(100));
+    assert_eq!(kept(&world), expected);
+
+    let good = GroupRequest::Respec {
+        spec: spec("serve", 14),
+    };
+    assert_eq!(tell(&mut world, good), (Some(RolloutState::Completed), 14, 14, 1));
+    let back = GroupRequest::Undo { to: Some(1) };
+    assert_eq!(tell(&mut world, back).0, Some(RolloutState::Completed));
+    let gone = GroupRequest::Undo { to: Some(4) };
+    let request = world.request_of_group("web", gone);
+    world.settle();
+    assert!(world.group_answer(request).unwrap().is_err());
 }
 
 #[test]
 fn an_update_never_takes_more_replicas_down_than_it_may() {
-    let mut world = updating("other");
+    let (mut world, _request) = updating("other", ONE_BY_ONE);
     while under_way(&world) {
         turn(&mut world);
         if let Some(group) = world.group("web") {
