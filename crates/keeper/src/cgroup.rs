@@ -232,6 +232,37 @@ mod tests {
     }
 
     #[test]
+    fn a_run_was_out_of_memory_where_its_own_cgroup_counts_a_kill_and_nobody_is_asked_who_does_not_count() {
+        let above = tempfile::tempdir().unwrap();
+        let path = above.path().join("stead-own");
+        let counting = Root {
+            _hold: Arc::new(hold(&path).unwrap()),
+            path,
+            counts_memory: true,
+        };
+        let run = counting.create("agt_1.1").unwrap();
+        let count = |kills: u64| {
+            let text = format!("low 0\nhigh 0\nmax 7\noom 2\noom_kill {kills}\noom_group_kill 0\n");
+            fs::write(run.join("memory.events"), text).unwrap();
+        };
+        assert!(!counting.was_out_of_memory(&run), "there is no count");
+        count(0);
+        assert!(
+            !counting.was_out_of_memory(&run),
+            "the limit was met, and nobody killed"
+        );
+        count(1);
+        assert!(counting.was_out_of_memory(&run));
+        let other = counting.create("agt_2.1").unwrap();
+        assert!(!counting.was_out_of_memory(&other));
+        let uncounted = Root {
+            counts_memory: false,
+            ..counting.clone()
+        };
+        assert!(!uncounted.was_out_of_memory(&run));
+    }
+
+    #[test]
     fn what_a_dead_keeper_left_is_removed_and_what_is_held_or_lived_in_stays() {
         let above = tempfile::tempdir().unwrap();
         let at = |name: &str| above.path().join(name);

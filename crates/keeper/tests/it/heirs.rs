@@ -5,7 +5,7 @@ use stead_keeper::logs::{self, From};
 use stead_keeper::wire::InstanceState;
 use stead_model::{Exit, InstanceId};
 
-use crate::home::{Home, Shorthand, instance, lives, shell, until};
+use crate::home::{Home, Shorthand, cgroup_of, instance, lives, number_in, shell, until};
 
 fn kill(pid: i32) {
     kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
@@ -82,15 +82,23 @@ fn the_next_keeper_leaves_to_an_heir_what_an_unacknowledged_run_left_it() {
 
 #[test]
 fn an_heir_is_found_without_any_record_with_the_pipes_and_the_cgroup_that_it_has() {
-    let mut home = Home::new();
+    let Some(mut home) = Home::with_cgroups() else { return };
     let mut session = home.session();
     let (first, second) = (instance(1, 1), instance(1, 2));
     let pid = session.spawn(first, shell("exec sleep 1000")).pid;
     kill(pid);
     session.end(first);
     session.acknowledge(first).unwrap();
-    let script = "while [ ! -e $STEAD_AGENT_DIR/go ]; do sleep 0.01; done; echo run 2; exec sleep 1000";
-    let heir = session.spawn(second, shell(script));
+    // A child that nothing but the cgroup tells to be of this run.
+    let child = home.path().join("child");
+    let script = format!(
+        "env -i setsid sleep 1000 & echo $! > {}; while [ ! -e $STEAD_AGENT_DIR/go ]; do sleep 0.01; done; echo run 2; exec sleep 1000",
+        child.display()
+    );
+    let heir = session.spawn(second, shell(&script));
+    let (child, own) = (number_in(&child), cgroup_of(heir.pid));
+    assert!(own.contains("/stead-"), "{own}");
+    assert_eq!(cgroup_of(child), own);
     home.kill();
     std::fs::remove_dir_all(home.path().join("instances")).unwrap();
     home.start();
@@ -100,8 +108,10 @@ fn an_heir_is_found_without_any_record_with_the_pipes_and_the_cgroup_that_it_has
     assert!(matches!(&views[0].state, InstanceState::Live { identity, .. } if *identity == heir));
     std::fs::write(home.agent_dir(second).join("home/go"), "").unwrap();
     until("its line is written", || lines(&home, second) == [said(2)]);
+    assert_eq!([cgroup_of(heir.pid), cgroup_of(child)], [own.clone(), own]);
     kill(heir.pid);
     session.end(second);
+    until("its child goes with the cgroup", || !lives(child));
 }
 
 #[test]

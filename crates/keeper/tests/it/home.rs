@@ -10,6 +10,8 @@ use stead_keeper::{ClientError, Session, logs};
 use stead_model::spec::ProcessSpec;
 use stead_model::{AgentId, Epoch, Incarnation, InstanceId, Namespace, ProcessIdentity, Slot, SpawnFailure};
 
+use crate::skip;
+
 pub(crate) const KEEPER: &str = env!("CARGO_BIN_EXE_stead-keeper-alone");
 const BOUND: Duration = Duration::from_secs(120);
 
@@ -25,6 +27,16 @@ pub(crate) struct Home {
 impl Home {
     pub(crate) fn new() -> Self {
         Self::with(&[])
+    }
+
+    /// A keeper that makes a cgroup for each instance; none where it may not, which is said.
+    pub(crate) fn with_cgroups() -> Option<Self> {
+        let mut home = Self::new();
+        if home.session().welcome.cgroups {
+            return Some(home);
+        }
+        skip::without_root("the keeper may not make cgroups of version 2 here");
+        None
     }
 
     /// A keeper that makes no cgroups, as on systems where it may not.
@@ -264,6 +276,13 @@ impl Shorthand for Session {
             other => panic!("{other:?}"),
         }
     }
+}
+
+/// The cgroup of version 2 that a process is in.
+pub(crate) fn cgroup_of(pid: i32) -> String {
+    let all = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
+    let path = all.lines().find_map(|line| line.strip_prefix("0::"));
+    path.unwrap_or_default().to_owned()
 }
 
 /// Whether a process with this pid exists and is no zombie.

@@ -8,6 +8,7 @@ use stead_model::spec::{EnvValue, Limits};
 use stead_model::{Epoch, Exit, Signal, SpawnFailureKind};
 
 use crate::home::{Home, KEEPER, Shorthand, command, instance, lives, number_in, order, shell, until};
+use crate::skip;
 
 #[test]
 fn an_exit_is_told_with_its_code_and_kept_until_it_is_acknowledged() {
@@ -202,7 +203,7 @@ fn limits_directory_and_environment_are_in_force() {
 #[test]
 fn another_user_is_taken_on_with_its_groups() {
     if !rustix::process::geteuid().is_root() {
-        return;
+        return skip::without_root("only root starts a program as somebody else");
     }
     let mut home = Home::new();
     std::fs::set_permissions(home.path(), std::fs::Permissions::from_mode(0o711)).unwrap();

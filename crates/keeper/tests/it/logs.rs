@@ -1,5 +1,6 @@
 //! What agents print, with real agents.
 
+use stead_keeper::Session;
 use stead_keeper::logs::{From, Stream, read};
 use stead_model::Bytes;
 
@@ -102,15 +103,21 @@ fn the_last_words_of_an_agent_that_died_with_its_keeper_are_kept_if_a_relative_h
 fn a_flood_delays_no_end_of_another() {
     let mut home = Home::new();
     let mut session = home.session();
+    let each = |session: &mut Session, runs: std::ops::Range<u64>| {
+        let begun = std::time::Instant::now();
+        for run in runs {
+            session.spawn(instance(9, run), shell("exit 0"));
+            session.end(instance(9, run));
+            session.acknowledge(instance(9, run)).unwrap();
+        }
+        begun.elapsed() / 20
+    };
+    // How long it takes on this machine, beside whatever else it has to do.
+    let before = each(&mut session, 1..21);
     for agent in 1..=4 {
         session.spawn(instance(agent, 1), shell("exec yes flood"));
     }
-    let begun = std::time::Instant::now();
-    for run in 1..=20 {
-        session.spawn(instance(9, run), shell("exit 0"));
-        session.end(instance(9, run));
-        session.acknowledge(instance(9, run)).unwrap();
-    }
-    let each = begun.elapsed() / 20;
-    assert!(each < std::time::Duration::from_millis(500), "{each:?} each");
+    let beside = each(&mut session, 21..41);
+    let bound = (before * 10).max(std::time::Duration::from_millis(500));
+    assert!(beside < bound, "{beside:?} each beside the flood, {before:?} before it");
 }

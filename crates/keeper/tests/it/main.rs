@@ -17,6 +17,8 @@ mod memory;
 #[cfg(test)]
 mod notify;
 #[cfg(test)]
+mod skip;
+#[cfg(test)]
 mod tree;
 #[cfg(test)]
 mod upgrade;

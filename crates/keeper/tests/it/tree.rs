@@ -3,13 +3,17 @@
 use stead_keeper::wire::{InstanceState, Request, Target};
 use stead_model::{Exit, Signal};
 
-use crate::home::{Home, Shorthand, instance, lives, number_in, shell, until};
+use crate::home::{Home, Shorthand, cgroup_of, instance, lives, number_in, shell, until};
 
 /// Everything here holds with cgroups and without.
 macro_rules! either_way {
     ($($test:ident)*) => {
         mod by_cgroup {
-            $(#[test] fn $test() { super::$test(crate::home::Home::new()); })*
+            $(#[test] fn $test() {
+                if let Some(home) = crate::home::Home::with_cgroups() {
+                    super::$test(home);
+                }
+            })*
         }
         mod by_session {
             $(#[test] fn $test() { super::$test(crate::home::Home::without_cgroups()); })*
@@ -24,6 +28,36 @@ either_way! {
     a_frozen_tree_stands_still_until_it_is_thawed
     a_frozen_tree_can_be_killed
     nothing_of_an_instance_is_left_once_its_end_is_acknowledged
+}
+
+#[test]
+fn each_run_is_in_a_cgroup_of_its_own_with_all_that_it_starts() {
+    let Some(mut home) = Home::with_cgroups() else { return };
+    let mut session = home.session();
+    let child = home.path().join("child");
+    let script = format!("env -i setsid sleep 1000 & echo $! > {}; wait", child.display());
+    let one = session.spawn(instance(1, 1), shell(&script)).pid;
+    let other = session.spawn(instance(2, 1), shell("exec sleep 1000")).pid;
+    let (own, apart) = (cgroup_of(one), cgroup_of(other));
+    assert!(own.contains("/stead-") && apart.contains("/stead-"), "{own} {apart}");
+    assert_ne!(own, apart);
+    assert_ne!(own, cgroup_of(i32::try_from(home.keeper_pid()).unwrap()));
+    let child = number_in(&child);
+    assert_eq!(cgroup_of(child), own);
+    session.done(Request::KillTree {
+        instance: instance(1, 1),
+    });
+    session.end(instance(1, 1));
+    until("who has neither mark nor session goes with it", || !lives(child));
+    assert!(lives(other));
+}
+
+#[test]
+fn where_cgroups_are_not_wanted_an_agent_stays_in_that_of_its_keeper() {
+    let mut home = Home::without_cgroups();
+    let mut session = home.session();
+    let agent = session.spawn(instance(1, 1), shell("exec sleep 1000")).pid;
+    assert_eq!(cgroup_of(agent), cgroup_of(i32::try_from(home.keeper_pid()).unwrap()));
 }
 
 fn grandchildren_are_swept_when_the_leader_dies(mut home: Home) {
