@@ -81,7 +81,7 @@ fn a_store_that_is_dropped_writes_what_waits_and_tells_of_it() {
 }
 
 #[test]
-fn an_append_that_is_announced_is_written_like_any_other_and_one_that_never_comes_changes_nothing() {
+fn an_append_that_is_announced_is_written_like_any_other_and_one_that_never_comes_stands_in_no_way() {
     let scratch = tempfile::tempdir().unwrap();
     let (store, completions) = open(scratch.path());
     let epoch = store.take(&[slot(1)], &node("me"), unending()).unwrap()[0].1;

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::mpsc::Receiver;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
 
 use stead_model::journal::{Durability, Receipt};
 use stead_model::{Epoch, Sequence};
-use stead_store::{Completion, EventFilter, SqliteStore, Store, StoreError, Taken, TransitionQuery};
+use stead_store::{Completion, EventFilter, Options, SqliteStore, Store, StoreError, Taken, TransitionQuery};
 
-use crate::conformance::{PATIENCE, open};
+use crate::conformance::{PATIENCE, lock, open};
 use crate::dice::{Dice, seeds};
 use crate::disk::Disk;
 use crate::sample::{agent, at, audit, empty, moving, node, slot, transition, unending};
@@ -148,15 +149,23 @@ fn a_power_cut_leaves_each_reader_at_the_place_that_it_was_last_told_with_the_ev
 #[test]
 fn a_flushed_receipt_comes_after_a_sync_and_a_written_one_without() {
     let scratch = tempfile::tempdir().unwrap();
-    let disk = Disk::watch(scratch.path());
-    let (store, completions) = open(scratch.path());
+    let disk = Arc::new(Disk::watch(scratch.path()));
+    let (told, receipts) = channel();
+    // Counted by the thread that would sync, before it goes on.
+    let counted = Arc::clone(&disk);
+    let sink = Box::new(move |completion| {
+        if let Completion::Committed(receipt) = completion {
+            told.send((receipt.durability(), counted.syncs())).unwrap();
+        }
+    });
+    let store = SqliteStore::open(lock(scratch.path()), Options::default(), sink).unwrap();
     let epoch = store.take(&[slot(1)], &node("me"), unending()).unwrap()[0].1;
     let before = disk.syncs();
     store.submit(empty(slot(1), epoch, 1, Durability::Flushed));
-    assert_eq!(receipt(&completions).durability(), Durability::Flushed);
-    assert_eq!(disk.syncs(), before + 1);
+    let receipt = || receipts.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(receipt(), (Durability::Flushed, before + 1));
     store.submit(empty(slot(1), epoch, 2, Durability::Written));
-    assert_eq!(receipt(&completions).durability(), Durability::Written);
+    assert_eq!(receipt(), (Durability::Written, before + 1));
     // Soon after it is synced all the same, with nothing else to do.
     let bound = std::time::Instant::now() + PATIENCE;
     while disk.syncs() == before + 1 {
