@@ -182,14 +182,68 @@ impl Drop for Daemon {
         if last.is_err() || !down.is_ok_and(|down| down.success()) {
             let group = format!("-{}", self.process.id());
             let _gone = Command::new("kill").args(["-KILL", "--", &group]).status();
+            kill_all_of(&self.folder.join("state"));
         }
         let _ended = self.process.wait();
     }
 }
 
+/// Kills the keeper and the agents of a state directory, which outlive a daemon that is killed; they carry it in their environment.
+fn kill_all_of(state: &Path) {
+    // The keeper may be starting one more while it is looked for.
+    for _ in 0..MOST_LOOKS {
+        let left = all_of(state);
+        if left.is_empty() {
+            return;
+        }
+        let _gone = Command::new("kill")
+            .arg("-KILL")
+            .args(left)
+            .stderr(Stdio::null())
+            .status();
+    }
+}
+
+/// The processes of a state directory, by their ids.
+fn all_of(state: &Path) -> Vec<String> {
+    let host = format!("STEAD_STATE_DIR={}", state.display());
+    let agent = format!("STEAD_AGENT_DIR={}/", state.display());
+    let is_of = |pid: &String| {
+        let words = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        words
+            .split(|byte| *byte == 0)
+            .any(|word| word == host.as_bytes() || word.starts_with(agent.as_bytes()))
+    };
+    let all = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let names = all.filter_map(|entry| entry.file_name().into_string().ok());
+    let pids = names.filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()));
+    pids.filter(is_of).collect()
+}
+
+/// More than a keeper has time for to start another one.
+const MOST_LOOKS: u32 = 100;
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whoever_carries_the_mark_of_a_state_directory_is_killed_and_nobody_else() {
+        let state = std::env::temp_dir().join(format!("stead-contract-{}", std::process::id()));
+        let start = |name: &str, value: String| Command::new("sleep").arg("1000").env(name, value).spawn();
+        let mark = |rest: &str| format!("{}{rest}", state.display());
+        let mut keeper = start("STEAD_STATE_DIR", mark("")).unwrap();
+        let mut agent = start("STEAD_AGENT_DIR", mark("/agents/a/home")).unwrap();
+        let mut other = start("STEAD_STATE_DIR", mark("2")).unwrap();
+        assert_eq!(all_of(&state).len(), 2);
+        kill_all_of(&state);
+        for ended in [&mut keeper, &mut agent] {
+            assert!(!ended.wait().unwrap().success());
+        }
+        assert!(other.try_wait().unwrap().is_none());
+        other.kill().unwrap();
+        other.wait().unwrap();
+    }
 
     #[test]
     fn examples_are_a_number_above_nought() {

@@ -83,6 +83,7 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
 fn steps() -> Result<Vec<Step>> {
     let mut steps = vec![crashes("100")?];
     steps.push(tried("1", "e2e::rollout"));
+    steps.push(tried("1", "e2e::example"));
     steps.push(Step {
         env: &[("STEAD_RUNS", LIVES)],
         ..Step::new(&[

@@ -298,6 +298,17 @@ impl App {
         self.config.apply(fleet, api::ApplyOrder::default(), origin).await
     }
 
+    /// Ends a daemon that has served nobody; the keeper with it, unless it keeps somebody. Agents that live are left alone.
+    pub async fn withdraw(self) {
+        // A keeper that is on its way could not be told, and nobody knows yet whom it keeps.
+        let found = tokio::time::timeout(LAST_ERRANDS, fleet::until_ready(&self.handle)).await;
+        let mut kept = found.is_err();
+        self.handle.views().each(|agent| kept |= agent.glance().pid.is_some());
+        self.closing.cancel();
+        let _gone = self.incoming.send(Incoming::Stop { dismiss: !kept });
+        let _joined = tokio::task::spawn_blocking(move || self.pump.join()).await;
+    }
+
     /// Has the fleet file read again when it is asked to.
     #[must_use]
     pub fn reloader(&self) -> Reloader {

@@ -37,7 +37,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use stead_model::{AgentName, AgentSpec, Namespace, Wall};
+use stead_model::{AgentName, AgentSpec, Driver, Namespace, Wall};
 
 pub use self::diagnostic::Diagnostic;
 pub use self::form::{DaemonSettings, fleet_schema};
@@ -157,12 +157,32 @@ impl fmt::Display for ContentHash {
     }
 }
 
+impl FleetAgent {
+    /// How many processes it may have at once: each replica one, and so may each that an update adds meanwhile.
+    fn processes(&self) -> usize {
+        match self.spec.driver {
+            Driver::Process(_) => self.replicas.as_ref().map_or(1, |replicas| {
+                let surge = replicas.update.max_surge.ceil_of(replicas.count);
+                usize::try_from(replicas.count.saturating_add(surge)).unwrap_or(usize::MAX)
+            }),
+            Driver::None => 0,
+        }
+    }
+}
+
 impl Fleet {
     /// The largest file that is read.
     pub const MAX_BYTES: u64 = 8 * 1024 * 1024;
 
     /// The most agents and components of one file.
     pub const MAX_AGENTS: usize = 100_000;
+
+    /// How many processes it may have at once.
+    #[must_use]
+    pub fn processes(&self) -> usize {
+        let each = self.agents.iter().map(FleetAgent::processes);
+        each.fold(0, usize::saturating_add)
+    }
 
     /// Reads a fleet file.
     ///

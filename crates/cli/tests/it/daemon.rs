@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, OnceLock, mpsc};
 
 use assert_cmd::Command;
 use axum::extract::{Path, Query};
@@ -61,10 +61,15 @@ pub(crate) fn stead() -> Command {
     command
 }
 
-/// An address where nobody listens.
+/// An address where nobody listens, and nobody else can as long as the tests run.
 pub(crate) fn nowhere() -> String {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    format!("http://{}", listener.local_addr().unwrap())
+    static KEPT: OnceLock<tokio::net::TcpSocket> = OnceLock::new();
+    let kept = KEPT.get_or_init(|| {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        socket
+    });
+    format!("http://{}", kept.local_addr().unwrap())
 }
 
 pub(crate) fn agent(name: &str, phase: &str) -> Value {

@@ -25,5 +25,6 @@ mod rollout;
 mod skip;
 mod starts;
 mod tasks;
+mod tokens;
 mod tries;
 mod upgrade;

@@ -7,7 +7,6 @@ use axum::{Json, Router};
 use serde_json::json;
 use stead_client::{AgentFilter, ClientError, PartState, Registry, Target};
 use stead_model::{ProblemCode, Revision};
-use tokio::net::TcpListener;
 
 use crate::daemons::{agent, client_at, problem, serve};
 
@@ -96,7 +95,10 @@ async fn a_daemon_that_is_not_ready_still_says_how_it_does() {
 
 #[tokio::test]
 async fn where_nobody_listens_the_error_says_so_and_how_to_start_a_daemon() {
-    let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    // Kept, and not listening: nobody else can get it meanwhile.
+    let kept = tokio::net::TcpSocket::new_v4().unwrap();
+    kept.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let free = kept.local_addr().unwrap();
     let error = client_at(&format!("http://{free}")).daemon().await.unwrap_err();
     assert!(
         matches!(&error, ClientError::Unreachable { sent: false, .. }),

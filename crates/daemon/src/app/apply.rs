@@ -27,7 +27,7 @@ use crate::api::{
     ConfigText, ConfigView, FleetText, Restarts,
 };
 use crate::clock::Clock;
-use crate::config::{Diagnostic, Fleet, FleetAgent, Replicas};
+use crate::config::{Diagnostic, Fleet};
 use crate::handle::{Handle, Lifecycles, of_agent};
 
 pub(crate) use self::revisions::InForce;
@@ -99,17 +99,6 @@ impl Turn<'_> {
             None => why.to_owned(),
         }
     }
-}
-
-/// How many processes an agent or group of the file may have at once.
-fn processes(agent: &FleetAgent) -> usize {
-    let count = |replicas: &Replicas| {
-        let most = replicas
-            .count
-            .saturating_add(replicas.update.max_surge.ceil_of(replicas.count));
-        usize::try_from(most).unwrap_or(usize::MAX)
-    };
-    agent.replicas.as_ref().map_or(1, count)
 }
 
 fn is_owned(labels: &BTreeMap<String, String>) -> bool {
@@ -192,13 +181,8 @@ impl Config {
         order: ApplyOrder,
         origin: Origin,
     ) -> Result<ConfigApplied, Problem> {
-        let processes = fleet
-            .agents
-            .iter()
-            .filter(|agent| matches!(agent.spec.driver, stead_model::Driver::Process(_)))
-            .map(processes)
-            .sum();
-        check_limits(processes).map_err(|error| Problem::new(ProblemCode::LimitReached, error.to_string()))?;
+        check_limits(fleet.processes().saturating_add(self.beside(&fleet)))
+            .map_err(|error| Problem::new(ProblemCode::LimitReached, error.to_string()))?;
         let lifecycles = fleet
             .shape
             .build()
@@ -264,6 +248,22 @@ impl Config {
             overruled,
             ..self.report(&fleet, &plan, Some(revision))
         })
+    }
+
+    /// How many processes go on beside those of a fleet: they are not of its file and do not leave with it.
+    fn beside(&self, fleet: &Fleet) -> usize {
+        let named: BTreeSet<&str> = fleet.agents.iter().map(|agent| agent.name.as_str()).collect();
+        let leaving = self.leaving(fleet);
+        let mut count = 0;
+        self.handle.views().each(|shown| {
+            let agent = shown.glance();
+            let name = agent.group.map_or(agent.name, AgentName::as_str);
+            let of_file = agent.namespace == fleet.namespace.as_str() && named.contains(name);
+            if agent.pid.is_some() && !of_file && !leaving.contains(&agent.id) {
+                count += 1;
+            }
+        });
+        count
     }
 
     /// Whether all that a plan asks of agents would be taken under the policies that come in force with it, each as it is now.

@@ -58,6 +58,13 @@ pub(super) async fn until_back(handle: &Handle) {
     }
 }
 
+/// Waits until there are store and keeper, and it is known who lives.
+pub(super) async fn until_ready(handle: &Handle) {
+    while !handle.status().report().ready() {
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
 /// Has every agent be again what is wanted of it.
 pub(super) async fn lift(handle: &Handle, origin: &Origin) {
     match handle.halted().await {

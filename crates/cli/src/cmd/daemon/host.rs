@@ -9,9 +9,11 @@ use std::process::ExitCode;
 use stead_client::{Client, LogItem, LogQuery, Target, state_dir};
 use stead_daemon::config::Fleet;
 use stead_daemon::{
-    AgentsLeft, App as Daemon, Handle, LockError, Reloader, Settings, ShutdownOrder, StartError, Token,
+    AgentsLeft, App as Daemon, Handle, LockError, Reloader, Settings, ShutdownOrder, StartError, Token, check_limits,
 };
-use stead_model::{AgentName, AgentRef, Condition, Exit as AgentExit, Namespace, Origin, Signal, Wall, Wanted};
+use stead_model::{
+    AgentName, AgentRef, Condition, Exit as AgentExit, Namespace, Origin, Problem, ProblemCode, Signal, Wall, Wanted,
+};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::args::{Hosting, Keeper, Restart, Run, Serve, Up};
@@ -51,12 +53,14 @@ pub(crate) async fn up(global: &Global, up: &Up, out: &mut Out) -> Result<ExitCo
         hosts: file.hosts.clone(),
         ..settings
     };
+    // Before anything runs that would have to end again.
+    check_limits(fleet.processes()).map_err(|error| Problem::new(ProblemCode::LimitReached, error.to_string()))?;
     if up.detach {
         settings.check().map_err(|error| unstarted(&error, Some(&up.file)))?;
         return detach(&settings, Some(up.timeout), out).await;
     }
     log_to_stderr();
-    let daemon = start(&settings, Some(&up.file))?;
+    let mut daemon = start(&settings, Some(&up.file))?;
     let handle = daemon.handle().clone();
     let looks_on = daemon.damage().is_some() || daemon.away().is_some();
     if let Some(damage) = daemon.damage() {
@@ -66,9 +70,10 @@ pub(crate) async fn up(global: &Global, up: &Up, out: &mut Out) -> Result<ExitCo
         out.note(&render::hosting_away(daemon.listen(), &away))?;
     } else {
         let agents = fleet.count();
-        let applied = daemon.apply(fleet, origin("stead up")).await?;
-        if !applied.overruled.is_empty() {
-            out.note(&render::overruled(&applied.overruled))?;
+        let overruled;
+        (daemon, overruled) = put_in_force(daemon, fleet, "stead up").await?;
+        if !overruled.is_empty() {
+            out.note(&render::overruled(&overruled))?;
         }
         daemon.lift(origin("stead up")).await;
         out.note(&render::hosting(daemon.listen(), agents))?;
@@ -133,7 +138,7 @@ pub(crate) async fn run(global: &Global, run: &Run, out: &mut Out) -> Result<Exi
         return Err(Failure::new(damage));
     }
     let begun = clock::now();
-    daemon.apply(fleet, origin("stead run")).await?;
+    let (daemon, _overruled) = put_in_force(daemon, fleet, "stead run").await?;
     daemon.lift(origin("stead run")).await;
     out.note(&render::hosting(daemon.listen(), 1))?;
     let client = Client::new(&stead_client::Settings {
@@ -165,6 +170,17 @@ pub(crate) async fn run(global: &Global, run: &Run, out: &mut Out) -> Result<Exi
     served?;
     shown?;
     Ok(code.await.map_or(ExitCode::SUCCESS, ExitCode::from))
+}
+
+/// Applies a fleet, and says whose changes by hand it overruled; a daemon that cannot goes, with all that it started.
+async fn put_in_force(daemon: Daemon, fleet: Fleet, actor: &str) -> Result<(Daemon, Vec<AgentName>), Failure> {
+    match daemon.apply(fleet, origin(actor)).await {
+        Ok(applied) => Ok((daemon, applied.overruled)),
+        Err(problem) => {
+            daemon.withdraw().await;
+            Err(problem.into())
+        }
+    }
 }
 
 fn start(settings: &Settings, fleet: Option<&Path>) -> Result<Daemon, Failure> {

@@ -1,5 +1,7 @@
 //! Processes that misbehave: each of them is answered as its policy says, and with a reason.
 
+use serde_json::Value;
+
 use super::fleet::{Fleet, PATIENCE};
 use super::procs::{self, until};
 
@@ -15,7 +17,12 @@ fn a_child_that_ignores_sigterm_is_killed_after_its_grace() {
     fleet.must(&["stop", "deaf", "--wait", "--timeout", "30s"]);
     let why = fleet.get("/api/v1/agents/deaf/why").json();
     assert_eq!(why["agent"]["phase"], "offline");
-    assert_eq!(why["last_exit"]["exit"]["kind"], "signal", "{why:#}");
+    let exit = &why["last_exit"]["exit"];
+    assert_eq!(
+        (&exit["kind"], &exit["signal"]),
+        (&"signal".into(), &"SIGKILL".into()),
+        "{why:#}"
+    );
     assert_eq!(procs::agents_of(fleet.state()), Vec::<i32>::new());
 }
 
@@ -44,7 +51,7 @@ fn a_flood_of_output_takes_bounded_room_and_nothing_else_down() {
     let mut fleet = Fleet::of(
         "
 [agents.flood]
-command = ['sh', '-c', 'yes all work and no play | head -c 60000000; echo last words; exec sleep 100000']
+command = ['sh', '-c', 'seq 6000000; echo last words; exec sleep 100000']
 logs = { max_size = '1MiB', files = 2 }
 [agents.quiet]
 command = ['sh', '-c', 'echo quiet; exec sleep 100000']
@@ -55,6 +62,7 @@ command = ['sh', '-c', 'echo quiet; exec sleep 100000']
         fleet.until("the quiet one is heard", |fleet| fleet.lines("quiet").pop()),
         "quiet"
     );
+    let before = fleet.until_agent("quiet", |agent| agent["phase"] == "online");
     fleet.until("the flood ends", |fleet| {
         let tail = fleet.get("/api/v1/agents/flood/logs?tail=1").body;
         tail.contains("last words").then_some(())
@@ -72,6 +80,28 @@ command = ['sh', '-c', 'echo quiet; exec sleep 100000']
         .parse()
         .unwrap();
     assert!(kilobytes < 6 * 1024, "{kilobytes} KiB");
+
+    // What rotation left is all that was printed last, each line once and in its order.
+    let text = fleet.get("/api/v1/agents/flood/logs?tail=50000").body;
+    let line = |line: &str| {
+        serde_json::from_str::<Value>(line).unwrap()["line"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    let kept: Vec<String> = text.lines().map(line).collect();
+    let expected: Vec<String> = (6_000_000 - 49_998..=6_000_000)
+        .map(|number| number.to_string())
+        .collect();
+    assert_eq!((kept.len(), kept.last().unwrap().as_str()), (50_000, "last words"));
+    let wrong = kept.iter().zip(&expected).find(|(kept, expected)| kept != expected);
+    assert_eq!(wrong, None, "(kept, expected)");
+
+    let after = fleet.agent("quiet");
+    for unchanged in ["pid", "phase", "incarnation", "restarts"] {
+        assert_eq!(after[unchanged], before[unchanged], "{after:#}");
+    }
+    assert_eq!(fleet.lines("quiet"), ["quiet"]);
 }
 
 #[test]
@@ -124,10 +154,7 @@ command = ['sleep', '100000']
         (nowhere, "no-such-program-anywhere"),
     ] {
         assert_eq!(agent["conditions"][0]["condition"], "held", "{agent:#}");
-        assert_eq!(
-            (&agent["restarts"], &agent["pid"]),
-            (&0.into(), &serde_json::Value::Null)
-        );
+        assert_eq!((&agent["restarts"], &agent["pid"]), (&0.into(), &Value::Null));
         let why = fleet.must(&["why", agent["name"].as_str().unwrap()]);
         assert!(why.contains(told), "{why}");
     }
@@ -158,7 +185,7 @@ fn one_that_always_fails_is_quarantined_until_it_is_reset() {
         "[agents.hopeless]\ncommand = ['sh', '-c', 'exit 1']\nrestart = { backoff = { initial = '0s' }, intensity = { max = 3, period = '10m' } }\n",
     );
     fleet.up();
-    let given_up = |agent: &serde_json::Value| {
+    let given_up = |agent: &Value| {
         agent["conditions"]
             .as_array()
             .is_some_and(|all| all.iter().any(|one| one["condition"] == "quarantined"))

@@ -115,8 +115,10 @@ fn profiles_and_policies_are_in_force_again_after_a_crash() {
 
 #[test]
 fn a_configuration_is_compared_and_taken_back_without_its_secrets_being_shown() {
-    let fleet = up(&format!("{ONE}env = {{ KEY = {{ secret = 'hunter2' }} }}\n"));
-    let second = format!("{ONE}env = {{ KEY = {{ secret = 'hunter3' }} }}\nlabels = {{ team = 'a' }}\n");
+    // Applied by nobody but this test.
+    let unwatched = |of_one: &str| format!("{ONE}{of_one}[daemon]\nwatch = false\n");
+    let fleet = up(&unwatched("env = { KEY = { secret = 'hunter2' } }\n"));
+    let second = unwatched("env = { KEY = { secret = 'hunter3' } }\nlabels = { team = 'a' }\n");
     fleet.write(&second);
     let shown = fleet.must(&["apply", "fleet.toml", "--reason", "a label"]);
     assert!(shown.contains("labels.team") && shown.contains("revision 2"), "{shown}");

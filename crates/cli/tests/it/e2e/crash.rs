@@ -9,7 +9,7 @@ use super::database;
 use super::fleet::{Fleet, PATIENCE, herd};
 use super::load::Load;
 use super::procs;
-use super::tries::{size, tries};
+use super::tries::{is_long, size, tries};
 
 /// Prints a numbered line every 20 ms, as far as a machine can.
 const COUNTER: &str = "
@@ -25,7 +25,7 @@ command = ['sh', '-c', 'while [ ! -e @/leave ]; do sleep 0.05; done; exit 17']
 restart.policy = 'never'
 ";
 
-/// Half of the daemons that follow one that was killed are ready, with all agents adopted, within this time.
+/// Every daemon that follows one that was killed is ready, with all agents adopted, within this time.
 const ADOPTED: Duration = Duration::from_millis(500);
 
 /// Each agent's process and restarts.
@@ -124,7 +124,14 @@ fn every_change_is_in_history(fleet: &Fleet, acknowledged: &BTreeMap<String, u64
 
 #[test]
 fn a_new_daemon_adopts_everybody_after_a_kill_of_the_old_one() {
-    let count = size(100, 1000);
+    adopts_everybody(100);
+    if is_long() {
+        adopts_everybody(1000);
+    }
+}
+
+#[track_caller]
+fn adopts_everybody(count: usize) {
     let mut fleet = Fleet::of(&herd(count, COUNTER));
     fleet.up();
     fleet.until_all(count + 2, "online");
@@ -141,17 +148,16 @@ fn a_new_daemon_adopts_everybody_after_a_kill_of_the_old_one() {
         each_line_is_there_once(&fleet, counted + 1);
     });
     took.sort();
-    let median = took[took.len() / 2];
+    let (median, longest) = (took[took.len() / 2], took[took.len() - 1]);
     println!(
-        "from exec to ready with {count} agents adopted: median {median:?}, longest {:?} of {} tries",
-        took[took.len() - 1],
+        "from exec to ready with {count} agents adopted: median {median:?}, longest {longest:?} of {} tries",
         took.len()
     );
     // A goal of the long form alone: a few tries beside other tests say more of the machine than of Stead.
     if took.len() >= 100 {
         assert!(
-            median <= ADOPTED,
-            "the median goal is {ADOPTED:?}, {median:?} were needed"
+            longest <= ADOPTED,
+            "the goal is {ADOPTED:?} with {count} agents, {longest:?} were needed"
         );
     }
     fleet.kill_daemon();

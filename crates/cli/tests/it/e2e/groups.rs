@@ -37,8 +37,47 @@ fn of_a_hundred_conflicting_requests_at_once_exactly_one_wins() {
 }
 
 #[test]
+fn of_a_hundred_conflicting_transitions_of_one_agent_exactly_one_happens() {
+    let mut fleet_ = Fleet::of("[agents.one]\ncommand = ['sleep', '100000']\n");
+    fleet_.up();
+    let before = fleet_.until_agent("one", |agent| agent["phase"] == "online");
+    let known = fleet_.history("one").len();
+    let (etag, at) = (format!("\"{}\"", before["revision"]), fleet_.at());
+    let answers: Vec<(u16, &str)> = std::thread::scope(|scope| {
+        let ask = |number: usize| {
+            let (etag, verb) = (etag.as_str(), ["terminate", "maintenance"][number % 2]);
+            scope.spawn(move || {
+                let path = format!("/api/v1/agents/one/lifecycle/{verb}");
+                let answer = http::ask(at, "POST", &path, &[("If-Match", etag)], "{}").unwrap();
+                (answer.status, verb)
+            })
+        };
+        let asking: Vec<_> = (0..100).map(ask).collect();
+        asking.into_iter().map(|asked| asked.join().unwrap()).collect()
+    });
+    let won: Vec<_> = answers.iter().filter(|(status, _)| *status == 202).collect();
+    assert_eq!(won.len(), 1, "{answers:?}");
+    assert_eq!(
+        answers.iter().filter(|(status, _)| *status == 412).count(),
+        99,
+        "{answers:?}"
+    );
+    let (phase, intent) = match won[0].1 {
+        "terminate" => ("terminated", "terminated"),
+        _maintenance => ("maintenance", "maintenance"),
+    };
+    let after = fleet_.until_agent("one", |agent| agent["phase"] == phase);
+    assert_eq!(after["intent"], intent, "{after:#}");
+    let rows = &fleet_.history("one")[known..];
+    let causes: std::collections::BTreeSet<_> = rows.iter().map(|row| row["correlation_id"].as_str()).collect();
+    assert_eq!(causes.len(), 1, "all of it is of the one that won: {rows:#?}");
+    assert_eq!(rows.last().unwrap()["to"], phase, "{rows:#?}");
+}
+
+#[test]
 fn an_agent_that_becomes_a_group_is_made_anew_and_a_fleet_comes_back_with_its_replicas() {
-    let single = "[agents.web]\ncommand = ['sleep', '100000']\n";
+    // Applied by nobody but this test.
+    let single = "[daemon]\nwatch = false\n[agents.web]\ncommand = ['sleep', '100000']\n";
     let mut fleet_ = Fleet::of(single);
     fleet_.up();
     fleet_.until_all(1, "online");
@@ -167,6 +206,7 @@ fn what_was_rolled_back_is_tried_again_only_when_somebody_asks_for_it() {
     assert_eq!(failed.status.code(), Some(1), "{failed:?}");
     let settled = |group: &Value| group["rollout"]["state"] == "rolled_back" && group["available"] == replicas;
     let before = until_group(&fleet_, settled);
+    tells_what_was_taken_back(&fleet_);
     let said = fleet_.must(&["apply", "fleet.toml"]);
     assert!(
         said.contains("web is not updated") && said.contains("stead rollout retry web"),
@@ -184,6 +224,55 @@ fn what_was_rolled_back_is_tried_again_only_when_somebody_asks_for_it() {
     fleet_.must(&["apply", "fleet.toml", "--wait"]);
     let nothing = fleet_.run(&["rollout", "retry", "web"]);
     assert_eq!(nothing.status.code(), Some(5), "{nothing:?}");
+    let good = fleet_.must(&["rollout", "status", "web", "--watch", "--timeout", "100s"]);
+    assert!(good.contains("in force") && good.contains("2 of 2 updated"), "{good}");
+
+    fleet_.must(&[
+        "rollout",
+        "undo",
+        "web",
+        "--to",
+        "1",
+        "--reason",
+        "the first was best",
+        "--wait",
+    ]);
+    let group = until_group(&fleet_, |group| group["phase"] == "online");
+    assert_eq!(
+        (&group["rollout"]["state"], &group["available"]),
+        (&"completed".into(), &replicas.into()),
+        "{group:#}"
+    );
+    let history = fleet_.must(&["rollout", "history", "web"]);
+    assert!(history.contains("the first was best"), "{history}");
+    let unknown = fleet_.run(&["rollout", "undo", "web", "--to", "99"]);
+    assert!(!unknown.status.success(), "{unknown:?}");
+    let nobody = fleet_.run(&["rollout", "status", "nobody"]);
+    assert_eq!(nobody.status.code(), Some(4), "{nobody:?}");
+}
+
+/// The command line says of a second revision that it failed, with whom and why, and that the first is in force.
+#[track_caller]
+fn tells_what_was_taken_back(fleet_: &Fleet) {
+    for (words, help) in [
+        (&["rollout", "status", "web"][..], "rollout history web"),
+        (&["rollout", "status", "web", "--watch"], "stead why web"),
+    ] {
+        let failed = fleet_.run(words);
+        assert_eq!(failed.status.code(), Some(1), "{words:?}: {failed:?}");
+        let text = String::from_utf8_lossy(&failed.stdout).into_owned() + &String::from_utf8_lossy(&failed.stderr);
+        for said in ["revision 2 was taken back", "web-", help] {
+            assert!(text.contains(said), "{said:?} is not in\n{text}");
+        }
+    }
+    let history = fleet_.must(&["rollout", "history", "web"]);
+    let of = |number: &str| {
+        let row = history.lines().find(|row| row.starts_with(number));
+        row.unwrap_or_else(|| panic!("no revision {number} in\n{history}"))
+            .to_owned()
+    };
+    assert!(of("2 ").contains("failed") && !of("1 ").contains("failed"), "{history}");
+    assert!(of("1 ").contains("last good"), "{history}");
 }
 
 #[test]

@@ -152,6 +152,52 @@ fn an_agent_too_many_for_the_open_files_is_refused_when_it_is_registered_with_th
 }
 
 #[test]
+fn a_fleet_too_large_for_the_open_files_is_refused_at_its_start_and_nothing_of_it_runs() {
+    let two_more = "[agents.three]\ncommand = ['sleep', '100000']\n[agents.four]\ncommand = ['sleep', '100000']\n";
+    let mut fleet = Fleet::of(&format!("{TWO}{two_more}"));
+    let three = DESCRIPTORS_BESIDE + 3 * DESCRIPTORS_EACH;
+    fleet.limit_files(u32::try_from(three).unwrap());
+    let at = fleet.at().to_string();
+    for words in [
+        &["up", "fleet.toml", "--listen", &at][..],
+        &["up", "fleet.toml", "--listen", &at, "--detach"],
+    ] {
+        let done = fleet.run(words);
+        let told = told(&done);
+        assert_eq!(done.status.code(), Some(5), "{done:?}");
+        for words in ["4 processes are wanted", "open files permits 3", "ulimit -Hn"] {
+            assert!(told.contains(words), "{words} in {told}");
+        }
+        assert!(!fleet.state().exists(), "nothing was begun");
+        assert_eq!(procs::of(fleet.state()), Vec::<i32>::new());
+    }
+    // One fewer is not too many.
+    fleet.write(&format!("{TWO}{}", two_more.split_once("[agents.four]").unwrap().0));
+    fleet.up();
+    fleet.until_all(3, "online");
+}
+
+#[test]
+fn a_fleet_that_the_daemon_refuses_leaves_neither_daemon_nor_keeper_behind() {
+    let mut fleet = Fleet::of(&format!(
+        "{TWO}[profiles.own]\nbase = 'agent'\nextra = ['online -> resting']\n[profiles.own.states.resting]\nrole = 'idle'\nnext = ['online', 'error', 'stopping']\n"
+    ));
+    fleet.up();
+    let body = r#"{"name":"kept","spec":{"profile":"own","driver":"none"}}"#;
+    assert_eq!(fleet.post("/api/v1/agents", body).status, 201);
+    fleet.must(&["down"]);
+    assert_eq!(fleet.wait_daemon(), Some(0));
+    fleet.until_nothing_runs();
+
+    fleet.write(TWO);
+    let at = fleet.at().to_string();
+    let done = fleet.run(&["up", "fleet.toml", "--listen", &at]);
+    assert_eq!(done.status.code(), Some(5), "{done:?}");
+    assert!(told(&done).contains("own"), "{done:?}");
+    fleet.until_nothing_runs();
+}
+
+#[test]
 fn an_agent_that_left_the_file_is_stopped_and_gone() {
     let mut fleet = Fleet::of(TWO);
     fleet.up();

@@ -17,11 +17,12 @@ pub(crate) fn tries(name: &str, short: u64, mut one: impl FnMut(&mut Dice)) {
 
 /// As many as in the long form, else as in the short one.
 pub(crate) fn size(short: usize, long: usize) -> usize {
-    if std::env::var_os("STEAD_TRIES").is_some() {
-        long
-    } else {
-        short
-    }
+    if is_long() { long } else { short }
+}
+
+/// Whether this is the long form, which has the machine for itself: goals that hang on its speed are held there.
+pub(crate) fn is_long() -> bool {
+    std::env::var_os("STEAD_TRIES").is_some()
 }
 
 /// Numbers out of a seed.

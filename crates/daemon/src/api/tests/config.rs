@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::http::Request;
 use serde_json::Value;
 
-use super::world::{Reply, World};
+use super::world::{Reply, World, heard};
 
 const REVIEWED: &str = "[profiles.reviewed]\nbase = 'agent'\nextra = ['online -> reviewing']\n\
     [profiles.reviewed.states.reviewing]\nrole = 'busy'\nnext = ['online', 'error', 'stopping']\n";
@@ -224,26 +224,47 @@ async fn a_policy_refuses_by_name_and_a_rate_says_when_to_ask_again() {
     )
     .await;
     world.until("/agents/web", |agent| agent["ready"] == true).await;
-    let refused = world.json("POST", "/agents/web/lifecycle/maintenance", "").await;
+    let before = as_it_is(&world).await;
+    let counted = refused_so_far(&world).await;
+    let (refused, said) = heard(world.json("POST", "/agents/web/lifecycle/maintenance", "")).await;
     assert_eq!(refused.problem(), (409, "policy-refused".into()));
     assert!(refused.text.contains("`careful`"), "{}", refused.text);
-    let before = world.get("/agents/web").await.json();
-    let rows = world.get("/agents/web/transitions").await.text;
+    assert_eq!(as_it_is(&world).await, before);
+    assert_eq!(refused_so_far(&world).await, counted + 1);
+    assert!(warned_of("`careful`", &said), "{said}");
 
     assert_eq!(world.json("POST", "/agents/web/lifecycle/stop", "").await.status, 202);
     world.until("/agents/web", |agent| agent["phase"] == "offline").await;
     world.json("POST", "/agents/web/lifecycle/start", "").await;
     world.until("/agents/web", |agent| agent["ready"] == true).await;
-    let limited = world.json("POST", "/agents/web/lifecycle/stop", "").await;
+    let before = as_it_is(&world).await;
+    let (limited, said) = heard(world.json("POST", "/agents/web/lifecycle/stop", "")).await;
     assert_eq!(limited.problem(), (429, "rate-limited".into()));
+    assert_eq!(as_it_is(&world).await, before);
+    assert_eq!(refused_so_far(&world).await, counted + 2);
+    assert!(warned_of("`calm`", &said), "{said}");
     let secs: u64 = limited.header("retry-after").parse().unwrap();
     assert!((1..=601).contains(&secs), "{secs}");
     assert_eq!(limited.json()["retry_after"], secs);
     assert!(limited.text.contains("`calm`"), "{}", limited.text);
-    assert_eq!(
-        (&before["phase"], rows.contains("maintenance")),
-        (&"online".into(), false)
-    );
+}
+
+/// All that a request changes of an agent: how it stands, its revisions, its history.
+async fn as_it_is(world: &World) -> [String; 2] {
+    let web = world.get("/agents/web").await.json();
+    let of_web = ["phase", "intent", "revision", "spec_revision", "incarnation"].map(|key| web[key].to_string());
+    [of_web.join(" "), world.get("/agents/web/transitions").await.text]
+}
+
+/// How many requests the daemon says that it refused.
+async fn refused_so_far(world: &World) -> u64 {
+    let asked = Request::get("/health/ready").body(Body::empty()).unwrap();
+    world.send(asked).await.json()["refused"].as_u64().unwrap()
+}
+
+fn warned_of(what: &str, said: &str) -> bool {
+    said.lines()
+        .any(|line| line.contains("WARN") && line.contains("refused") && line.contains(what))
 }
 
 #[tokio::test]

@@ -1,7 +1,5 @@
 //! What is kept of what only grows, as the fleet file in force says.
 
-use std::io;
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
@@ -9,7 +7,7 @@ use axum::http::Request;
 use stead_store::{EventFilter, Store};
 use tokio_util::sync::CancellationToken;
 
-use super::world::World;
+use super::world::{World, heard};
 use crate::app::prune::keep_pruned;
 use crate::clock::Clock;
 
@@ -82,38 +80,13 @@ async fn the_log_warns_of_events_that_were_forgotten_before_a_named_reader_had_t
         let not_taken = events(&world) - before;
         assert!(not_taken > 5 && before > 20, "{before} and {not_taken} events");
 
-        let said = Said::default();
-        let log = tracing_subscriber::fmt().with_ansi(false);
-        let heard = tracing::subscriber::set_default(log.with_writer(Mutex::new(said.clone())).finish());
-        prune_until(&world, |left| left < if goes { not_taken } else { before }).await;
-        drop(heard);
+        let pruned = prune_until(&world, |left| left < if goes { not_taken } else { before });
+        let ((), said) = heard(pruned).await;
         let lost = world.get("/readers").await.json()["items"][0]["lost"].as_u64().unwrap();
         assert_eq!(lost > 0, goes, "held = {held}");
-        let said = said.text();
         let warned = said.lines().any(|line| {
             line.contains("WARN") && line.contains("a named reader had not taken") && line.contains("lost=")
         });
         assert_eq!(warned, goes, "held = {held}: {said}");
-    }
-}
-
-/// What was logged.
-#[derive(Clone, Default)]
-struct Said(Arc<Mutex<Vec<u8>>>);
-
-impl Said {
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-    }
-}
-
-impl io::Write for Said {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! A whole API with everything behind it but the system: what is played are the processes alone.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
@@ -280,5 +280,36 @@ impl Host for Nothing {
 impl LogSource for Nothing {
     fn open(&self, _: &LogRequest) -> io::Result<Box<dyn LogReader>> {
         Err(io::ErrorKind::NotFound.into())
+    }
+}
+
+/// Does something; gives with what came of it all that was logged meanwhile in this thread, which is the daemon's in tests.
+pub(super) async fn heard<T>(work: impl Future<Output = T>) -> (T, String) {
+    let said = Said::default();
+    let log = tracing_subscriber::fmt().with_ansi(false);
+    let hearing = tracing::subscriber::set_default(log.with_writer(Mutex::new(said.clone())).finish());
+    let done = work.await;
+    drop(hearing);
+    (done, said.text())
+}
+
+/// What was logged.
+#[derive(Clone, Default)]
+struct Said(Arc<Mutex<Vec<u8>>>);
+
+impl Said {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl io::Write for Said {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }

@@ -2,6 +2,7 @@
 
 use std::os::unix::net::UnixDatagram;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use super::*;
@@ -20,13 +21,17 @@ fn fleet(work: &Path) -> Fleet {
     Fleet::read(&file, &env).unwrap_or_else(|found| panic!("{}", Diagnostic::render_all(&found)))
 }
 
+/// A port that no connection gets by chance before the agent listens there: Linux gives those from 32,768 on by itself.
 fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
+    static GIVEN: AtomicU16 = AtomicU16::new(0);
+    let first = u16::try_from(std::process::id() % u32::from(PORTS)).unwrap();
+    let port = || FIRST_PORT + (first + GIVEN.fetch_add(1, Ordering::Relaxed)) % PORTS;
+    let listening = (0..PORTS).find_map(|_| std::net::TcpListener::bind(("127.0.0.1", port())).ok());
+    listening.unwrap().local_addr().unwrap().port()
 }
+
+const FIRST_PORT: u16 = 8_000;
+const PORTS: u16 = 4_000;
 
 /// An agent run by hand; ended, by its own id, when the test is done with it.
 struct Run(Child);

@@ -35,12 +35,12 @@ async fn serving_ends_with_its_streams_and_takes_no_more() {
     world.closing.cancel();
     // The stream ends properly, with its last chunk.
     let mut rest = Vec::new();
-    timeout(Duration::from_secs(4), stream.read_to_end(&mut rest))
+    timeout(Duration::from_secs(60), stream.read_to_end(&mut rest))
         .await
         .expect("an end in time")
         .unwrap();
     assert!(rest.ends_with(b"0\r\n\r\n"), "{}", String::from_utf8_lossy(&rest));
-    timeout(Duration::from_secs(4), serving)
+    timeout(Duration::from_secs(60), serving)
         .await
         .expect("an end in time")
         .unwrap()
