@@ -137,7 +137,7 @@ mod tests {
             orphan("/gone", Lost::DirectoryGone, true),
         );
         let other = orphan("/t", Lost::NoKeeper, false);
-        assert_eq!(advice(&[lost.clone()]), ["`stead orphans --end` ends them"]);
+        assert_eq!(advice(std::slice::from_ref(&lost)), ["`stead orphans --end` ends them"]);
         let named = "a daemon that is started on /s adopts those of it; `stead orphans --end --of /s` ends them";
         assert_eq!(advice(&[kept.clone(), kept.clone()]), [named]);
         assert_eq!(advice(&[kept, lost]), ["`stead orphans --end` ends 1 process", named]);

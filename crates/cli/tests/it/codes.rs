@@ -3,6 +3,7 @@
 use stead_model::ProblemCode;
 
 use crate::daemon::{Daemon, nowhere, stead};
+use crate::e2e::fleet::free;
 
 #[test]
 fn every_problem_of_the_daemon_ends_with_the_exit_code_of_the_guide() {
@@ -182,7 +183,7 @@ fn a_valid_fleet_file_ends_with_0_and_a_broken_one_with_5_without_a_daemon() {
 #[test]
 fn the_doctor_ends_with_1_when_there_is_no_daemon_and_says_so_with_what_else_it_found() {
     let done = stead()
-        .args(["--url", &nowhere(), "-o", "json", "doctor"])
+        .args(["--url", &format!("http://{}", free()), "-o", "json", "doctor"])
         .assert()
         .code(1);
     let found: Vec<serde_json::Value> = serde_json::from_slice(&done.get_output().stdout).unwrap();

@@ -12,7 +12,7 @@ mod degradation;
 mod demonstration;
 mod disk;
 mod example;
-mod fleet;
+pub(crate) mod fleet;
 mod groups;
 mod http;
 mod keys;
