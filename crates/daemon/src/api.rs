@@ -26,6 +26,7 @@ mod health;
 mod history;
 mod lifecycle;
 mod logs;
+mod metrics;
 mod openapi;
 mod operation;
 mod ports;
@@ -119,6 +120,7 @@ fn table() -> Table {
     config::mount(&mut table);
     daemon::mount(&mut table);
     health::mount(&mut table);
+    metrics::mount(&mut table);
     table
 }
 

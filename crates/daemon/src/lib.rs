@@ -14,6 +14,7 @@ mod handle;
 mod probe;
 mod pump;
 mod status;
+mod tally;
 mod views;
 
 pub use api::{

@@ -427,6 +427,7 @@ impl Pump {
         self.waiting.push((batch, starts.clone()), waiter, append.is_some());
         if let Some(append) = append {
             append.events.iter().for_each(log_condition);
+            self.status.tally().append(&append);
             self.unlogged.extend_from_slice(&append.transitions);
             match &mut self.outage {
                 None => self.store.submit(append),

@@ -6,10 +6,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use stead_model::Wall;
 
+use crate::tally::Tally;
+
 /// The parts of the daemon that can be away while the rest goes on.
 #[derive(Debug)]
 pub struct Status {
     report: Mutex<StatusReport>,
+    tally: Tally,
 }
 
 /// What [`Status`] says.
@@ -62,6 +65,7 @@ impl Default for Status {
                 adopted: Part::Starting,
                 refused: 0,
             }),
+            tally: Tally::default(),
         }
     }
 }
@@ -71,6 +75,11 @@ impl Status {
     #[must_use]
     pub fn report(&self) -> StatusReport {
         self.report.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What has happened since the daemon started.
+    pub(crate) const fn tally(&self) -> &Tally {
+        &self.tally
     }
 
     /// Counts a request that was refused.

@@ -38,6 +38,8 @@ pub(super) async fn pass(State(api): State<Api>, mut request: Request, next: Nex
     };
     let problem = finish(&mut response, &correlation);
     tell(&method, &path, &correlation, problem);
+    let outcome = problem.map_or("ok", ProblemCode::as_str);
+    api.state.handle.status().tally().request(word(&method), outcome);
     let headers = response.headers_mut();
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers
@@ -89,6 +91,12 @@ fn correlation(headers: &HeaderMap) -> Result<String, Failure> {
 
 fn fresh() -> String {
     Uuid::now_v7().simple().to_string()
+}
+
+/// A method as it is counted: whatever else somebody sends is one word, too.
+fn word(method: &Method) -> &'static str {
+    let known = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
+    known.into_iter().find(|known| method == known).unwrap_or("other")
 }
 
 fn tell(method: &Method, path: &str, correlation_id: &str, problem: Option<ProblemCode>) {

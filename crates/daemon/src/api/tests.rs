@@ -8,6 +8,7 @@ mod config;
 mod degradation;
 mod groups;
 mod lifecycle;
+mod metrics;
 mod pause;
 mod recoveries;
 mod retention;

@@ -23,6 +23,7 @@ impl Pump {
         let mut answers = Vec::with_capacity(1);
         self.engine
             .beats(self.clock.now(), std::slice::from_ref(&beat), &mut answers);
+        self.status.tally().beats(self.engine.beat_counts());
         let Some(answer) = answers.pop().filter(|answer| answer.outcome != BeatOutcome::Unknown) else {
             return Err(self.nobody(&beat.of));
         };
@@ -37,6 +38,7 @@ impl Pump {
             self.engine.unheard(BeatOutcome::Malformed);
         }
         self.engine.beats(self.clock.now(), beats, &mut answers);
+        self.status.tally().beats(self.engine.beat_counts());
         answers
     }
 
