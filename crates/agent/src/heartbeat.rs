@@ -10,9 +10,10 @@ mod said;
 use std::time::Duration;
 
 use serde::Deserialize;
-use stead_model::{BeatOutcome, Incarnation, Span};
+use serde_json::Value;
+use stead_model::{BeatOutcome, DegradationTold, Incarnation, Span};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, warn};
+use tracing::{debug, error, warn};
 
 pub use beats::{Beats, BeatsBuilder};
 pub(crate) use config::Place;
@@ -69,6 +70,14 @@ fn may_beat(pulse: &Pulse, runtime: &Runtime) -> bool {
     pulse.stopped_for().is_none() && runtime.failure().is_none()
 }
 
+/// Has a runtime hear what its namespace has given up: nothing where nothing is told. Words of a later daemon change nothing.
+fn hear_degradation(runtime: &Runtime, told: Option<&Value>) {
+    match told.map(DegradationTold::deserialize).transpose() {
+        Ok(told) => runtime.hear_degradation(told.unwrap_or_default()),
+        Err(unknown) => debug!(%unknown, "DegradationNotUnderstood: what was heard before holds"),
+    }
+}
+
 /// Beats for one agent.
 #[derive(Debug)]
 struct Heartbeats {
@@ -94,6 +103,8 @@ struct Answer {
     outcome: BeatOutcome,
     incarnation: Incarnation,
     next_in: Span,
+    /// What its namespace has given up, as a [`DegradationTold`]; absent where nothing is.
+    degradation: Option<Value>,
 }
 
 impl Heartbeats {
@@ -157,6 +168,7 @@ impl Heartbeats {
         let said = Said::new(&vitals, self.of.config.executions_are_requests, numbered);
         let body = serde_json::to_vec(&said).map_err(|error| LinkError::Unreadable(error.to_string()))?;
         let answer: Answer = self.link.tell(&self.route, body, self.pace.patience()).await?;
+        hear_degradation(&self.of.runtime, answer.degradation.as_ref());
         match (answer.outcome, run) {
             (BeatOutcome::Accepted, _) => Ok(Told::Next(answer.next_in.0)),
             // One that is behind itself, as after its database was put back from a backup, will be ahead again.

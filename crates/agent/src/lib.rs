@@ -32,6 +32,6 @@ pub use runtime::{
 };
 pub use sampler::{Sampler, Vitals};
 pub use server::{Reach, Server};
-pub use stead_model::PauseMode;
+pub use stead_model::{DegradationLevel, DegradationTold, PauseMode, WorkMode};
 pub use stead_resilience::{CheckConfig, Finding, HealthChecker};
 pub use store::{CheckpointStore, Files, Memory, StoreError};

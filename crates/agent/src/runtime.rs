@@ -9,7 +9,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
-use stead_model::{PauseMode, Wall};
+use stead_model::{DegradationTold, PauseMode, Wall};
 use stead_resilience::{CheckConfig, CheckRefused, Finding, Health, HealthChecker, TokioClock};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -469,6 +469,31 @@ impl Runtime {
     #[must_use]
     pub fn in_flight(&self) -> usize {
         self.0.book().in_flight()
+    }
+
+    /// What its namespace has given up, as the daemon answered the last beat: the level, how work is to be done, and which features are
+    /// off. Nothing is, until it is told.
+    #[must_use]
+    pub fn degradation(&self) -> DegradationTold {
+        self.0.degradation.borrow().clone()
+    }
+
+    /// Follows what its namespace has given up.
+    #[must_use]
+    pub fn degradations(&self) -> watch::Receiver<DegradationTold> {
+        self.0.degradation.subscribe()
+    }
+
+    /// Takes in what the daemon says of it.
+    pub(crate) fn hear_degradation(&self, told: DegradationTold) {
+        self.0.degradation.send_if_modified(|known| {
+            let changed = *known != told;
+            if changed {
+                tracing::info!(level = %told.level, off = told.off.len(), "DegradationChanged");
+                *known = told;
+            }
+            changed
+        });
     }
 
     /// Executions that go on when the runtime runs again.

@@ -224,6 +224,14 @@ pub struct DegradationTold {
     pub off: Vec<AgentName>,
 }
 
+impl DegradationTold {
+    /// Whether a feature is off.
+    #[must_use]
+    pub fn is_off(&self, feature: &str) -> bool {
+        self.off.iter().any(|off| off.as_str() == feature)
+    }
+}
+
 /// The cause of a level where there is none.
 pub const CALM: &str = "nothing that features need is down";
 

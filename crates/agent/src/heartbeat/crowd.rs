@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use stead_model::{BeatOutcome, Span};
+use serde_json::Value;
+use stead_model::{BeatOutcome, Namespace, Span};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -12,7 +13,7 @@ use super::config::{Daemon, Whose};
 use super::link::{Link, LinkError, Route};
 use super::pace::Pace;
 use super::said::Said;
-use super::{HeartbeatConfig, kept_up, may_beat};
+use super::{HeartbeatConfig, hear_degradation, kept_up, may_beat};
 use crate::pulse::Pulse;
 use crate::runtime::Runtime;
 use crate::sampler::Sampler;
@@ -100,6 +101,9 @@ struct Answer {
     /// None where none was taken.
     next_in: Option<Span>,
     refused: Vec<Refused>,
+    /// What namespaces have given up, by name; absent where none has.
+    #[serde(default)]
+    degradation: Value,
 }
 
 #[derive(Debug, Deserialize)]
@@ -165,9 +169,12 @@ impl Crowd {
         }
         let answer: Answer = self.link.tell(&self.route, body, self.pace.patience()).await?;
         let refused: BTreeMap<_, _> = answer.refused.iter().map(|one| (one.beat, one.outcome)).collect();
+        let unnamed = Namespace::default();
         for (line, (place, sampler)) in (1..).zip(looks) {
             if let Some(member) = self.of.members.get_mut(place) {
                 member.hear(refused.get(&line).copied(), sampler);
+                let namespace = member.whose.namespace.as_deref().unwrap_or(unnamed.as_str());
+                hear_degradation(&member.runtime, answer.degradation.get(namespace));
             }
         }
         Ok(Some(answer.next_in.map_or(self.pace.interval, |next| next.0)))

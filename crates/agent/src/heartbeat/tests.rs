@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 
 use super::*;
 use crate::activity::Activity;
-use crate::{Call, EntryPoint, Submission};
+use crate::{Call, DegradationLevel, DegradationTold, EntryPoint, Submission, WorkMode};
 
 mod together;
 
@@ -425,5 +425,41 @@ async fn one_that_has_failed_for_good_is_silent() {
     beating.runtime.fail("its disk is gone");
     daemon.falls_silent().await;
     assert!(!beating.task.is_finished());
+    beating.end().await;
+}
+
+#[tokio::test]
+async fn what_the_namespace_has_given_up_is_known_until_the_daemon_says_it_no_more() {
+    let (daemon, port) = Daemon::start().await;
+    let beating = Beating::start(place(port, Some(1)), Duration::from_mins(5)).await;
+    let mut told = beating.runtime.degradations();
+    assert_eq!(*told.borrow_and_update(), DegradationTold::default());
+    let with = |degradation: Value| {
+        let body = json!({"outcome": "accepted", "incarnation": 1, "next_in": "50ms", "degradation": degradation});
+        Answers::With(202, body)
+    };
+    daemon.answers(with(
+        json!({"level": "severe", "modes": ["offline"], "off": ["web_search"], "later": 1}),
+    ));
+    let changed = tokio::time::timeout(Duration::from_mins(1), told.changed()).await;
+    changed.unwrap().unwrap();
+    let heard = beating.runtime.degradation();
+    assert_eq!(
+        (heard.level, heard.modes.as_slice()),
+        (DegradationLevel::Severe, [WorkMode::Offline].as_slice())
+    );
+    assert!(heard.is_off("web_search") && !heard.is_off("chat"));
+    daemon.answers(with(json!({"level": "abysmal"})));
+    let beats = daemon.heard().len();
+    daemon.until("beats", |heard| heard.len() > beats + 2).await;
+    assert_eq!(
+        beating.runtime.degradation(),
+        heard,
+        "what is not understood changes nothing"
+    );
+    daemon.answers(accepted(1));
+    let calm = told.wait_for(|told| *told == DegradationTold::default());
+    let calm = tokio::time::timeout(Duration::from_mins(1), calm).await;
+    assert!(calm.unwrap().is_ok());
     beating.end().await;
 }

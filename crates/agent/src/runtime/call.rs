@@ -177,6 +177,12 @@ impl Call {
         self.0.live.says(activity);
     }
 
+    /// What its namespace has given up; see [`Runtime::degradation`](crate::Runtime::degradation).
+    #[must_use]
+    pub fn degradation(&self) -> crate::DegradationTold {
+        self.0.shared.degradation.borrow().clone()
+    }
+
     /// Counts `steps` of useful work. What is alive and counts none while it has work is stuck.
     pub fn progress(&self, steps: u64) {
         self.0.shared.add_progress(steps);

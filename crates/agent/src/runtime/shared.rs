@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use stead_model::DegradationTold;
 use stead_resilience::{HealthChecker, TokioClock};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
@@ -46,6 +47,8 @@ pub(super) struct Shared {
     idle: Notify,
     progress: Mutex<u64>,
     fatal: Mutex<Option<String>>,
+    /// What its namespace has given up.
+    pub(super) degradation: watch::Sender<DegradationTold>,
 }
 
 impl Shared {
@@ -77,6 +80,7 @@ impl Shared {
             idle: Notify::new(),
             progress: Mutex::new(0),
             fatal: Mutex::new(None),
+            degradation: watch::Sender::default(),
         }
     }
 

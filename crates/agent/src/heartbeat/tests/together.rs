@@ -171,3 +171,35 @@ async fn names_that_are_none_or_twice_there_are_refused_and_so_are_more_than_a_t
     // Without a daemon there is nobody to tell.
     assert!(Beats::of("reader", &one).begin().is_ok());
 }
+
+#[tokio::test]
+async fn each_of_them_hears_what_its_namespace_has_given_up() {
+    let (daemon, port) = Daemon::start().await;
+    let with = |degradation: Value| {
+        let body = json!({"accepted": 1, "next_in": "50ms", "refused": [], "degradation": degradation});
+        Answers::With(202, body)
+    };
+    daemon.answers(with(
+        json!({"team": {"level": "minor", "off": ["avatars"]}, "other": {"level": "emergency"}}),
+    ));
+    let (reader, writer) = (runtime().await, runtime().await);
+    let beats = begin(Beats::of("reader", &reader).and("writer", &writer), port).unwrap();
+    for runtime in [&reader, &writer] {
+        let mut told = runtime.degradations();
+        let heard = told.wait_for(|told| told.level == DegradationLevel::Minor && told.is_off("avatars"));
+        assert!(
+            tokio::time::timeout(Duration::from_mins(1), heard)
+                .await
+                .is_ok_and(|heard| heard.is_ok())
+        );
+    }
+    daemon.answers(with(json!({"other": {"level": "emergency"}})));
+    let mut told = writer.degradations();
+    let calm = told.wait_for(|told| *told == DegradationTold::default());
+    assert!(
+        tokio::time::timeout(Duration::from_mins(1), calm)
+            .await
+            .is_ok_and(|calm| calm.is_ok())
+    );
+    drop(beats);
+}
