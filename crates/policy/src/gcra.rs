@@ -158,6 +158,12 @@ impl Gcra {
         if full > paused { full } else { paused }
     }
 
+    /// Until when a pause lasts that was made of nothing else ([`Gcra::pause`] of 0). `None`: of none.
+    #[must_use]
+    pub const fn paused_until(self, paused: u64) -> Option<u64> {
+        paused.checked_sub(self.reach.saturating_sub(self.per_unit))
+    }
+
     /// How many units could be taken at `now`.
     #[must_use]
     pub const fn free(self, full: u64, now: u64) -> u64 {

@@ -8,6 +8,9 @@
 //! | [`TokioClock`] | milliseconds | about 25 ns | tests on tokio's paused time |
 //! | [`Virtual`] | nanoseconds | about 1 ns | tests that move time by hand |
 //!
+//! What is counted from a reading of a clock that stands still between ticks may be over a tick early. The open period of a
+//! breaker on [`Coarse`] never is, see [`Clock::lag`]; on a ticker, by as much as its thread is late.
+//!
 //! None of them is the wall clock: setting the machine's time changes nothing here. `cargo xtask tidy` lets nothing in this
 //! crate ask for it.
 
@@ -37,6 +40,12 @@ pub trait Clock: Clone + fmt::Debug + Send + Sync + 'static {
     /// Waits for `wait` from now on. Cancel safe.
     fn sleep(&self, wait: Duration) -> impl Future<Output = ()> + Send + 'static {
         self.sleep_until(self.now().after(wait))
+    }
+
+    /// How far [`Clock::now`] may lie behind the time, for promises that nothing happens too soon: what shall last a time from
+    /// now on lasts that much longer. Nothing unless said.
+    fn lag(&self) -> Duration {
+        Duration::ZERO
     }
 
     /// The same clock without its type, for what travels between policies whose clocks differ (a deadline).

@@ -130,7 +130,7 @@ pub struct Limiter<C = Coarse, K = AnyError> {
     waited: Counter,
     refused: Spread,
     pauses: Counter,
-    /// Wakes who waits for units when a pause is ended.
+    /// Wakes who waits for units when they may be there sooner: a pause was ended, units came back, the rate is another.
     resumed: Notify,
     events: Events<LimiterEvent>,
 }
@@ -214,6 +214,9 @@ impl<C: Clock, K> Limiter<C, K> {
     pub fn refund(&self, cost: u32) {
         // Relaxed: whoever sees the pause in `full` sees it here, see `update`.
         self.update(|rule, full| rule.refund(full, cost).max(full.min(self.paused.load(Relaxed))));
+        if self.turn.is_busy() {
+            self.resumed.notify_one();
+        }
     }
 
     /// Lets nothing through before `until`, and then one unit at a time: what `Retry-After` asks for. A pause that ends
@@ -253,7 +256,8 @@ impl<C: Clock, K> Limiter<C, K> {
         }
     }
 
-    /// Changes the settings in place. Units used, debts and pauses stay.
+    /// Changes the settings in place. Units used, debts and pauses stay: a pause ends when it was to end. Those who wait go on
+    /// waiting by the new rate.
     ///
     /// # Errors
     ///
@@ -264,11 +268,25 @@ impl<C: Clock, K> Limiter<C, K> {
         *current = config;
         let now = self.now();
         let from = self.rule();
+        let mut raised = lock(&self.raised);
+        let paused_until = from
+            .paused_until(self.paused.load(Relaxed))
+            .filter(|until| *until > now);
+        let alone = if paused_until.is_some() { *raised } else { 0 };
+        let used = |full: u64| from.convert(full.saturating_sub(alone), now, to);
+        let paused = |full: u64| paused_until.map_or(full, |until| to.pause(full, until));
+        let mark = paused_until.map_or(0, |until| to.pause(0, until));
         // A call in between sees the old rate and the new burst, or its use in the old terms: once, and within either.
         self.per_unit.store(to.per_unit(), Relaxed);
         self.reach.store(to.reach(), Relaxed);
         self.cost.store(config.cost, Relaxed);
-        self.update(|_, full| from.convert(full, now, to));
+        // The later of both while both may be met, so that what is given back meanwhile ends no pause.
+        self.paused.fetch_max(mark, Relaxed);
+        let before = self.update(|_, full| paused(used(full)));
+        self.paused.store(mark, Relaxed);
+        *raised = paused(used(before)) - used(before);
+        drop(raised);
+        self.resumed.notify_one();
         Ok(())
     }
 

@@ -45,7 +45,7 @@ pub struct RetryConfig {
     pub max_attempts: u32,
     /// How long to wait before each further try; its times are more than nothing. With jitter the wait is still at most [`Backoff::max`].
     pub backoff: Backoff,
-    /// No try begins later than this after the first began.
+    /// No wait begins that ends later than this after the first try began.
     pub max_elapsed: Option<Duration>,
     /// The longest wait that a service may ask for (`Retry-After`). If it asks for more, the caller gets the error and
     /// the time instead of a wait.

@@ -34,6 +34,8 @@ impl Rounds {
     pub(crate) fn join(&self, task: impl Future<Output = ()> + Send + 'static) {
         match &mut *self.running() {
             Running::Started(set) => {
+                // Tasks come and go without end; of those that went nothing is kept.
+                while set.try_join_next().is_some() {}
                 set.spawn(task);
             }
             Running::Stopped => {}
@@ -51,5 +53,24 @@ impl Rounds {
 
     fn running(&self) -> MutexGuard<'_, Running> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn tasks_that_ended_are_not_kept() {
+        let rounds = Rounds::default();
+        rounds.start([core::future::pending::<()>()]);
+        for _ in 0..100 {
+            rounds.join(async {});
+            tokio::task::yield_now().await;
+        }
+        match &*rounds.running() {
+            Running::Started(set) => assert!(set.len() <= 2, "the one that goes on, and the last: {}", set.len()),
+            Running::Stopped => unreachable!("it was started"),
+        };
     }
 }

@@ -162,7 +162,8 @@ impl<C: Clock> Breaker<C> {
 
     pub(super) fn open(&self, desk: &mut Desk, now: Moment, from: Word, cause: Cause) -> bool {
         let (reopened, not_before) = (desk.trouble().reopened, desk.trouble().not_before);
-        let until = now.after(desk.settings.open_period(reopened)).max(not_before);
+        let period = desk.settings.open_period(reopened).saturating_add(self.clock.lag());
+        let until = now.after(period).max(not_before);
         // Before the word, so that nobody finds it open with a time that is over.
         self.set_until(until);
         let to = Self::next(desk, from, CircuitState::Open);

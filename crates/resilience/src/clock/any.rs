@@ -3,6 +3,7 @@
 use core::fmt;
 use core::future::Future;
 use core::pin::Pin;
+use core::time::Duration;
 use std::sync::Arc;
 
 use super::{Clock, Coarse, Moment, Precise, Ticker, TokioClock, Virtual};
@@ -63,6 +64,16 @@ impl Clock for AnyClock {
         }
     }
 
+    fn lag(&self) -> Duration {
+        match &self.0 {
+            Kind::Coarse => Coarse.lag(),
+            Kind::Precise => Precise.lag(),
+            Kind::Tokio(clock) => clock.lag(),
+            Kind::Virtual(clock) => clock.lag(),
+            Kind::Other(clock) => clock.lag(),
+        }
+    }
+
     fn any(&self) -> AnyClock {
         self.clone()
     }
@@ -118,6 +129,7 @@ impl From<Plain> for AnyClock {
 /// A [`Clock`] behind a pointer.
 trait Boxed: fmt::Debug + Send + Sync {
     fn now(&self) -> Moment;
+    fn lag(&self) -> Duration;
     fn sleep_until(&self, until: Moment) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 }
 
@@ -128,6 +140,10 @@ struct Own<C>(C);
 impl<C: Clock> Boxed for Own<C> {
     fn now(&self) -> Moment {
         self.0.now()
+    }
+
+    fn lag(&self) -> Duration {
+        self.0.lag()
     }
 
     fn sleep_until(&self, until: Moment) -> Pin<Box<dyn Future<Output = ()> + Send>> {

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use rustix::time::{ClockId, clock_gettime};
+use rustix::time::{ClockId, Timespec, clock_getres, clock_gettime};
 
 use super::{AnyClock, Clock, Moment, nanos};
 
@@ -17,6 +17,11 @@ impl Clock for Coarse {
 
     fn sleep_until(&self, until: Moment) -> impl Future<Output = ()> + Send + 'static {
         sleep_by(Self, until)
+    }
+
+    fn lag(&self) -> Duration {
+        let tick = clock_getres(ClockId::MonotonicCoarse);
+        moment(tick).since(Moment::default())
     }
 
     fn any(&self) -> AnyClock {
@@ -80,7 +85,10 @@ impl Clock for TokioClock {
 }
 
 fn read(clock: ClockId) -> Moment {
-    let time = clock_gettime(clock);
+    moment(clock_gettime(clock))
+}
+
+fn moment(time: Timespec) -> Moment {
     let (seconds, rest) = (time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs());
     Moment::from_nanos(seconds.saturating_mul(1_000_000_000).saturating_add(rest))
 }

@@ -5,9 +5,10 @@ use stead_policy::{BreakerConfig, CircuitState};
 use super::*;
 use crate::degrade::{Degradation, Level, Plan};
 use crate::{
-    AdaptiveBulkhead, AdaptiveConfig, AnyError, Budget, BudgetConfig, Bulkhead, BulkheadConfig, CheckConfig, Fallback,
-    Finding, HealthChecker, Hedge, HedgeConfig, Layer, Limiter, LimiterConfig, NamedPipeline, Parts, PipelineConfig,
-    Retry, RetryConfig, StaleCache, StaleConfig, StandIns, Timeout, TimeoutConfig, Virtual,
+    AdaptiveBulkhead, AdaptiveConfig, AnyError, Budget, BudgetConfig, Bulkhead, BulkheadConfig, Chaos, ChaosConfig,
+    CheckConfig, Fallback, Finding, HealthChecker, Hedge, HedgeConfig, Layer, LeakConfig, LeakDetector, Limiter,
+    LimiterConfig, NamedPipeline, Parts, PipelineConfig, Retry, RetryConfig, StaleCache, StaleConfig, StandIns,
+    Timeout, TimeoutConfig, Usage, Virtual,
 };
 
 fn settings(failure_threshold: u32) -> BreakerSettings {
@@ -258,6 +259,13 @@ fn metrics_tell_state_and_counts_by_name() {
     assert_eq!(heads.count(), 1, "a family has one head, however many report");
 }
 
+fn held() -> std::io::Result<Usage> {
+    Ok(Usage {
+        threads: 3,
+        ..Usage::default()
+    })
+}
+
 #[tokio::test]
 async fn every_kind_of_policy_is_listed_and_measured() {
     let registry = Registry::with_clock(Virtual::new());
@@ -296,7 +304,13 @@ async fn every_kind_of_policy_is_listed_and_measured() {
     registry
         .register("j", Arc::new(Timeout::new(TimeoutConfig::default()).unwrap()))
         .unwrap();
-    assert_eq!(registry.list().len(), 9 + 4);
+    let leaks = LeakDetector::with(LeakConfig::default(), Virtual::new(), held).unwrap();
+    leaks.check();
+    registry.register("k", Arc::new(leaks)).unwrap();
+    registry
+        .register("l", Arc::new(Chaos::new(ChaosConfig::default()).unwrap()))
+        .unwrap();
+    assert_eq!(registry.list().len(), 11 + 4);
     assert_told(
         &registry.metrics(),
         &[
@@ -315,6 +329,8 @@ async fn every_kind_of_policy_is_listed_and_measured() {
             r#"stead_retry_given_up_calls_total{pipeline="i",place="2",why="attempts"} 0"#,
             r#"stead_hedge_delay_seconds{pipeline="i",place="3"} 1"#,
             r#"stead_timeout_cut_off_calls_total{policy="j"} 0"#,
+            r#"stead_leak_open_handles{policy="k",resource="threads"} 3"#,
+            r#"stead_chaos_struck_calls_total{policy="l"} 0"#,
         ],
     );
 }

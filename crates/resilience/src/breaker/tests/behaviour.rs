@@ -168,6 +168,29 @@ fn it_is_never_half_open_before_its_time_also_at_sub_second_periods() {
 }
 
 #[test]
+fn on_the_coarse_clock_it_is_open_for_all_of_its_time_by_a_precise_one() {
+    use std::time::Instant;
+
+    let open_for = Duration::from_millis(15);
+    for _ in 0..10 {
+        let breaker = Breaker::new(BreakerConfig {
+            open_for,
+            ..BreakerConfig::default()
+        })
+        .unwrap();
+        let before = Instant::now();
+        while breaker.state() == CircuitState::Closed {
+            assert!(breaker.call(|| Err::<(), _>(())).is_err());
+        }
+        while breaker.try_acquire().is_err() {
+            std::thread::yield_now();
+        }
+        let lasted = before.elapsed();
+        assert!(lasted >= open_for, "{lasted:?}");
+    }
+}
+
+#[test]
 fn classifiers_judge_errors_and_results() {
     let (breaker, _clock) = breaker(BreakerConfig::default());
     let judged = breaker.judged_by(|result: &Result<u16, &str>| match result {

@@ -312,6 +312,98 @@ fn settings_change_in_place_and_forget_no_use() {
     assert_eq!(limiter.snapshot().quota, faster.quota);
 }
 
+/// A hundred, or one, per second.
+fn rates() -> [LimiterConfig; 2] {
+    [Quota::per_second(100), Quota::per_second(1)].map(|quota| LimiterConfig {
+        quota,
+        ..LimiterConfig::default()
+    })
+}
+
+#[test]
+fn a_pause_ends_when_it_was_to_end_whatever_the_rate_is_meanwhile() {
+    for other in rates() {
+        let (limiter, clock) = limiter(config(10));
+        limiter.try_acquire(4).unwrap();
+        limiter.pause_for(60 * SECOND);
+        limiter.reconfigure(other).unwrap();
+        assert_eq!(
+            limiter.try_acquire(1).unwrap_err().retry_after,
+            60 * SECOND,
+            "{other:?}"
+        );
+        clock.advance(30 * SECOND);
+        limiter.reconfigure(config(10)).unwrap();
+        assert_eq!(
+            limiter.try_acquire(1).unwrap_err().retry_after,
+            30 * SECOND,
+            "{other:?}"
+        );
+        clock.advance(30 * SECOND);
+        assert!(limiter.try_acquire(1).is_ok(), "{other:?}");
+        assert!(
+            limiter.try_acquire(1).is_err(),
+            "one at a time, as after any pause: {other:?}"
+        );
+    }
+}
+
+#[test]
+fn a_pause_that_is_ended_after_a_change_of_the_rate_leaves_what_was_used() {
+    let (limiter, clock) = limiter(config(10));
+    clock.advance(SECOND);
+    limiter.try_acquire(10).unwrap();
+    limiter.charge(200);
+    limiter.pause_for(60 * SECOND);
+    limiter.reconfigure(rates()[0]).unwrap();
+    limiter.end_pause();
+    let debt = 110 * SECOND / 100;
+    assert_eq!(limiter.snapshot().debt, 110, "of 210 units a burst of 100 is none");
+    assert_eq!(limiter.try_acquire(1).unwrap_err().retry_after, debt + SECOND / 100);
+}
+
+#[test]
+fn a_pause_that_is_over_leaves_nothing_behind_in_a_change_of_the_rate() {
+    let (limiter, clock) = limiter(config(10));
+    limiter.pause_for(SECOND);
+    clock.advance(5 * SECOND);
+    limiter.reconfigure(rates()[0]).unwrap();
+    assert_eq!(limiter.snapshot().free, 100);
+    limiter.try_acquire(60).unwrap();
+    limiter.end_pause();
+    assert_eq!(limiter.snapshot().free, 40);
+}
+
+#[tokio::test]
+async fn who_waits_goes_on_by_the_new_rate_and_by_what_was_given_back() {
+    let slow = LimiterConfig {
+        quota: Quota {
+            units: 1,
+            period: 20 * SECOND,
+            burst: 1,
+        },
+        ..LimiterConfig::default()
+    };
+    let changes: [fn(&Limiter<Virtual>); 2] = [
+        |limiter| limiter.reconfigure(rates()[0]).unwrap(),
+        |limiter| limiter.refund(1),
+    ];
+    for change in changes {
+        let (limiter, clock) = limiter(slow);
+        limiter.try_acquire(1).unwrap();
+        let waits = tokio::spawn({
+            let limiter = Arc::clone(&limiter);
+            async move { limiter.acquire(1).await }
+        });
+        clock.run_for(SECOND).await;
+        assert!(!waits.is_finished());
+        change(&limiter);
+        clock.run_for(SECOND).await;
+        assert!(waits.is_finished(), "20 s would have been the old wait");
+        assert_eq!(waits.await.unwrap(), Ok(()));
+    }
+}
+
 proptest! {
     #[test]
     fn in_no_stretch_of_time_more_pass_than_the_rate_and_a_burst(
