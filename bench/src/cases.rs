@@ -1,6 +1,7 @@
 //! What is measured; one file each.
 
 pub(crate) mod adopt;
+pub(crate) mod beats;
 pub(crate) mod idle;
 pub(crate) mod mass;
 pub(crate) mod million;

@@ -47,6 +47,7 @@ pub(crate) struct Line {
     stream: BufReader<TcpStream>,
     address: SocketAddr,
     head: String,
+    request: Vec<u8>,
     body: Vec<u8>,
 }
 
@@ -59,12 +60,18 @@ impl Line {
             stream: BufReader::with_capacity(64 * 1024, stream),
             address,
             head: String::new(),
+            request: Vec::new(),
             body: Vec::new(),
         })
     }
 
     /// Asks and reads the whole answer; gives its status.
     pub(crate) fn ask(&mut self, method: &str, path: &str, body: &str) -> Result<u16> {
+        self.send(method, path, "application/json", body.as_bytes())
+    }
+
+    /// The same, with a body of any kind.
+    pub(crate) fn send(&mut self, method: &str, path: &str, kind: &str, body: &[u8]) -> Result<u16> {
         self.head.clear();
         let (address, length) = (self.address, body.len());
         write!(
@@ -72,11 +79,14 @@ impl Line {
             "{method} {path} HTTP/1.1\r\nHost: {address}\r\nContent-Length: {length}\r\n"
         )?;
         if !body.is_empty() {
-            self.head.push_str("Content-Type: application/json\r\n");
+            write!(self.head, "Content-Type: {kind}\r\n")?;
         }
         self.head.push_str("\r\n");
-        self.head.push_str(body);
-        self.stream.get_mut().write_all(self.head.as_bytes())?;
+        // One write, so that a small request is one packet.
+        self.request.clear();
+        self.request.extend_from_slice(self.head.as_bytes());
+        self.request.extend_from_slice(body);
+        self.stream.get_mut().write_all(&self.request)?;
         let (mut status, mut length) = (None, 0);
         loop {
             self.head.clear();

@@ -65,6 +65,8 @@ enum Case {
     Transitions,
     /// A million agents: memory, start, reads. Takes some minutes, and is no part of `all`.
     Million,
+    /// A million agents that beat: what it costs to hear them, and how soon silence is found. Takes some minutes, and is no part of `all`.
+    Beats,
     /// All of them.
     All,
 }
@@ -116,6 +118,9 @@ fn measure(args: &Args, setup: &Setup, peers: &mut [Box<dyn Peer>], report: &mut
     }
     if args.case == Case::Million {
         report.add(cases::million::measure(setup, peers)?);
+    }
+    if args.case == Case::Beats {
+        report.add(cases::beats::measure(setup, peers)?);
     }
     Ok(())
 }

@@ -25,6 +25,7 @@ const BENCHES: &[&[&str]] = &[
     &["transitions"],
     &["idle", "--peers", "stead"],
     &["million"],
+    &["beats"],
 ];
 
 /// Kills daemon, keeper and agents of the release binary, `tries` times each. The figures are among what is printed.

@@ -209,7 +209,7 @@ fn valid<C: Clock>(config: BreakerConfig, clock: C) -> Breaker<C> {
 
 #[inline]
 fn sometimes(n: u64) -> Result<u64, u64> {
-    if n % 100 == 0 { Err(n) } else { operation(n) }
+    if n.is_multiple_of(100) { Err(n) } else { operation(n) }
 }
 
 pub(crate) fn block_on(work: impl Future<Output = ()>) {

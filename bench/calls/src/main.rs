@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 mod breakers;
 mod floors;
 mod instructions;
+mod leaks;
 mod memory;
 mod pipelines;
 mod seats;
@@ -96,6 +97,7 @@ fn named_like(wanted: &str) -> Vec<Case> {
     cases.extend(breakers::cases());
     cases.extend(seats::cases());
     cases.extend(pipelines::cases());
+    cases.extend(leaks::cases());
     cases.retain(|case| format!("{}: {}", case.group, case.name).contains(wanted));
     cases
 }

@@ -8,8 +8,10 @@ use std::time::Duration;
 
 use stead_resilience::{Breaker, BreakerConfig, BreakerSettings, Coarse, Window};
 
-/// Kinds of breakers, each with settings shared by all or of its own.
-const KINDS: &[(&str, fn() -> BreakerConfig, Settings)] = &[
+/// What is told of a kind of breakers, how one is configured, and whose its settings are.
+type Kind = (&'static str, fn() -> BreakerConfig, Settings);
+
+const KINDS: &[Kind] = &[
     ("consecutive, settings of its own", BreakerConfig::default, Settings::Own),
     ("consecutive, settings shared", BreakerConfig::default, Settings::Shared),
     ("count window 100, rate, settings shared", || rate(Window::Count { calls: 100 }), Settings::Shared),

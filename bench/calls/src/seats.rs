@@ -280,7 +280,7 @@ fn timeouts() -> Vec<Case> {
     cases
 }
 
-fn valid<P>(made: Result<P, stead_resilience::InvalidSetting>) -> P {
+pub(crate) fn valid<P>(made: Result<P, impl std::fmt::Display>) -> P {
     match made {
         Ok(policy) => policy,
         Err(refused) => panic!("{refused}"),

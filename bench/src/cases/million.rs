@@ -85,7 +85,7 @@ fn many(setup: &Setup, stead: &mut Stead, agents: u32) -> Result<[String; 6]> {
 }
 
 /// A name of 20 bytes.
-fn name(id: u32) -> String {
+pub(super) fn name(id: u32) -> String {
     format!("agent-{id:014}")
 }
 
@@ -95,7 +95,7 @@ fn register_all(address: SocketAddr, agents: u32) -> Result<()> {
     let (begun, known) = (Instant::now(), AtomicU32::new(0));
     let one = |line: &mut Line, id: u32| -> Result<()> {
         let name = name(id);
-        register(line, &name, id, "stopped")?;
+        register(line, &name, id, "stopped", "{}")?;
         if id.is_multiple_of(1000) {
             let status = line.ask("POST", &format!("/api/v1/agents/{name}/lifecycle/deploy"), "{}")?;
             ensure!(status == 202, "{name} was not deployed: {status} {}", line.body());

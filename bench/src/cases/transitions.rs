@@ -60,7 +60,7 @@ fn load(setup: &Setup, stead: &mut Stead, agents: u32, window: Duration) -> Resu
     each(
         agents,
         |line, id| {
-            register(line, &format!("a-{id}"), id, "running")?;
+            register(line, &format!("a-{id}"), id, "running", "{}")?;
             beat(line, id)
         },
         address,
@@ -154,9 +154,10 @@ pub(super) fn each(agents: u32, work: impl Fn(&mut Line, u32) -> Result<()> + Sy
     })
 }
 
-pub(super) fn register(line: &mut Line, name: &str, id: u32, intent: &str) -> Result<()> {
+/// Makes one known that nothing runs; `health` is what is expected of its beats, as JSON.
+pub(super) fn register(line: &mut Line, name: &str, id: u32, intent: &str, health: &str) -> Result<()> {
     let body = format!(
-        r#"{{"name":"{name}","intent":"{intent}","spec":{{"driver":"none","labels":{{"team":"t-{}","tier":"bench"}}}}}}"#,
+        r#"{{"name":"{name}","intent":"{intent}","spec":{{"driver":"none","labels":{{"team":"t-{}","tier":"bench"}},"health":{health}}}}}"#,
         id % 100
     );
     let status = line.ask("POST", "/api/v1/agents", &body)?;

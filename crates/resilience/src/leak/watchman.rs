@@ -1,10 +1,10 @@
 //! Takes looks, and judges what it sees by what it saw before.
 
-use core::mem::discriminant;
+use core::mem::{Discriminant, discriminant};
 use core::panic::AssertUnwindSafe;
 use core::time::Duration;
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::panic::catch_unwind;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -30,7 +30,7 @@ struct Memory {
     first: Option<Moment>,
     series: BTreeMap<Resource, Series>,
     /// What was found at the last look, and since when.
-    found: Vec<(Resource, core::mem::Discriminant<Sign>, Moment)>,
+    found: HashMap<(Resource, Discriminant<Sign>), Moment>,
 }
 
 impl<C: Clock> Watchman<C> {
@@ -43,7 +43,7 @@ impl<C: Clock> Watchman<C> {
                 sampler,
                 first: None,
                 series: BTreeMap::new(),
-                found: Vec::new(),
+                found: HashMap::new(),
             }),
             latest: watch::Sender::default(),
         }
@@ -138,12 +138,9 @@ impl Memory {
         let before = core::mem::take(&mut self.found);
         let mut findings = Vec::with_capacity(signs.len());
         for (resource, sign) in signs {
-            let kind = discriminant(&sign);
-            let known = before
-                .iter()
-                .find(|(other, other_kind, _)| *other == resource && *other_kind == kind);
-            let since = known.map_or(now, |(_, _, since)| *since);
-            self.found.push((resource, kind, since));
+            let key = (resource, discriminant(&sign));
+            let since = before.get(&key).copied().unwrap_or(now);
+            self.found.insert(key, since);
             findings.push(LeakFinding {
                 resource,
                 sign,

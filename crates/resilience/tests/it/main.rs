@@ -3,6 +3,8 @@
 mod allocations;
 mod breaker;
 #[cfg(test)]
+mod leaks;
+#[cfg(test)]
 mod replay;
 #[cfg(test)]
 mod resilient_call;
