@@ -42,8 +42,10 @@ impl<'b> Reader<'b> {
 
     /// Reads a text without copying it.
     pub(crate) fn text(&mut self) -> Option<&'b str> {
-        let length = usize::try_from(self.number()?).ok()?;
-        let (text, rest) = self.0.split_at_checked(length)?;
+        let Some(length) = self.number()?.checked_sub(1) else {
+            return FREQUENT.get(usize::from(self.byte()?)).copied();
+        };
+        let (text, rest) = self.0.split_at_checked(usize::try_from(length).ok()?)?;
         self.0 = rest;
         core::str::from_utf8(text).ok()
     }
@@ -84,9 +86,20 @@ impl<'b> Reader<'b> {
     }
 }
 
+/// Texts that most agents have: a zero and their place here stand for them.
+const FREQUENT: &[&str] = &["default", "report", "beat", "agent", SIGN_OF_LIFE];
+
+/// What is said of a beat that says nothing.
+pub(crate) const SIGN_OF_LIFE: &str = "it gives a sign of life";
+
 /// Writes a text as [`Reader::text`] reads it.
 pub(crate) fn put_text(text: &str, to: &mut Vec<u8>) {
-    (text.len() as u64).pack(to);
+    let place = FREQUENT.iter().position(|known| *known == text);
+    if let Some(place) = place.and_then(|place| u8::try_from(place).ok()) {
+        to.extend([0, place]);
+        return;
+    }
+    (text.len() as u64 + 1).pack(to);
     to.extend_from_slice(text.as_bytes());
 }
 

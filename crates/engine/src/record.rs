@@ -183,6 +183,7 @@ impl Record {
         if record.ending() {
             record.set_timer(Timer::Kill, Some(now.after(KILL_AGAIN)));
         }
+        record.forgive_silence();
         record.told = Some(Standing::of(&record));
         Ok(record)
     }
@@ -246,6 +247,11 @@ impl Record {
     /// Whether it is one that nothing runs and that is looked at from outside; its own reports then only worsen what is seen.
     pub(crate) fn is_watched(&self) -> bool {
         self.process().is_none() && self.spec.probes != Probes::default()
+    }
+
+    /// The node's own absence is not the silence of one that nothing runs here.
+    pub(crate) fn forgive_silence(&mut self) {
+        self.heard |= self.spec.driver == Driver::None && self.role().is_up() && !self.is_watched();
     }
 
     /// How well it does: as seen from outside, or worse if it says so itself, or does not get on.

@@ -51,9 +51,7 @@ pub(crate) fn take_inventory(step: &mut Step, record: &mut Record, inventory: &I
     if record.spec.driver == Driver::None {
         // The node's own absence is not the agent's silence.
         record.put_off(Timer::Deadline, step.now.moment.after(SILENCE));
-        if record.role().is_up() && !record.is_watched() {
-            record.heard = true;
-        }
+        record.forgive_silence();
     }
     plan(step, record);
 }

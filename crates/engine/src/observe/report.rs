@@ -8,6 +8,7 @@ use stead_model::{Health, Reason, Report, Role, Wanted};
 use super::serves;
 use crate::abstain;
 use crate::cause;
+use crate::pack::SIGN_OF_LIFE;
 use crate::plan;
 use crate::record::{Record, Timer};
 use crate::step::{Step, Why};
@@ -28,7 +29,7 @@ pub(crate) fn reported(step: &mut Step, record: &mut Record, report: Report) {
         (Some(detail), _, _) => detail,
         (None, Some(claim), _) => alloc::format!("it reports itself {claim}"),
         (None, None, Some(last)) => last.detail.clone(),
-        (None, None, None) => "it gives a sign of life".into(),
+        (None, None, None) => SIGN_OF_LIFE.into(),
     };
     let repeated = record
         .row

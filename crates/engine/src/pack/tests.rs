@@ -43,6 +43,16 @@ proptest! {
 }
 
 #[test]
+fn what_most_agents_say_takes_two_bytes() {
+    for text in FREQUENT {
+        let text = String::from(*text);
+        assert!(comes_back(&text));
+        assert_eq!(packed(&text).len(), 2);
+    }
+    assert_eq!(Reader::new(&[0, 200]).read::<String>(), None, "not one of them");
+}
+
+#[test]
 fn what_is_near_nought_takes_one_byte() {
     for number in [0_i64, 1, -1, 63, -64] {
         assert_eq!(packed(&number).len(), 1, "{number}");

@@ -3,9 +3,10 @@ use alloc::vec;
 
 use serde_json::json;
 use stead_model::spec::Condition;
-use stead_model::{Driver, Moment, Wall};
+use stead_model::{BootClock, Driver, Moment, Wall};
 
 use super::*;
+use crate::profiles::Profiles;
 
 fn now() -> Now {
     Now {
@@ -96,6 +97,25 @@ fn an_agent_at_rest_is_read_back_as_it_was_and_shown_as_it_is() {
         assert_eq!(format!("{woken:#?}"), format!("{record:#?}"));
         assert_eq!(shown.view(), view::agent(&record, now()));
     }
+}
+
+#[test]
+fn what_an_inventory_finds_of_one_that_was_thawed_is_what_is_shown_of_it() {
+    let mut known = row("online");
+    let more = json!({"phase": "online", "health": "healthy", "ready": true, "incarnation": 1, "intent": {
+        "wanted": "running", "actor": "ada", "at": "2026-09-21T14:53:20.123Z", "correlation_id": "0199-1"}});
+    known.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    let boot = BootClock {
+        boot: 7,
+        at_start: Duration::ZERO,
+    };
+    let (profiles, row) = (Profiles::with(Vec::new()), serde_json::from_value(known).unwrap());
+    let mut record = Record::thaw(row, Arc::new(spec("red")), &profiles, &boot, now().moment).unwrap();
+    let mut specs = Specs::default();
+    let shown = shown(&record, &mut specs);
+    record.forgive_silence();
+    let found = Shown::of_resting(&record, &mut specs, now()).unwrap();
+    assert!(found.is_same(&shown), "or both would be kept");
 }
 
 #[test]
