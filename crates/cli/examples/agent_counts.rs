@@ -1,6 +1,7 @@
 //! An agent that counts until it is to write down how far it came, and goes on from there: what the tests of pauses run.
 //!
 //! Each number is a line of the file that `STEAD_TEST_COUNT` names, so that whoever reads it sees what was left out or counted twice.
+//! `hold` does not end before there is a file beside it whose name ends in `.go`.
 
 use std::io::Write as _;
 use std::time::Duration;
@@ -19,7 +20,19 @@ async fn count(call: Call) -> WorkResult<u64> {
     Err(call.suspend(&reached).into())
 }
 
+async fn hold(_: Call) -> WorkResult<()> {
+    let go = std::env::var("STEAD_TEST_COUNT")? + ".go";
+    while !std::path::Path::new(&go).exists() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    Ok(())
+}
+
 #[tokio::main]
 async fn main() -> Result<(), AgentError> {
-    Agent::builder("counter").entry_point("count", count).run().await
+    Agent::builder("counter")
+        .entry_point("count", count)
+        .entry_point("hold", hold)
+        .run()
+        .await
 }

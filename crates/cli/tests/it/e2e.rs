@@ -1,5 +1,6 @@
 //! The real binary with real processes, a real database and real sockets: what holds when things are killed, full or broken.
 
+mod agents;
 mod capabilities;
 mod care;
 mod checkpoint;

@@ -12,7 +12,7 @@ use super::http;
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
 /// Where cargo put an example of this package.
-fn built(example: &str) -> PathBuf {
+pub(super) fn built(example: &str) -> PathBuf {
     let this = std::env::current_exe().unwrap();
     let place = this.parent().and_then(Path::parent).unwrap();
     let place = place.join("examples").join(example);

@@ -201,7 +201,7 @@ impl Fleet {
     }
 
     #[track_caller]
-    fn until_shown<T>(&self, what: &str, mut look: impl FnMut() -> Result<T, String>) -> T {
+    pub(crate) fn until_shown<T>(&self, what: &str, mut look: impl FnMut() -> Result<T, String>) -> T {
         let begun = Instant::now();
         loop {
             match look() {
