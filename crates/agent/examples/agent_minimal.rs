@@ -1,8 +1,6 @@
 //! A whole agent, that counts the words it is sent: `cargo run -p stead-agent --example agent_minimal`, and then
 //! `curl localhost:8080/api/v1/executions --json '{"entry_point": "count", "input": "to be or not to be", "wait": 5}'`
 
-use std::net::Ipv4Addr;
-
 use stead_agent::{Agent, AgentError, Call, LifecycleConfig, WorkResult};
 
 async fn count(call: Call) -> WorkResult<usize> {
@@ -11,14 +9,10 @@ async fn count(call: Call) -> WorkResult<usize> {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), AgentError> {
-    let lifecycle = LifecycleConfig {
-        enabled: true,
-        host: Ipv4Addr::LOCALHOST.into(),
-        ..LifecycleConfig::default()
-    };
+    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     Agent::builder("counter")
         .entry_point("count", count)
-        .lifecycle(lifecycle)
+        .lifecycle(LifecycleConfig::on_loopback())
         .run()
         .await
 }

@@ -78,6 +78,16 @@ impl Default for LifecycleConfig {
 }
 
 impl LifecycleConfig {
+    /// Answers, to programs on this machine alone: 127.0.0.1, port 8080.
+    #[must_use]
+    pub fn on_loopback() -> Self {
+        Self {
+            enabled: true,
+            host: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            ..Self::default()
+        }
+    }
+
     /// What the environment says, over this: a variable that is set wins, one that is empty counts as not set.
     ///
     /// # Errors

@@ -17,6 +17,8 @@ mod limits;
 #[cfg(test)]
 mod minimal;
 #[cfg(test)]
+mod off;
+#[cfg(test)]
 mod process;
 #[cfg(test)]
 mod random;

@@ -67,6 +67,10 @@ impl Process {
         self.address
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn ask(&self, method: &str, path: &str, body: &str) -> (u16, String) {
         http(self.address, method, path, body).map_or((0, String::new()), |answer| (answer.status, answer.body))
     }
