@@ -11,6 +11,7 @@ use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use stead_model::BeatOutcome;
 use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
 
 use super::config::Daemon;
 
@@ -71,6 +72,8 @@ pub(super) struct Route {
 pub(super) struct Link {
     daemon: Daemon,
     open: Option<Open>,
+    /// Reads the token, on a thread of its own: a file may hang, as one of a network that is gone or a pipe that nobody writes to.
+    reading: Option<JoinHandle<io::Result<String>>>,
 }
 
 #[derive(Debug)]
@@ -81,7 +84,11 @@ struct Open {
 
 impl Link {
     pub(super) const fn new(daemon: Daemon) -> Self {
-        Self { daemon, open: None }
+        Self {
+            daemon,
+            open: None,
+            reading: None,
+        }
     }
 
     /// Posts beats, and gives the answer where they were accepted, within `patience`. A kept connection that broke meanwhile is opened
@@ -146,7 +153,8 @@ impl Link {
         })
     }
 
-    async fn connect(&self) -> Result<Open, LinkError> {
+    async fn connect(&mut self) -> Result<Open, LinkError> {
+        let authorization = self.authorization().await?;
         let Daemon { host, port, .. } = &self.daemon;
         let absent = |source| LinkError::Absent {
             host: host.clone(),
@@ -161,13 +169,12 @@ impl Link {
                 tracing::debug!(%error, "BeatsCut");
             }
         });
-        Ok(Open {
-            sender,
-            authorization: self.authorization()?,
-        })
+        Ok(Open { sender, authorization })
     }
 
-    fn authorization(&self) -> Result<Option<String>, LinkError> {
+    /// What is shown: the token as it is now. A file that hangs is waited for by one thread, however often it is asked for; what comes of
+    /// it late is for the next who asks.
+    async fn authorization(&mut self) -> Result<Option<String>, LinkError> {
         let Some(path) = &self.daemon.token_file else {
             return Ok(None);
         };
@@ -175,7 +182,16 @@ impl Link {
             path: path.display().to_string(),
             detail,
         };
-        let token = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
+        let reading = self.reading.get_or_insert_with(|| {
+            let path = path.clone();
+            tokio::task::spawn_blocking(move || std::fs::read_to_string(path))
+        });
+        let Ok(read) = tokio::time::timeout(TOKEN_PATIENCE, reading).await else {
+            return Err(wrong(format!("it cannot be read within {TOKEN_PATIENCE:?}")));
+        };
+        self.reading = None;
+        let token = read.map_err(io::Error::other).flatten();
+        let token = token.map_err(|error| wrong(error.to_string()))?;
         let token = token.trim();
         if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(wrong("it holds no token".to_owned()));
@@ -184,5 +200,7 @@ impl Link {
     }
 }
 
+/// How long a token is waited for: less than the shortest patience with a beat, so that it is said what was late.
+const TOKEN_PATIENCE: Duration = Duration::from_millis(800);
 /// The most bytes of an answer.
 const MOST_ANSWER: usize = 1024 * 1024;

@@ -367,6 +367,32 @@ async fn the_token_is_read_from_its_file_and_read_again_where_it_was_refused() {
     beating.end().await;
 }
 
+#[tokio::test]
+async fn a_token_file_that_hangs_holds_up_neither_the_thread_of_beats_nor_more_than_one_thread_and_is_read_once_it_can_be()
+ {
+    let dir = tempfile::tempdir().unwrap();
+    let pipe = dir.path().join("token");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RWXU).unwrap();
+    let (daemon, port) = Daemon::start().await;
+    let mut place = place(port, Some(1));
+    place.daemon.token_file = Some(pipe.clone());
+    let mut link = Link::new(place.daemon);
+    // Nobody writes to it: each try is told so in time, by a thread that does nothing else meanwhile.
+    for _ in 0..2 {
+        let hung = link.post(&route(), Vec::new()).await.unwrap_err().to_string();
+        assert!(hung.contains("cannot be read within"), "{hung}");
+    }
+    assert_eq!(daemon.heard(), []);
+    // A second thread that reads would take a second token, for which nobody is there.
+    tokio::task::spawn_blocking(move || std::fs::write(pipe, "late-token\n"))
+        .await
+        .unwrap()
+        .unwrap();
+    let told = async { while link.post(&route(), b"{}".to_vec()).await.is_err() {} };
+    tokio::time::timeout(Duration::from_mins(1), told).await.unwrap();
+    assert_eq!(daemon.heard()[0].1.as_deref(), Some("Bearer late-token"));
+}
+
 #[test]
 fn one_whose_loop_hangs_is_silent_though_its_beats_have_a_thread_of_their_own() {
     let agents = tokio::runtime::Builder::new_current_thread()
