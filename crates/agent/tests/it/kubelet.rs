@@ -109,17 +109,28 @@ fn the_manifests_leave_time_for_the_drain_that_they_order() {
 
 #[test]
 fn an_agent_probed_as_the_manifest_says_is_live_throughout_and_ready_until_it_is_told_to_go() {
-    MANIFESTS.into_iter().for_each(play);
+    for manifest in MANIFESTS {
+        let dir = tempfile::tempdir().unwrap();
+        play(manifest, |env| Process::spawn_with("agent_hangs", dir.path(), env));
+    }
+}
+
+#[test]
+#[ignore = "wants the image of `agent_hangs`, unpacked, and root: docs/guides/docker.md"]
+fn the_image_probed_as_the_manifest_says_is_live_throughout_and_ready_until_it_is_told_to_go() {
+    let root = std::env::var_os("STEAD_IMAGE_ROOT").expect("STEAD_IMAGE_ROOT says where the image is unpacked");
+    for manifest in MANIFESTS {
+        play(manifest, |env| Process::spawn_in_image(root.as_ref(), env));
+    }
 }
 
 /// Plays the kubelet against a process: startup, readiness, `preStop`, SIGTERM, the grace period.
-fn play(manifest: Manifest) {
-    let dir = tempfile::tempdir().unwrap();
+fn play(manifest: Manifest, spawn: impl Fn(&[(&str, &str)]) -> Process) {
     let probe = |section| Probe::of(manifest, section);
     let (mut startup, mut live, mut ready) = (probe("startupProbe"), probe("livenessProbe"), probe("readinessProbe"));
     assert_eq!(startup.path, live.path);
     let env = [("STEAD_GRACEFUL_SHUTDOWN_TIMEOUT", manifest.graceful_timeout())];
-    let mut agent = Process::spawn_with("agent_hangs", dir.path(), &env);
+    let mut agent = spawn(&env);
     startup.until(&agent, |status| status == 200);
     // Not ready yet counts against nobody: its threshold is one.
     agent.until("it is ready", |agent| agent.ask("GET", ready.path, "").0 == 200);

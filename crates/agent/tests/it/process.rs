@@ -31,7 +31,17 @@ impl Process {
 
     /// Starts it with more in its environment, and waits until it listens.
     pub(crate) fn spawn_with(example: &str, dir: &Path, env: &[(&str, &str)]) -> Self {
-        let mut command = Command::new(built(example));
+        Self::begin_as(Command::new(built(example)), dir, env)
+    }
+
+    /// Starts the agent of the image that is unpacked at `root`, as the user that the image names.
+    pub(crate) fn spawn_in_image(root: &Path, env: &[(&str, &str)]) -> Self {
+        let mut command = Command::new("/usr/sbin/chroot");
+        command.arg("--userspec=65532:65532").arg(root).arg("/agent");
+        Self::begin_as(command, Path::new("/state"), env)
+    }
+
+    fn begin_as(mut command: Command, dir: &Path, env: &[(&str, &str)]) -> Self {
         command
             .env_clear()
             .env("STEAD_AGENT_DIR", dir)
