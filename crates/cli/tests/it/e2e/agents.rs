@@ -11,7 +11,8 @@ use super::http;
 /// The piece of a fleet file that the guide gives, for this program and a port that is free.
 fn as_the_guide_says(example: &str, port: u16) -> String {
     let guide = include_str!("../../../../../docs/guides/writing-an-agent.md");
-    let block = guide.split_once("```toml\n").unwrap().1.split_once("```").unwrap().0;
+    let under = guide.split_once("## Under the daemon").unwrap().1;
+    let block = under.split_once("```toml\n").unwrap().1.split_once("```").unwrap().0;
     assert!(
         block.contains("/usr/local/bin/counter") && block.contains("8080"),
         "{block}"
