@@ -8,8 +8,8 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use stead_model::group::{GroupPhase, GroupSpec, GroupView, RevisionView, RolloutState, RolloutStatus, RolloutView};
-use stead_model::journal::{GroupRow, SpecRow};
-use stead_model::{AgentId, AgentName, AgentSpec, BootClock, Health, Moment, Namespace, Now, Slot, Wall, Wanted};
+use stead_model::journal::{GroupRow, InstanceRow, SpecRow};
+use stead_model::{AgentId, AgentName, AgentSpec, BootClock, Health, Moment, Namespace, Now, Role, Slot, Wall, Wanted};
 
 use crate::depend::{Body, Message, Serving, Standing, Watchers};
 use crate::record::Record;
@@ -69,6 +69,10 @@ pub(crate) struct Seen {
     pub(crate) runs: bool,
     /// It is down with its fleet.
     pub(crate) halted: bool,
+    /// It has a process.
+    pub(crate) lives: bool,
+    /// Its process has an older spec than it was told last, and goes on with it.
+    pub(crate) stale: bool,
     /// It serves and takes work.
     pub(crate) ready: bool,
     /// When it will have been ready for long enough, if it is ready.
@@ -156,9 +160,22 @@ impl Group {
     /// How many replicas there may be beyond the wanted ones now.
     pub(crate) fn surge(&self) -> u32 {
         match self.rolls() {
-            Some(_) => self.row.update.max_surge.ceil_of(self.row.replicas),
-            None => 0,
+            Some(_) if self.row.intent.wanted == Wanted::Running => {
+                self.row.update.max_surge.ceil_of(self.row.replicas)
+            }
+            Some(_) | None => 0,
         }
+    }
+
+    /// Whether it has nobody that could show what an update is worth: it is not to run, none of its replicas is, or its fleet is down.
+    pub(crate) fn rests(&self, seen: &[Seen]) -> bool {
+        let mut own = seen
+            .iter()
+            .filter(|seen| seen.ordinal <= self.row.replicas && !seen.leaves)
+            .peekable();
+        self.row.intent.wanted != Wanted::Running
+            || seen.iter().any(|seen| seen.halted)
+            || own.peek().is_some() && own.all(|seen| !seen.runs)
     }
 
     /// The name of one of its replicas; nothing if it would be too long.
@@ -230,10 +247,7 @@ impl Group {
         let member = record.row.member.as_ref()?;
         let ready =
             record.role().serves() && record.row.ready && !matches!(record.health(), Health::Failed | Health::Critical);
-        let troubled = matches!(
-            record.role(),
-            stead_model::Role::Error | stead_model::Role::Failed | stead_model::Role::TimedOut
-        ) && !record.ended_unseen();
+        let troubled = matches!(record.role(), Role::Error | Role::Failed | Role::TimedOut) && !record.ended_unseen();
         let blocked = record
             .block_kind()
             .is_some_and(|kind| kind != stead_model::journal::BlockKind::Completed);
@@ -244,6 +258,8 @@ impl Group {
             leaves: record.row.intent.wanted == Wanted::Deleted,
             runs: record.row.intent.wanted == Wanted::Running && !record.row.halted,
             halted: record.row.halted,
+            lives: record.has_instance(),
+            stale: is_stale(record),
             ready,
             available_from: record
                 .ready_since
@@ -329,7 +345,7 @@ impl Group {
                 .collect(),
         };
         view.phase = self.phase(&view);
-        view.summary = summary(&view);
+        view.summary = summary(&view, self.rests(seen));
         view
     }
 
@@ -351,24 +367,33 @@ impl Group {
     fn phase(&self, view: &GroupView) -> GroupPhase {
         match (self.row.intent.wanted, self.rolls()) {
             (Wanted::Deleted, _) => GroupPhase::Deleting,
-            (_, Some(RolloutState::RollingBack)) => GroupPhase::RollingBack,
-            (_, Some(_)) => GroupPhase::Updating,
-            (_, None) if view.present != view.replicas => GroupPhase::Scaling,
+            (Wanted::Running, Some(RolloutState::RollingBack)) => GroupPhase::RollingBack,
+            (Wanted::Running, Some(_)) => GroupPhase::Updating,
+            (_, _) if view.present != view.replicas => GroupPhase::Scaling,
             (Wanted::Running, None) if view.available < view.replicas => GroupPhase::Degraded,
             (Wanted::Running, None) => GroupPhase::Online,
-            (Wanted::Paused | Wanted::Maintenance | Wanted::Stopped | Wanted::Terminated, None) => GroupPhase::Resting,
+            (Wanted::Paused | Wanted::Maintenance | Wanted::Stopped | Wanted::Terminated, _) => GroupPhase::Resting,
         }
     }
 }
 
-fn summary(view: &GroupView) -> String {
+fn summary(view: &GroupView, rests: bool) -> String {
     let mut said = format!(
         "{} is {}: {} of {} available",
         view.name, view.phase, view.available, view.replicas
     );
     if let Some(rollout) = &view.rollout {
         let to = rollout.to;
+        let until = match view.intent {
+            Wanted::Running => "its replicas run again",
+            Wanted::Paused | Wanted::Maintenance => "it is resumed",
+            Wanted::Stopped | Wanted::Terminated | Wanted::Deleted => "it is started",
+        };
         said += &match rollout.state {
+            RolloutState::Rolling if rests => format!("; revision {to} waits until {until}"),
+            RolloutState::RollingBack if rests => {
+                format!("; revision {to} failed, and is taken back when {until}")
+            }
             RolloutState::Rolling => format!("; revision {to} has reached {} of {}", view.updated, view.replicas),
             RolloutState::RollingBack => format!(
                 "; revision {to} failed and is being taken back, {} of {} are at revision {} again",
@@ -387,6 +412,30 @@ fn summary(view: &GroupView) -> String {
         }
     }
     said
+}
+
+/// Whether its process goes on with an older spec than it was told last.
+fn is_stale(record: &Record) -> bool {
+    let old = |instance: &InstanceRow| instance.spec_revision != record.row.spec_revision && !instance.ending;
+    let goes_on = match record.role() {
+        Role::Ready | Role::Idle | Role::Busy | Role::Impaired | Role::Starting | Role::Restarting | Role::Scaling => {
+            !record.row.draining && !record.row.restart_wanted
+        }
+        Role::Initial
+        | Role::Preparing
+        | Role::Prepared
+        | Role::Updating
+        | Role::Suspended
+        | Role::Maintenance
+        | Role::Stopping
+        | Role::Offline
+        | Role::Error
+        | Role::TimedOut
+        | Role::Failed
+        | Role::Retired
+        | Role::Gone => false,
+    };
+    goes_on && record.row.instance.as_ref().is_some_and(old)
 }
 
 /// Puts the kept revisions of specs with their groups; the rest are those of agents. A store gives all from the oldest kept one on, also

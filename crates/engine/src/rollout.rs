@@ -37,6 +37,7 @@ pub(crate) fn drive(open: &mut Open<'_>, group: &mut Group) {
         command::group_pause_over(open, group);
     }
     resize(open, group);
+    renew(open, group);
     if group.rolls().is_some() {
         roll(open, group);
         // Its end, or the way back, may want another number of replicas.
@@ -70,6 +71,11 @@ fn leave(open: &mut Open<'_>, group: &mut Group) {
         open.step.send(group.releasing(ordinal));
     }
     if group.members.is_empty() && !group.row.removed {
+        // Also the names that it asked for before its slot was loaded anew: it does not remember them.
+        let surge = group.row.update.max_surge.ceil_of(group.row.replicas);
+        for ordinal in 1..=group.row.replicas.saturating_add(surge) {
+            open.step.send(group.releasing(ordinal));
+        }
         group.row.removed = true;
         group.deadline = None;
         open.step.group_event(group, Happening::GroupDeleted);
@@ -179,10 +185,13 @@ pub(crate) fn for_replica(template: &Arc<AgentSpec>, ordinal: u32) -> Box<AgentS
 fn roll(open: &mut Open<'_>, group: &mut Group) {
     let now = open.step.now.moment;
     let seen = present(open, group);
-    if seen.iter().any(|seen| seen.halted) {
-        // The fleet is down; its way up is not the update's failure.
-        group.deadline = Some(now.after(group.row.update.progress_deadline.0));
+    if group.rests(&seen) {
+        wait(open, group, &seen);
         return;
+    }
+    if group.deadline.is_none() {
+        group.deadline = Some(now.after(group.row.update.progress_deadline.0));
+        group.touched = true;
     }
     note_passes(open, group, &seen, now);
     let mut seen = present(open, group);
@@ -195,6 +204,31 @@ fn roll(open: &mut Open<'_>, group: &mut Group) {
             finish(open, group);
         } else {
             advance(open, group, &seen, now);
+        }
+    }
+}
+
+/// Has an update wait for a group that rests: nothing shows then what the new revision is worth, and nothing speaks against it. One that
+/// has no process starts with it; one whose process waits with it has its turn when the group goes on.
+fn wait(open: &mut Open<'_>, group: &mut Group, seen: &[Seen]) {
+    if group.deadline.take().is_some() {
+        group.touched = true;
+    }
+    let target = group.row.target;
+    for seen in seen.iter().filter(|seen| seen.revision != target && !seen.lives) {
+        bring(open, group, seen);
+    }
+}
+
+/// Puts in force what single replicas were told while they rested, as they are to run again.
+fn renew(open: &mut Open<'_>, group: &Group) {
+    for seen in present(open, group) {
+        if seen.runs && seen.stale {
+            open.with_agent(seen.id, |step, record| {
+                let why = format!("it rested while it was updated to revision {}", seen.revision);
+                command::put_in_force(step, record, why);
+                plan(step, record);
+            });
         }
     }
 }
@@ -294,6 +328,7 @@ fn fail(open: &mut Open<'_>, group: &mut Group, detail: String) {
     }
 }
 
+/// Whether every replica has passed that is to run, and the others are told. At least one has: with none, the group rests.
 fn is_done(group: &Group, seen: &[Seen]) -> bool {
     let wanted: Vec<&Seen> = seen.iter().filter(|seen| seen.ordinal <= group.row.replicas).collect();
     let reached = |seen: &&&Seen| seen.revision == group.row.target && (seen.passed || !seen.runs);

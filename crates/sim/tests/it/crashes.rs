@@ -167,7 +167,7 @@ impl Life {
     fn request_of_group(&mut self) {
         let text = *self.dice.pick(&GROUP_SPECS);
         let spec = Box::new(serde_json::from_str(text).unwrap());
-        let request = match self.dice.below(12) {
+        let request = match self.dice.below(14) {
             0..=3 => GroupRequest::Create {
                 spec,
                 wanted: Wanted::Running,
@@ -179,7 +179,9 @@ impl Life {
             8 => GroupRequest::Restart,
             9 => GroupRequest::Undo { to: None },
             10 => GroupRequest::Want(Wanted::Running),
-            _ => GroupRequest::Want(*self.dice.pick(&[Wanted::Stopped, Wanted::Deleted])),
+            11 => GroupRequest::Want(*self.dice.pick(&[Wanted::Stopped, Wanted::Deleted])),
+            12 => GroupRequest::Want(*self.dice.pick(&[Wanted::Paused, Wanted::Maintenance])),
+            _ => GroupRequest::Resume,
         };
         self.world.request_of_group(GROUP, request);
     }
@@ -388,7 +390,7 @@ impl Life {
         self.group_is_as_wanted(&rows);
     }
 
-    /// The group has its replicas and no update hangs in the middle.
+    /// The group has its replicas, each runs what it was told last, and no update hangs in the middle.
     fn group_is_as_wanted(&self, rows: &[AgentRow]) {
         let members = rows.iter().filter(|row| row.member.is_some()).count();
         let Ok(status) = self.world.rollout(GROUP) else {
@@ -399,7 +401,25 @@ impl Life {
         let state = group.rollout.as_ref().map(|rollout| rollout.state);
         let hangs = matches!(state, Some(RolloutState::Rolling | RolloutState::RollingBack));
         let told = || format!("{group:#?}\n{}", self.world.transcript());
-        assert!(group.intent != Wanted::Running || !hangs, "{}", told());
+        let mut running = rows
+            .iter()
+            .filter(|row| row.member.is_some() && row.intent.wanted == Wanted::Running)
+            .peekable();
+        let ended = matches!(state, Some(RolloutState::Completed | RolloutState::RolledBack));
+        let rests = group.intent != Wanted::Running || running.peek().is_none();
+        assert!(rests || !hangs, "{}", told());
+        for row in running {
+            let member = row.member.as_ref().unwrap();
+            assert!(
+                !ended || member.revision == group.spec_revision,
+                "{} {}",
+                row.name,
+                told()
+            );
+            let runs = row.instance.as_ref().map(|run| run.spec_revision);
+            let newest = runs.is_none_or(|runs| runs == row.spec_revision);
+            assert!(newest, "{} runs an older spec\n{}", row.name, told());
+        }
         assert!(group.intent != Wanted::Deleted, "{}", told());
         assert_eq!(members, usize::try_from(group.present).unwrap(), "{}", told());
         assert_eq!(group.present, group.replicas, "{}", told());

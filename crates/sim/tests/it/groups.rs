@@ -241,6 +241,86 @@ stories! {
         at 44s reset-group web
     "#;
 
+    an_update_of_a_paused_group_waits_until_it_is_resumed_and_replaces_every_process_then: r#"
+        at 0s create-group web {"replicas":2,"template":{"command":["serve"]}}
+        at 20s pause-group web
+        at 21s update-group web {"replicas":2,"template":{"command":["serve","2"]}}
+        # Longer than an update may take without getting on.
+        at 1000s expect-group web phase=resting updated=0 good_revision=1 rollout=rolling
+        at 1001s expect web-1 phase=suspended incarnation=1
+        at 1002s resume-group web
+        at 1003s expect-group web phase=updating updated=0
+        at 1030s crash daemon
+        at 1031s up
+        at 1090s expect-group web phase=online available=2 updated=2 rollout=completed good_revision=2
+        at 1091s expect web-1 incarnation=2
+        at 1092s expect web-2 incarnation=2
+    "#;
+
+    a_bad_update_of_a_paused_group_is_taken_back_once_it_is_resumed: r#"
+        at 0s create-group web {"replicas":3,"template":{"command":["serve"]}}
+        at 20s pause-group web
+        at 21s update-group web {"replicas":3,"template":{"command":["flash"]}}
+        at 60s expect-group web phase=resting good_revision=1 rollout=rolling
+        at 61s resume-group web
+        at 120s expect-group web phase=online available=3 updated=3 rollout=rolled_back good_revision=1
+        at 121s expect web-2 incarnation=1
+    "#;
+
+    a_pause_in_the_middle_of_an_update_proves_nothing: r#"
+        at 0s create-group web {"replicas":3,"template":{"command":["serve"]}}
+        at 20s update-group web {"replicas":3,"template":{"command":["serve","2"]}}
+        at 25s expect-group web phase=updating updated=1
+        at 26s pause-group web
+        at 500s expect-group web phase=resting updated=1 good_revision=1 rollout=rolling
+        at 501s resume-group web
+        at 600s expect-group web phase=online available=3 updated=3 rollout=completed good_revision=2
+        at 601s expect web-3 incarnation=2
+    "#;
+
+    an_update_beside_waits_for_a_frozen_group_too: r#"
+        at 0s create-group web {"replicas":2,"update":{"max_unavailable":0,"max_surge":1},"template":{"command":["serve"]}}
+        at 20s freeze-group web 30s
+        at 21s update-group web {"replicas":2,"update":{"max_unavailable":0,"max_surge":1},"template":{"command":["serve","2"]}}
+        at 40s expect-group web phase=resting present=2 updated=0
+        at 120s expect-group web phase=online present=2 available=2 updated=2 rollout=completed good_revision=2
+    "#;
+
+    an_update_of_a_stopped_group_is_what_it_starts_with_and_has_to_prove_itself: r#"
+        at 0s create-group web {"replicas":2,"template":{"command":["serve"]}}
+        at 20s stop-group web
+        at 30s update-group web {"replicas":2,"template":{"command":["flash"]}}
+        at 40s expect-group web phase=resting updated=2 good_revision=1 rollout=rolling
+        at 41s start-group web
+        at 100s expect-group web phase=online available=2 rollout=rolled_back spec_revision=1 good_revision=1
+        at 101s stop-group web
+        at 110s update-group web {"replicas":2,"template":{"command":["serve","2"]}}
+        at 111s start-group web
+        at 160s expect-group web phase=online available=2 rollout=completed good_revision=3
+    "#;
+
+    a_replica_that_rests_alone_takes_up_its_update_when_it_is_resumed: r#"
+        at 0s create-group web {"replicas":2,"template":{"command":["serve"]}}
+        at 20s pause web-1
+        at 21s update-group web {"replicas":2,"template":{"command":["serve","2"]}}
+        at 60s expect-group web updated=2 rollout=completed good_revision=2
+        at 61s expect web-1 phase=suspended incarnation=1 restart_pending=true
+        at 62s resume web-1
+        at 90s expect web-1 phase=online incarnation=2
+        at 91s expect-group web phase=online available=2
+    "#;
+
+    an_update_of_replicas_that_all_rest_alone_waits_for_one_of_them: r#"
+        at 0s create-group web {"replicas":2,"template":{"command":["serve"]}}
+        at 20s pause web-1
+        at 20s pause web-2
+        at 21s update-group web {"replicas":2,"template":{"command":["serve","2"]}}
+        at 500s expect-group web phase=updating updated=0 good_revision=1 rollout=rolling
+        at 501s resume web-2
+        at 560s expect-group web rollout=completed good_revision=2
+        at 561s expect web-2 incarnation=2
+    "#;
+
     a_fleet_that_goes_down_in_the_middle_of_an_update_goes_on_with_it_when_it_is_back: r#"
         at 0s create-group web {"replicas":3,"template":{"command":["serve"]}}
         at 20s update-group web {"replicas":3,"template":{"command":["serve","2"]}}
