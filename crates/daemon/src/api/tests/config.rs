@@ -160,8 +160,11 @@ async fn an_old_revision_is_applied_again_as_a_new_one() {
 #[tokio::test]
 async fn a_bad_configuration_changes_nothing_and_names_its_line() {
     let world = World::new();
-    let good = format!("{REVIEWED}[agents.web]\ndriver = 'none'\nprofile = 'reviewed'\n");
+    let good = format!(
+        "{REVIEWED}[agents.web]\ndriver = 'none'\nprofile = 'reviewed'\n[agents.many]\ndriver = 'none'\nreplicas = 2\n"
+    );
     apply(&world, &good).await;
+    world.until("/groups/many", |group| group["present"] == 2).await;
     let before = everything(&world).await;
     let bad = [
         (
@@ -186,10 +189,28 @@ async fn a_bad_configuration_changes_nothing_and_names_its_line() {
         assert!(errors.contains(told), "{text}: {errors}");
         assert_eq!(everything(&world).await, before, "{text}");
     }
-    let text = "[agents.new]\ndriver = 'none'\n[agents.web]\ndriver = 'none'\n";
-    let refused = post(&world, "/config/apply", text).await;
-    assert_eq!(refused.json()["code"], "invalid-config", "{}", refused.text);
-    assert_eq!(everything(&world).await, before, "{text}");
+    let impossible = [
+        (
+            "[agents.new]\ndriver = 'none'\n[agents.web]\ndriver = 'none'\n",
+            "line 3: web has the profile",
+        ),
+        (
+            "[policies.p]\nedges = ['* -> maintenance']\nrequire_reason = true\n[agents.many]\ncommand = ['serve']\nreplicas = 2\n",
+            "line 4: many has the driver",
+        ),
+        (
+            "[agents.many]\ndriver = 'none'\nprofile = 'component'\nreplicas = 2\n",
+            "line 1: many has the profile",
+        ),
+    ];
+    for (text, told) in impossible {
+        for path in ["/config/apply?dry_run=true", "/config/apply"] {
+            let refused = post(&world, path, text).await;
+            assert_eq!(refused.problem(), (422, "invalid-config".into()), "{text}");
+            assert!(refused.text.contains(told), "{}", refused.text);
+            assert_eq!(everything(&world).await, before, "{text}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -3,25 +3,28 @@
 use stead_model::group::{GroupCommand, GroupRequest, GroupSpec};
 use stead_model::{AgentName, AgentRef, AgentSpec, Namespace, Problem, ProblemCode, Refusal, Request, Wanted};
 
-use super::plan::Step;
+use super::plan::{Step, check_change};
 use super::{Config, Fate, Kind, Turn, fields, is_owned};
 use crate::api::ApplyMode;
+use crate::config::FleetAgent;
 use crate::handle::of_agent;
 
 impl Config {
-    /// Makes one group what the file says.
+    /// Makes one group what the file says of it.
     pub(super) async fn settle_group(
         &self,
         namespace: &Namespace,
-        name: &AgentName,
+        agent: &FleetAgent,
         spec: GroupSpec,
         turn: Turn<'_>,
     ) -> Result<Step, Problem> {
+        let name = &agent.name;
         let reference = AgentRef::Name(name.clone());
         let known = self.handle.group_spec(namespace.clone(), reference.clone()).await;
         match known {
             Ok(known) => {
                 let present = known.spec;
+                check_change(agent, &present.template)?;
                 // What failed is not tried again because a file was applied again. Its numbers are taken up all the same.
                 let taken_back = known.taken_back.is_some_and(|tried| *tried == spec.template);
                 let spec = if taken_back {

@@ -167,7 +167,7 @@ impl Config {
         let name = &agent.name;
         self.until_gone(namespace, name).await?;
         if let Some(replicas) = &agent.replicas {
-            return self.settle_group(namespace, name, replicas.of(spec), turn).await;
+            return self.settle_group(namespace, agent, replicas.of(spec), turn).await;
         }
         if let Some(fate) = self.replace_group(namespace, name, &spec, turn).await? {
             return Ok(Step::of(name.clone(), fate));
@@ -287,8 +287,8 @@ fn by_name(specs: &Specs, shown: impl Fn(&CapabilitySpec) -> CapabilitySpec) -> 
     all.collect()
 }
 
-/// Refuses what an agent cannot become while it is there.
-fn check_change(agent: &FleetAgent, present: &AgentSpec) -> Result<(), Problem> {
+/// Refuses what an agent, or a group of such agents, cannot become while it is there.
+pub(super) fn check_change(agent: &FleetAgent, present: &AgentSpec) -> Result<(), Problem> {
     let runs = |spec: &AgentSpec| match spec.driver {
         Driver::None => "driver = \"none\"",
         Driver::Process(_) => "a process",
