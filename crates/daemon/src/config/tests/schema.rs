@@ -73,20 +73,22 @@ fn the_guide_names_every_key_of_the_schema() {
 }
 
 #[test]
-fn every_example_of_the_guide_is_a_right_fleet() {
-    let guide = std::fs::read_to_string(docs("guides/fleet-file.md")).unwrap();
-    let examples: Vec<&str> = guide
-        .split("```toml\n")
-        .skip(1)
-        .filter_map(|rest| rest.split("```").next())
-        .collect();
-    assert!(examples.len() >= 3);
-    for example in examples {
-        let fleet = Fleet::parse(example, Path::new("/srv/fleet.toml"), &|_| None);
-        assert!(
-            fleet.is_ok(),
-            "{example}\n{}",
-            Diagnostic::render_all(&fleet.unwrap_err())
-        );
+fn every_example_of_the_guides_is_a_right_fleet() {
+    for (guide, least) in [("guides/fleet-file.md", 3), ("guides/running-a-fleet.md", 2)] {
+        let text = std::fs::read_to_string(docs(guide)).unwrap();
+        let examples: Vec<&str> = text
+            .split("```toml\n")
+            .skip(1)
+            .filter_map(|rest| rest.split("```").next())
+            .collect();
+        assert!(examples.len() >= least, "{guide}");
+        for example in examples {
+            let fleet = Fleet::parse(example, Path::new("/srv/fleet.toml"), &|_| None);
+            assert!(
+                fleet.is_ok(),
+                "{guide}: {example}\n{}",
+                Diagnostic::render_all(&fleet.unwrap_err())
+            );
+        }
     }
 }
