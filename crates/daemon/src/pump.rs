@@ -188,12 +188,13 @@ impl Pump {
         loop {
             self.deliver_messages();
             let wake = self.wake_in();
+            let planned = wake.map(|wake| self.clock.now().moment.after(wake));
             let turn = tokio::select! {
                 incoming = self.incoming.recv() => Turn::Incoming(incoming),
                 ask = self.asks.recv() => Turn::Ask(ask),
                 () = tokio::time::sleep(wake.unwrap_or(Duration::MAX)), if wake.is_some() => Turn::Tick,
             };
-            self.notice_absence();
+            self.notice_absence(planned);
             match turn {
                 Turn::Incoming(Some(Incoming::Stop { dismiss })) => {
                     if dismiss {

@@ -19,7 +19,7 @@ use crate::record::Record;
 use crate::step::{Step, Why};
 use crate::wish::{Wish, wish};
 
-pub(crate) use drain::restart_drained;
+pub(crate) use drain::{is_to_be_renewed, restart_drained};
 pub(crate) use group::{command as group_command, create as create_group, pause_over as group_pause_over};
 pub(crate) use pause::{chill, expired, freeze};
 pub(crate) use register::register;
@@ -179,6 +179,7 @@ fn intend(step: &mut Step, record: &mut Record, wanted: Wanted, reason: Option<S
         correlation_id: step.origin.correlation_id.clone(),
         pause: None,
     };
+    record.row.renewal = None;
     record.set_timer(crate::record::Timer::Expiry, None);
     step.event(
         record,

@@ -80,8 +80,8 @@ fn verdict(surveyed: bool, record: &Record) -> String {
             "it is down with its whole fleet; `stead up` or `stead serve` brings it back".into()
         }
         Wish::Satisfied => match (record.role().serves(), record.row.ready) {
-            (true, false) => match record.row.evidence.iter().find(|seen| seen.kind == "probe.readiness") {
-                Some(seen) => format!("{wanted} as wanted, but it takes no work: {}", seen.detail),
+            (true, false) => match idle_for(record) {
+                Some(why) => format!("{wanted} as wanted, but it takes no work: {why}"),
                 None => format!("{wanted} as wanted, but it takes no work"),
             },
             (true, true) | (false, _) => match &record.row.recovery.block {
@@ -143,6 +143,18 @@ fn verdict(surveyed: bool, record: &Record) -> String {
             }
         },
     }
+}
+
+/// Why one that serves takes no work, where that is known.
+fn idle_for(record: &Record) -> Option<&str> {
+    let held = record
+        .row
+        .conditions
+        .iter()
+        .find(|held| held.condition == Condition::Held);
+    let probed = || record.row.evidence.iter().find(|seen| seen.kind == "probe.readiness");
+    held.map(|held| held.detail.as_str())
+        .or_else(|| probed().map(|seen| seen.detail.as_str()))
 }
 
 /// What a person can do to clear what is wrong; nothing where nothing is.

@@ -1,6 +1,7 @@
 //! From what was seen of the world to what is known of an agent.
 
 mod beat;
+mod clear;
 mod exit;
 mod inventory;
 mod probe;
@@ -13,7 +14,7 @@ use alloc::format;
 use alloc::string::ToString;
 
 use stead_model::journal::{Block, BlockKind};
-use stead_model::spec::ReadinessSource;
+use stead_model::spec::{ProbeKind, ReadinessSource};
 use stead_model::{
     AgentId, Exit, FailureKind, Health, Incarnation, Notice, Observation, Order, ProcessIdentity, Reason, Role,
     SpawnFailure, Wanted,
@@ -31,7 +32,7 @@ pub(crate) use beat::word;
 pub(crate) use exit::exited;
 pub(crate) use inventory::{named, strangers, take_inventory};
 pub(crate) use report::error_reported;
-pub(crate) use timer::due;
+pub(crate) use timer::{due, excuse, is_waited_for};
 
 /// How long a process lives before that alone counts as health.
 pub(crate) const SETTLED: core::time::Duration = core::time::Duration::from_secs(10);
@@ -81,6 +82,11 @@ pub(crate) fn observe(step: &mut Step, record: &mut Record, observation: Observa
         }
         // What stands still on somebody's word answers nothing.
         Observation::Probed { .. } if record.row.frozen => {}
+        Observation::Probed {
+            instance,
+            kind: ProbeKind::Clear,
+            result,
+        } => clear::probed(step, record, instance, result),
         Observation::Probed { instance, kind, result } if Step::is_current(record, instance) => {
             probe::probed(step, record, kind, result);
         }
@@ -184,9 +190,9 @@ pub(crate) fn alive(step: &mut Step, record: &mut Record, process: ProcessIdenti
 /// Has its process looked at, where it has probes.
 pub(crate) fn look(step: &mut Step, record: &Record) {
     if let (Some(instance), Some(process)) = (record.instance_id(), record.process())
-        && record.spec.probes != stead_model::spec::Probes::default()
+        && record.spec.probes.look_at_runs()
     {
-        let mut probes = Box::new(record.spec.probes.clone());
+        let mut probes = Box::new(record.spec.probes.of_run());
         if record.role().serves() {
             // It has come up before; one that is adopted need not show that again.
             probes.startup = None;
@@ -376,5 +382,11 @@ fn feed(step: &mut Step, record: &mut Record) {
     {
         record.set_timer(Timer::Silence, Some(step.now.moment.after(watchdog.0)));
         abstain::take_back(step, record, FailureKind::HeartbeatTimeout, "its watchdog is fed again");
+        // That it is heard again is what it is looked at for after an outage of what it depends on.
+        let by_word = record.spec.readiness() == ReadinessSource::Notify && record.spec.probes.readiness.is_none();
+        if by_word && record.row.health == Health::Recovering {
+            record.set_timer(Timer::Settle, None);
+            step.health(record, Health::Healthy, "its watchdog is fed again");
+        }
     }
 }

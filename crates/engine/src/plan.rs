@@ -9,7 +9,7 @@ use alloc::boxed::Box;
 use alloc::string::String;
 
 use stead_model::spec::ProbeKind;
-use stead_model::{Condition, Health, InstanceId, Order, Reason, Role, Strategy, Wanted};
+use stead_model::{Health, InstanceId, Order, Reason, Role, Strategy, Wanted};
 
 use crate::command;
 use crate::depend;
@@ -198,7 +198,10 @@ fn start(step: &mut Step, record: &mut Record) -> bool {
     if record.has_instance() || obstacle(step.surveyed, record).is_some() {
         return false;
     }
-    let again = matches!(record.role(), Role::Error | Role::Failed | Role::TimedOut);
+    // One that was held for what no start can help comes out of it by word that the cause is gone.
+    let helped = |failure: &stead_model::Failure| !failure.restart_helps;
+    let cleared = record.role() == Role::Offline && record.row.recovery.failure.as_deref().is_some_and(helped);
+    let again = matches!(record.role(), Role::Error | Role::Failed | Role::TimedOut) || cleared;
     if !matches!(record.role(), Role::Starting | Role::Restarting) && !begin(step, record, again) {
         return false;
     }
@@ -211,6 +214,7 @@ pub(crate) fn launch(step: &mut Step, record: &mut Record, again: bool) {
     recovery::replaced(step, record);
     let incarnation = step.next_incarnation(record);
     record.probes = [0; 3];
+    record.row.renewal = None;
     record.row.boot = step.boot.boot;
     step.claim(record, None, "it is being started");
     step.vital(record, None, "it is being started");
@@ -420,14 +424,8 @@ fn asked(record: &Record) -> Why {
         }
         return Why::new(Reason::Request, why);
     }
-    let warns = |held: &&stead_model::ConditionView| held.condition == Condition::Warning;
-    if record.row.restart_wanted
-        && let Some(warning) = record.row.conditions.iter().find(warns)
-    {
-        return Why::new(
-            Reason::MetricThreshold,
-            alloc::format!("its metrics warn: {}", warning.detail),
-        );
+    if let Some(warning) = &record.row.renewal {
+        return Why::new(Reason::MetricThreshold, alloc::format!("its metrics warn: {warning}"));
     }
     let wanted = if record.row.restart_wanted {
         "a restart"

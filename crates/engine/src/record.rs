@@ -7,7 +7,7 @@ use alloc::sync::Arc;
 use core::time::Duration;
 
 use stead_model::journal::{AgentRow, Block, BlockKind, RecoveryRow};
-use stead_model::spec::{BackoffSpec, ProbeKind, Probes, ProcessSpec, ReadinessSource, RestartSpec, WarningStep};
+use stead_model::spec::{BackoffSpec, ProbeKind, ProcessSpec, ReadinessSource, RestartSpec, WarningStep};
 use stead_model::{
     AgentName, AgentSpec, BootClock, Condition, Driver, FailureKind, Health, Incarnation, InstanceId, Moment, Now,
     PhaseId, Profile, Role, Span, Wanted,
@@ -37,11 +37,13 @@ pub(crate) struct Record {
     pub(crate) ordered: bool,
     /// How many in a row each probe succeeded (positive) or failed (negative).
     pub(crate) probes: [i32; 3],
+    /// How many times in a row it was found that the cause is gone for which it is held.
+    pub(crate) cleared: u32,
     /// How those it depends on stand, as far as it was told; nothing where there is no such agent.
     pub(crate) standings: BTreeMap<AgentName, Option<Standing>>,
     /// Runs that should not be there and are being ended; none is started beside them.
     pub(crate) strays: BTreeSet<Incarnation>,
-    /// Which of its runs is probed though nothing runs it here, and by which spec.
+    /// Which of its runs is probed though nothing runs it here, or which one was the last of one that is held, and by which spec.
     pub(crate) watched: Option<(Incarnation, Arc<AgentSpec>)>,
     /// It said something that is not published yet.
     pub(crate) unpublished: bool,
@@ -109,6 +111,7 @@ impl Record {
             intensity: Intensity::new(),
             ordered: false,
             probes: [0; 3],
+            cleared: 0,
             standings: BTreeMap::new(),
             strays: BTreeSet::new(),
             watched: None,
@@ -246,7 +249,7 @@ impl Record {
 
     /// Whether it is one that nothing runs and that is looked at from outside; its own reports then only worsen what is seen.
     pub(crate) fn is_watched(&self) -> bool {
-        self.process().is_none() && self.spec.probes != Probes::default()
+        self.process().is_none() && self.spec.probes.look_at_runs()
     }
 
     /// The node's own absence is not the silence of one that nothing runs here.
@@ -277,6 +280,15 @@ impl Record {
             | Condition::WaitingApproval
             | Condition::Unverified => false,
         })
+    }
+
+    /// Whether it is asked from outside whether the cause is gone for which it is held.
+    pub(crate) fn awaits_clearance(&self) -> bool {
+        let failure = self.row.recovery.failure.as_ref();
+        let beyond_restart = failure.is_some_and(|failure| !failure.restart_helps);
+        let held = self.block_kind() == Some(BlockKind::Held) && beyond_restart;
+        let down = self.process().is_some() && !self.has_instance() && !self.row.removed;
+        held && down && self.spec.probes.clear.is_some() && plan::wanted(self) == Wanted::Running
     }
 
     /// Whether its silence is judged. A process need not beat, unless it is told to or this run of it has begun to.

@@ -13,7 +13,7 @@ use alloc::vec::Vec;
 use stead_model::group::RolloutState;
 use stead_model::journal::{Durability, MemberRow};
 use stead_model::spec::EnvValue;
-use stead_model::{AgentId, AgentSpec, Driver, Happening, Moment, Origin, Request, Wanted};
+use stead_model::{AgentId, AgentSpec, Condition, Driver, Happening, Moment, Origin, Request, Wanted};
 
 use crate::command;
 use crate::group::{Group, Seen, ended};
@@ -42,6 +42,8 @@ pub(crate) fn drive(open: &mut Open<'_>, group: &mut Group) {
         roll(open, group);
         // Its end, or the way back, may want another number of replicas.
         resize(open, group);
+    } else {
+        relieve(open, group);
     }
 }
 
@@ -66,6 +68,8 @@ fn forget_gone(open: &mut Open<'_>, group: &mut Group) {
 
 /// Removes every replica, then the group.
 fn leave(open: &mut Open<'_>, group: &mut Group) {
+    // No update is judged any more; a deadline that is over would have it looked at again and again until its last replica is gone.
+    group.touched |= group.deadline.take().is_some();
     dismiss(open, group, 0, "its group is deleted");
     for ordinal in core::mem::take(&mut group.claimed) {
         open.step.send(group.releasing(ordinal));
@@ -354,10 +358,39 @@ fn finish(open: &mut Open<'_>, group: &mut Group) {
 }
 
 /// Brings the new revision to as many replicas as may be taken down now.
-///
-/// One that is not ready anyway costs nothing. One that is ready may go only while enough others are available without it.
 fn advance(open: &mut Open<'_>, group: &Group, seen: &[Seen], now: Moment) {
     let target = group.row.target;
+    let behind = seen.iter().filter(|seen| seen.revision != target).collect();
+    for seen in spared(group, seen, behind, now) {
+        bring(open, group, seen);
+    }
+}
+
+/// Starts those of its replicas again whose metrics warn, and that say so by their spec: as many at once as an update may take down.
+fn relieve(open: &mut Open<'_>, group: &Group) {
+    let seen = present(open, group);
+    let warned = |seen: &&Seen| {
+        let record = open.cell.agents.get(seen.id);
+        record.is_some_and(|record| command::is_to_be_renewed(&record))
+    };
+    let warned: Vec<&Seen> = seen.iter().filter(warned).collect();
+    if warned.is_empty() {
+        return;
+    }
+    for seen in spared(group, &seen, warned, open.step.now.moment) {
+        open.with_agent(seen.id, |step, record| {
+            record.row.correlation_id.clone_from(&step.origin.correlation_id);
+            let warns = |held: &&stead_model::ConditionView| held.condition == Condition::Warning;
+            let warning = record.row.conditions.iter().find(warns).map(|held| held.detail.clone());
+            command::restart_drained(step, record, &warning.unwrap_or_default());
+        });
+    }
+}
+
+/// Which of those that are to go down may do so now, the first ones first.
+///
+/// One that is not ready anyway costs nothing. One that is ready may go only while enough others are available without it.
+fn spared<'s>(group: &Group, seen: &[Seen], mut behind: Vec<&'s Seen>, now: Moment) -> Vec<&'s Seen> {
     let resting = seen
         .iter()
         .filter(|seen| seen.ordinal <= group.row.replicas && !seen.runs)
@@ -373,18 +406,18 @@ fn advance(open: &mut Open<'_>, group: &Group, seen: &[Seen], now: Moment) {
     }
     let least = wanted.saturating_sub(may_miss);
     let mut available = u32::try_from(seen.iter().filter(|seen| seen.available(now)).count()).unwrap_or(u32::MAX);
-    let mut behind: Vec<&Seen> = seen.iter().filter(|seen| seen.revision != target).collect();
     behind.sort_by_key(|seen| (seen.ready, seen.ordinal));
-    for seen in behind {
+    let may_go = |seen: &&Seen| {
         if seen.ready {
             let without = available.saturating_sub(u32::from(seen.available(now)));
             if available < least || without < least {
-                return;
+                return false;
             }
             available = without;
         }
-        bring(open, group, seen);
-    }
+        true
+    };
+    behind.into_iter().take_while(may_go).collect()
 }
 
 /// Tells one replica the revision that it is to have, and puts that in force.

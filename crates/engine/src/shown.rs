@@ -285,12 +285,13 @@ fn write(record: &Record, to: &mut Vec<u8>) {
         row,
         spec,
         profile: _,
-        phase,
+        phase: _,
         timers,
         streak,
         intensity: _,
         ordered: _,
         probes,
+        cleared: _,
         standings: _,
         strays: _,
         watched: _,
@@ -329,6 +330,8 @@ fn write(record: &Record, to: &mut Vec<u8>) {
         restart_wanted,
         halted,
         halt_reason,
+        // It is started again, so it does not rest.
+        renewal: _,
         // All but the block is made of the record's timers when the row is.
         recovery: RecoveryRow { block, .. },
         deadline: _,
@@ -346,12 +349,9 @@ fn write(record: &Record, to: &mut Vec<u8>) {
     id.pack(to);
     namespace.pack(to);
     name.pack(to);
-    let has_deadline = record.timer(Timer::Deadline).is_some();
-    halted.pack(to);
-    has_deadline.pack(to);
-    (phase.index() as u64).pack(to);
-    record.health().pack(to);
-    intent.wanted.pack(to);
+    let waits = [*halted, record.timer(Timer::Deadline).is_some()];
+    waits.iter().for_each(|wait| wait.pack(to));
+    put_standing(record, to);
     (!conditions.is_empty()).pack(to);
     spec.labels.pack(to);
 
@@ -384,6 +384,13 @@ fn write(record: &Record, to: &mut Vec<u8>) {
     asked.0.pack(to);
     ready_since.pack(to);
     heard.pack(to);
+}
+
+/// Writes where it is, how well it does and what is wanted of it.
+fn put_standing(record: &Record, to: &mut Vec<u8>) {
+    (record.phase.index() as u64).pack(to);
+    record.health().pack(to);
+    record.row.intent.wanted.pack(to);
 }
 
 fn put_streak(streak: &Streak, to: &mut Vec<u8>) {
@@ -493,6 +500,7 @@ impl Packed {
             restart_wanted: from.read()?,
             halted,
             halt_reason: from.read()?,
+            renewal: None,
             recovery: RecoveryRow {
                 block: from.read()?,
                 ..RecoveryRow::default()

@@ -340,6 +340,9 @@ pub struct AgentRow {
     /// Why its fleet is down, if whoever had it so gave a reason.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub halt_reason: Option<Box<str>>,
+    /// What its own metrics warn of, while it is started again for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renewal: Option<Box<str>>,
     /// Where restarts stand.
     #[serde(default)]
     pub recovery: RecoveryRow,

@@ -128,7 +128,7 @@ impl AgentSpec {
                 ReadinessSource::Probe
             }
             Driver::Process(_) => ReadinessSource::Spawn,
-            Driver::None if self.probes != Probes::default() => ReadinessSource::Probe,
+            Driver::None if self.probes.look_at_runs() => ReadinessSource::Probe,
             Driver::None => ReadinessSource::Report,
         }
     }
@@ -380,8 +380,7 @@ impl SpecForm {
             };
             (alloc::format!("env.{name}"), text)
         });
-        let kinds = [ProbeKind::Startup, ProbeKind::Liveness, ProbeKind::Readiness];
-        let probes = kinds.into_iter().flat_map(|kind| {
+        let probes = ProbeKind::ALL.into_iter().flat_map(|kind| {
             let exec = self.probes.get(kind).and_then(|probe| match &probe.action {
                 ProbeAction::Exec(exec) => Some(&exec.command),
                 ProbeAction::HttpGet(_) | ProbeAction::TcpSocket(_) | ProbeAction::Grpc(_) => None,

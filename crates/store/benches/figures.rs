@@ -263,6 +263,7 @@ fn row(id: AgentId, position: u64) -> AgentRow {
         restart_wanted: false,
         halted: false,
         halt_reason: None,
+        renewal: None,
         recovery: RecoveryRow::default(),
         deadline: None,
         tasks: Vec::new(),

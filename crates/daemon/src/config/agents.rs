@@ -223,9 +223,14 @@ fn with_places(mut spec: AgentSpec, folder: &Path) -> AgentSpec {
         Driver::None => absolute(folder, "."),
     };
     let probes = &mut spec.probes;
-    for probe in [&mut probes.startup, &mut probes.liveness, &mut probes.readiness]
-        .into_iter()
-        .flatten()
+    for probe in [
+        &mut probes.startup,
+        &mut probes.liveness,
+        &mut probes.readiness,
+        &mut probes.clear,
+    ]
+    .into_iter()
+    .flatten()
     {
         if let ProbeAction::Exec(exec) = &mut probe.action {
             resolve(&mut exec.command, Path::new(&dir));

@@ -1,8 +1,10 @@
-//! What the task of one instance does: startup alone, then liveness and readiness side by side.
+//! What the task of one instance does: startup alone, then liveness and readiness side by side; or, of one that is held, `clear`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use stead_model::spec::{Probe, ProbeKind};
+use tokio::time::sleep;
 
 use super::Watch;
 use super::attempt::{Bounds, Fault, attempt};
@@ -41,6 +43,7 @@ impl Rounds {
         tokio::join!(
             self.for_ever(ProbeKind::Liveness, probes.liveness.as_ref()),
             self.for_ever(ProbeKind::Readiness, probes.readiness.as_ref()),
+            self.until_cleared(probes.clear.as_ref()),
         );
     }
 
@@ -67,6 +70,20 @@ impl Rounds {
         }
     }
 
+    /// Asks whether a cause is gone: after a period at the earliest, as it was just seen, and after each failure twice as late as before.
+    async fn until_cleared(&self, probe: Option<&Probe>) {
+        let Some(probe) = probe else { return };
+        let period = probe.period.duration();
+        let mut wait = period.max(probe.initial_delay.duration());
+        loop {
+            sleep(wait).await;
+            wait = match self.once(ProbeKind::Clear, probe).await {
+                Some(Success::No) => wait.saturating_mul(2).min(SELDOM.max(period)),
+                Some(Success::Yes) | None => period,
+            };
+        }
+    }
+
     /// Makes one attempt and hands its result in; `None` if it said nothing of the agent.
     async fn once(&self, kind: ProbeKind, probe: &Probe) -> Option<Success> {
         // On the heap only while it lasts: an instance waits far longer than it is asked.
@@ -89,6 +106,9 @@ impl Rounds {
         Pace::new(due, probe.period.duration(), self.watch.instance.agent)
     }
 }
+
+/// How far apart the questions become whether a cause is gone.
+const SELDOM: Duration = Duration::from_secs(300);
 
 /// Whether an attempt succeeded.
 enum Success {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use stead_engine::Input;
-use stead_model::{AgentRef, Beat, BeatAnswer, BeatOf, BeatOutcome, Problem, ProblemCode};
+use stead_model::{AgentRef, Beat, BeatAnswer, BeatOf, BeatOutcome, Moment, Problem, ProblemCode};
 use tracing::warn;
 
 use super::{Pump, Waiter};
@@ -71,12 +71,14 @@ impl Pump {
         }
     }
 
-    /// Says so when the daemon itself was away, stopped or held up: that is nobody's silence.
-    pub(super) fn notice_absence(&mut self) {
+    /// Says so when the daemon itself was away, stopped or held up: that is nobody's silence. It shows in the time between two rounds, or in
+    /// waking long after it was planned.
+    pub(super) fn notice_absence(&mut self, planned: Option<Moment>) {
         let now = self.clock.now();
         let away = now.moment.since(self.seen);
         self.seen = now.moment;
-        if away > ABSENCE && self.engine.listens() {
+        let late = planned.is_some_and(|planned| now.moment.since(planned) > ABSENCE);
+        if late || away > ABSENCE && self.engine.listens() {
             warn!(
                 seconds = away.as_secs_f64(),
                 "the daemon was held up; nobody is judged by that time"

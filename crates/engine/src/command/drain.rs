@@ -3,8 +3,8 @@
 use alloc::string::String;
 use core::time::Duration;
 
-use stead_model::spec::ProbeKind;
-use stead_model::{Outcome, Refusal, Role, Span, Wanted};
+use stead_model::spec::{ProbeKind, WarningStep};
+use stead_model::{Condition, Outcome, Refusal, Role, Span, Wanted};
 
 use super::{intend, not_possible, reachable, want};
 use crate::plan::{self, plan};
@@ -38,12 +38,22 @@ pub(crate) fn drain(
     Ok(Outcome::Accepted)
 }
 
+/// Whether its metrics warn and it is to be started again for that, and nothing else is under way.
+pub(crate) fn is_to_be_renewed(record: &Record) -> bool {
+    let warns = |held: &stead_model::ConditionView| held.condition == Condition::Warning;
+    record.spec.health.on_warning == Some(WarningStep::Drain)
+        && record.process().is_some()
+        && record.role().serves()
+        && !record.ending()
+        && !record.row.draining
+        && plan::wanted(record) == Wanted::Running
+        && record.row.conditions.iter().any(warns)
+}
+
 /// Has it started again once its tasks are done; one without tasks at once. What is wanted of it stays as it is.
 pub(crate) fn restart_drained(step: &mut Step, record: &mut Record, why: &str) {
-    if plan::wanted(record) != Wanted::Running || record.row.draining {
-        return;
-    }
     record.row.restart_wanted = true;
+    record.row.renewal = Some(why.into());
     if record.role() == Role::Busy {
         record.set_timer(Timer::Drain, Some(step.now.moment.after(WITHIN)));
         record.row.draining = true;

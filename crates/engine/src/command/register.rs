@@ -88,6 +88,7 @@ pub(crate) fn register(
         restart_wanted: false,
         halted: false,
         halt_reason: None,
+        renewal: None,
         recovery: RecoveryRow::default(),
         deadline: None,
         tasks: Vec::new(),

@@ -101,6 +101,7 @@ pub(crate) fn put_in_force(step: &mut Step, record: &mut Record, why: String) {
             }
         }
         Role::Starting | Role::Restarting | Role::Scaling | Role::Error | Role::TimedOut | Role::Failed => {
+            record.row.renewal = None;
             record.row.restart_wanted = record.has_instance();
         }
         // Its next start is with the new spec.
@@ -132,6 +133,7 @@ fn replace(step: &mut Step, record: &mut Record, why: String) {
     if step.hop(record, Role::Updating, Why::new(Reason::ConfigUpdate, why)) {
         plan::end(step, record);
     } else {
+        record.row.renewal = None;
         record.row.restart_wanted = true;
     }
 }

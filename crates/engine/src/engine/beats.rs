@@ -49,9 +49,29 @@ impl Engine {
         self.beats.listens()
     }
 
-    /// The node itself was away for so long: that is nobody's silence.
+    /// The node itself was away for so long: that is nobody's silence, and nobody's lateness. Whoever is waited for gets time anew.
     pub fn stalled(&mut self, now: Now, away: Duration) {
         self.beats.credit(now.moment, away);
+        let cells = self.slots.iter().flatten();
+        let waited: Vec<AgentId> = cells
+            .flat_map(|cell| cell.agents.whole())
+            .filter(|record| observe::is_waited_for(record))
+            .map(|record| record.row.id)
+            .collect();
+        for id in waited {
+            let Some(cell) = &mut self.slots[usize::from(id.slot().number())] else {
+                continue;
+            };
+            let Some(mut record) = cell.agents.take(id) else {
+                continue;
+            };
+            if let Some(due) = record.next_timer() {
+                self.alarms.remove(&(due, id));
+            }
+            observe::excuse(&mut record, now.moment);
+            self.alarms.extend(record.next_timer().map(|due| (due, id)));
+            cell.agents.put(record);
+        }
     }
 
     /// The place in the table of whom a beat is; given on the way where there is none yet.

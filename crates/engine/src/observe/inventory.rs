@@ -152,7 +152,7 @@ fn adopt(step: &mut Step, record: &mut Record, live: &LiveInstance) {
         }
         ReadinessSource::Spawn | ReadinessSource::Notify | ReadinessSource::Probe | ReadinessSource::Report => {}
     }
-    let unseen = record.spec.probes == stead_model::spec::Probes::default();
+    let unseen = !record.spec.probes.look_at_runs();
     if unseen && record.role().serves() && record.row.health == stead_model::Health::Recovering {
         // Its long life alone is to show that it does well: it begins anew with the node.
         record.set_timer(Timer::Settle, Some(step.now.moment.after(SETTLED)));

@@ -70,6 +70,8 @@ pub(crate) fn probed(step: &mut Step, record: &mut Record, kind: ProbeKind, resu
                 step.clear(record, Condition::Unverified);
             }
         }
+        // Of one that is held; see `clear`.
+        (ProbeKind::Clear, _) => {}
         (ProbeKind::Liveness, false) => ill(step, record, Reason::Deadlock, &said),
     }
 }
@@ -87,6 +89,7 @@ fn outside(step: &mut Step, record: &mut Record, kind: ProbeKind, good: bool, sa
             }
         }
         (ProbeKind::Startup | ProbeKind::Liveness, false) => found_down(step, record, said),
+        (ProbeKind::Clear, _) => {}
     }
 }
 
@@ -140,5 +143,6 @@ const fn evidence_kind(kind: ProbeKind) -> &'static str {
         ProbeKind::Startup => "probe.startup",
         ProbeKind::Liveness => "probe.liveness",
         ProbeKind::Readiness => "probe.readiness",
+        ProbeKind::Clear => "probe.clear",
     }
 }

@@ -2,14 +2,13 @@
 
 use alloc::string::String;
 
-use stead_model::spec::WarningStep;
 use stead_model::{Condition, FailureKind, Reason};
 use stead_policy::Pacing;
 
 use super::ill;
 use crate::abstain;
 use crate::beats::News;
-use crate::command::restart_drained;
+use crate::command::{is_to_be_renewed, restart_drained};
 use crate::record::Record;
 use crate::step::Step;
 
@@ -57,7 +56,8 @@ fn warned(step: &mut Step, record: &mut Record, warning: Option<String>) {
     };
     step.evidence(record, "metric", "agent", said.clone());
     step.doubt(record, Condition::Warning, said.clone());
-    if record.spec.health.on_warning == Some(WarningStep::Drain) && record.process().is_some() {
+    // A replica's group says when it is its turn.
+    if is_to_be_renewed(record) && record.row.member.is_none() {
         restart_drained(step, record, &said);
     }
 }

@@ -1,8 +1,8 @@
 //! What happens when a wait is over.
 
-use stead_model::{Condition, Driver, Health, Reason, Role};
+use stead_model::{Condition, Driver, Health, Moment, Reason, Role};
 
-use super::ill;
+use super::{SETTLED, ill};
 use crate::cause;
 use crate::plan::{self, plan};
 use crate::record::{Record, Timer};
@@ -21,6 +21,23 @@ pub(crate) fn due(step: &mut Step, record: &mut Record) {
         }
     }
 }
+
+/// Whether it may be judged by what it did not show in time.
+pub(crate) fn is_waited_for(record: &Record) -> bool {
+    JUDGING.iter().any(|timer| record.timer(*timer).is_some())
+}
+
+/// Puts off what it is judged by, as after an absence of the node: what it showed meanwhile is heard first.
+pub(crate) fn excuse(record: &mut Record, now: Moment) {
+    for timer in JUDGING {
+        let fed = record.watchdog().filter(|_| timer == Timer::Silence);
+        let patience = fed.map_or(SETTLED, |watchdog| watchdog.0);
+        record.put_off(timer, now.after(patience));
+    }
+}
+
+/// What says that it did not show something in time.
+const JUDGING: [Timer; 3] = [Timer::Deadline, Timer::Silence, Timer::Attempt];
 
 fn fire(step: &mut Step, record: &mut Record, timer: Timer) {
     match timer {

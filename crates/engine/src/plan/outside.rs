@@ -1,4 +1,4 @@
-//! Looking from outside at those that nothing here runs, while they may be up.
+//! Looking from outside at those of whom no run here tells: at what runs elsewhere, while it may be up, and at what keeps one held.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -10,12 +10,11 @@ use super::wanted;
 use crate::record::Record;
 use crate::step::Step;
 
-/// Has one that nothing runs probed as its spec says, from the moment it is wanted up until it is not.
+/// Has one that nothing runs probed as its spec says, from the moment it is wanted up until it is not; and asks of one that is held
+/// whether the cause is gone.
 pub(crate) fn look(step: &mut Step, record: &mut Record) {
-    if record.process().is_some() {
-        return;
-    }
-    let looks = record.is_watched() && may_be_up(record);
+    let held = record.awaits_clearance();
+    let looks = held || record.is_watched() && may_be_up(record);
     let due = looks.then(|| (record.row.incarnation, Arc::clone(&record.spec)));
     let same = match (&due, &record.watched) {
         (None, None) => true,
@@ -30,8 +29,18 @@ pub(crate) fn look(step: &mut Step, record: &mut Record) {
     {
         step.order(order(record, run, Probes::default()));
     }
+    if !held {
+        record.cleared = 0;
+    }
     if let Some((run, spec)) = &due {
-        let mut probes = spec.probes.clone();
+        let mut probes = if held {
+            Probes {
+                clear: spec.probes.clear.clone(),
+                ..Probes::default()
+            }
+        } else {
+            spec.probes.of_run()
+        };
         if record.role().serves() {
             // It has come up before and need not show that again.
             probes.startup = None;
@@ -39,6 +48,9 @@ pub(crate) fn look(step: &mut Step, record: &mut Record) {
         step.order(order(record, *run, probes));
     }
     record.watched = due;
+    if record.process().is_some() {
+        return;
+    }
     // One source tells whether it is there: its probes where it has some, else its reports.
     record.heard = !record.is_watched() && record.role().is_up();
 }
@@ -52,7 +64,7 @@ fn order(record: &Record, run: Incarnation, probes: Probes) -> Order {
         namespace: record.row.namespace.clone(),
         name: record.row.name.clone(),
         probes: Box::new(probes),
-        process: None,
+        process: record.process().cloned().map(Box::new),
     }
 }
 

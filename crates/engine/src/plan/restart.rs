@@ -23,13 +23,17 @@ pub(crate) enum Verdict {
 /// What a person can do about a cause that no start can help.
 pub(crate) fn mend(record: &Record) -> String {
     let name = &record.row.name;
-    if record.spec.labels.contains_key(RUN) {
-        "mend the command and run it again".into()
+    let mut mend = if record.spec.labels.contains_key(RUN) {
+        String::from("mend the command and run it again")
     } else if record.spec.labels.get(MANAGED_BY).is_some_and(|by| by == FLEET_FILE) {
         alloc::format!("mend the file and run `stead apply FILE`, or mend the machine and run `stead start {name}`")
     } else {
         alloc::format!("give it another spec, or mend the machine and run `stead start {name}`")
+    };
+    if record.spec.probes.clear.is_some() {
+        mend += "; its clear probe is asked meanwhile, and has it started once it succeeds";
     }
+    mend
 }
 
 /// The label by which agents of a fleet file are known.

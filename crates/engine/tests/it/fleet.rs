@@ -7,8 +7,8 @@ use stead_model::journal::{Change, DegradationRow, SlotState, SpecRow};
 use stead_model::spec::ProbeKind;
 use stead_model::{
     AccessRole, Action, AgentId, AgentName, AgentRef, AgentSpec, Command, Condition, DegradationAnswer,
-    DegradationView, Epoch, Event, Exit, Happening, InstanceId, Inventory, LevelChange, Namespace, Observation, Order,
-    Origin, Position, RecoveryAttempt, Request, Slot, Wanted,
+    DegradationView, Epoch, Event, Exit, Explanation, Happening, InstanceId, Inventory, LevelChange, Namespace,
+    Observation, Order, Origin, Position, RecoveryAttempt, Request, Slot, Transition, Wanted,
 };
 
 use crate::rig::{BOOT, at, identity};
@@ -24,6 +24,7 @@ pub(crate) struct Fleet {
     pub(crate) positions: BTreeMap<Slot, Position>,
     pub(crate) specs: BTreeMap<AgentId, SpecRow>,
     pub(crate) attempts: Vec<RecoveryAttempt>,
+    pub(crate) history: Vec<Transition>,
     /// What the namespace has given up, as it is stored, as it was told, and as it is shown.
     pub(crate) degradation: Option<DegradationRow>,
     pub(crate) levels: Vec<LevelChange>,
@@ -51,6 +52,7 @@ impl Fleet {
             positions: BTreeMap::new(),
             specs: BTreeMap::new(),
             attempts: Vec::new(),
+            history: Vec::new(),
             degradation: None,
             levels: Vec::new(),
             events: Vec::new(),
@@ -81,6 +83,7 @@ impl Fleet {
                             Change::Group(_) | Change::Answer(_) | Change::Audit(_) => {}
                         }
                     }
+                    self.history.extend(append.transitions.iter().cloned());
                     let told = |event: &&Event| matches!(event.what, Happening::DegradationChanged { .. });
                     self.events.extend(append.events.iter().filter(told).cloned());
                     append.commit(needs)
@@ -173,12 +176,15 @@ impl Fleet {
         self.millis = until;
     }
 
-    pub(crate) fn held(&self, name: &str) -> bool {
+    /// What is said of an agent.
+    pub(crate) fn explain(&self, name: &str) -> Explanation {
         let name = AgentRef::Name(name.parse().unwrap());
-        let why = self
-            .engine
-            .explain(at(self.millis), &Namespace::default(), &name)
-            .unwrap();
+        let namespace = Namespace::default();
+        self.engine.explain(at(self.millis), &namespace, &name).unwrap()
+    }
+
+    pub(crate) fn held(&self, name: &str) -> bool {
+        let why = self.explain(name);
         why.agent
             .conditions
             .iter()

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
 
 mod beats;
+mod clears;
 mod degrades;
 mod explains;
 mod fleet;
@@ -11,8 +12,10 @@ mod policies;
 mod random;
 mod recovers;
 mod refusals;
+mod renews;
 mod rig;
 mod runs;
 mod signs;
+mod stalls;
 mod storms;
 mod turns;

@@ -8,9 +8,9 @@ use stead_engine::{Engine, Input, Released};
 use stead_model::journal::{AgentRow, Change, Durability, SlotState, SpecRow};
 use stead_model::{
     Action, Activity, ActivityKind, AgentId, AgentName, AgentRef, AgentSpec, Beat, BeatMore, BeatOf, BootClock,
-    Command, Epoch, Exit, Health, Incarnation, InstanceId, Metric, Moment, Namespace, Notice, Now, Observation, Order,
-    Origin, Position, ProcessIdentity, Profile, Report, Request, Signal, Slot, Span, SpawnFailure, SpawnFailureKind,
-    Transition, Vitals, Wall, Wanted,
+    Command, Epoch, Exit, Explanation, Health, Incarnation, InstanceId, Metric, Moment, Namespace, Notice, Now,
+    Observation, Order, Origin, Position, ProcessIdentity, Profile, Report, Request, Signal, Slot, Span, SpawnFailure,
+    SpawnFailureKind, Transition, Vitals, Wall, Wanted,
 };
 
 pub(crate) const BOOT: BootClock = BootClock {
@@ -122,6 +122,27 @@ impl Rig {
     /// The only agent, if there is one.
     pub(crate) fn row(&self) -> Option<&AgentRow> {
         self.rows.values().next()
+    }
+
+    /// What is said of the agent.
+    pub(crate) fn explain(&self) -> Explanation {
+        let agent = AgentRef::Name(name());
+        self.engine.explain(self.now, &Namespace::default(), &agent).unwrap()
+    }
+
+    /// What the agent is told to be.
+    pub(crate) fn spec(&self) -> AgentSpec {
+        let agent = AgentRef::Name(name());
+        let (_, _, spec) = self.engine.spec(&Namespace::default(), &agent).unwrap();
+        AgentSpec::clone(&spec)
+    }
+
+    /// Another node takes over from what is stored, and finds nothing that runs.
+    pub(crate) fn restart(&mut self) -> Vec<Action> {
+        let stored = self.stored();
+        self.engine = Engine::new(BOOT);
+        let _views = self.engine.thaw(self.now, stored).unwrap();
+        self.step(Input::Inventory(self.slot, stead_model::Inventory::default()))
     }
 
     /// What a store would load now.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::InvalidSpec;
 use crate::Seconds;
 
-/// The three probes of an agent.
+/// The probes of an agent: three look at its runs, one asks whether it can run again.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Probes {
@@ -23,6 +23,9 @@ pub struct Probes {
     /// Its failure takes the agent out of work until it succeeds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub readiness: Option<Probe>,
+    /// Asked while it is held for a cause that no start can help, ever more seldom, up to 5 minutes apart; its success has it started again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clear: Option<Probe>,
 }
 
 impl Probes {
@@ -33,11 +36,27 @@ impl Probes {
             ProbeKind::Startup => self.startup.as_ref(),
             ProbeKind::Liveness => self.liveness.as_ref(),
             ProbeKind::Readiness => self.readiness.as_ref(),
+            ProbeKind::Clear => self.clear.as_ref(),
         }
+    }
+
+    /// Those that look at a run.
+    #[must_use]
+    pub fn of_run(&self) -> Self {
+        Self {
+            clear: None,
+            ..self.clone()
+        }
+    }
+
+    /// Whether a run is looked at.
+    #[must_use]
+    pub const fn look_at_runs(&self) -> bool {
+        self.startup.is_some() || self.liveness.is_some() || self.readiness.is_some()
     }
 }
 
-/// Which of the three probes.
+/// Which of the probes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ProbeKind {
@@ -47,6 +66,13 @@ pub enum ProbeKind {
     Liveness,
     /// May it get work?
     Readiness,
+    /// Is the cause gone for which it is held?
+    Clear,
+}
+
+impl ProbeKind {
+    /// All of them, in the order in which they are written.
+    pub const ALL: [Self; 4] = [Self::Startup, Self::Liveness, Self::Readiness, Self::Clear];
 }
 
 impl core::fmt::Display for ProbeKind {
@@ -55,6 +81,7 @@ impl core::fmt::Display for ProbeKind {
             Self::Startup => "startup",
             Self::Liveness => "liveness",
             Self::Readiness => "readiness",
+            Self::Clear => "clear",
         })
     }
 }

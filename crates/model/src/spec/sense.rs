@@ -71,12 +71,19 @@ impl AgentSpec {
                 "processes end with a code from 0 to 255",
             );
         }
-        for kind in [ProbeKind::Startup, ProbeKind::Liveness, ProbeKind::Readiness] {
+        for kind in ProbeKind::ALL {
             if let Some(probe) = self.probes.get(kind) {
                 of_probe(&probe.action, &mut |key, wrong, help| {
                     tell(&format!("probes.{kind}.{key}"), wrong, help);
                 });
             }
+        }
+        if self.probes.clear.is_some() && matches!(self.driver, Driver::None) {
+            tell(
+                "probes.clear",
+                "is of an agent that nothing runs here".into(),
+                "it has a held process started again; what runs elsewhere comes back by itself",
+            );
         }
         if let Some(host) = self.lifecycle.as_ref().and_then(|endpoint| endpoint.host.as_ref())
             && !is_host(host)

@@ -362,9 +362,10 @@ impl Life {
             );
         }
         for instance in self.world.machine.live() {
+            // One that hangs while what it depends on is down is found, and held: no restart of its own could help.
             let wanted = rows
                 .iter()
-                .find(|row| row.id == instance.agent)
+                .find(|row| row.id == instance.agent && !row.recovery.sheltered)
                 .map(|row| row.intent.wanted);
             assert!(
                 !(wanted == Some(Wanted::Running) && self.world.machine.hangs(instance)),

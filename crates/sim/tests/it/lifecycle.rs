@@ -104,6 +104,7 @@ impl Bench {
             restart_wanted: false,
             halted: false,
             halt_reason: None,
+            renewal: None,
             recovery: stead_model::journal::RecoveryRow::default(),
             deadline,
             tasks: if profile.role(phase) == Role::Busy {
@@ -121,12 +122,11 @@ impl Bench {
             drain: None,
             removed: false,
         };
-        let at = stead_model::Wall::default();
         let spec = SpecRow {
             agent: id,
             revision: 1,
             actor: "ann".into(),
-            at,
+            at: stead_model::Wall::default(),
             spec,
         };
         let mut state = SlotState::empty(slot, Epoch(1));

@@ -200,6 +200,7 @@ pub(crate) fn row(id: AgentId, name: &str) -> AgentRow {
         restart_wanted: false,
         halted: false,
         halt_reason: None,
+        renewal: None,
         boot: 0,
         recovery: RecoveryRow::default(),
         deadline: None,

@@ -1,7 +1,9 @@
 //! Order of starts, probes, and what agents say themselves.
 
+use rustix::process::Signal;
+
 use super::fleet::{Fleet, PATIENCE};
-use super::procs::until;
+use super::procs::{self, until};
 
 #[test]
 fn agents_start_in_the_order_of_their_dependencies() {
@@ -158,4 +160,31 @@ fn an_agent_that_runs_elsewhere_is_known_by_its_reports_alone() {
         (agent["health"] == "healthy" && agent["phase"] == "online").then_some(())
     });
     assert_eq!(fleet.post("/api/v1/agents/nobody/heartbeats", "{}").status, 404);
+}
+
+#[test]
+fn a_daemon_that_was_stopped_for_longer_than_any_silence_convicts_nobody_on_its_return() {
+    let mut fleet = Fleet::of(&format!(
+        "[agents.voice]\ncommand = ['python3', '-c', '''{NOTIFIER}''']\nenv.DIR = '@'\nnotify = true\nwatchdog = '3s'\n"
+    ));
+    std::fs::write(fleet.path("ready"), "").unwrap();
+    fleet.up();
+    let before = fleet.until_agent("voice", |agent| agent["ready"] == true && agent["health"] == "healthy");
+    let rows = fleet.history("voice").len();
+    let beats = || fleet.read("beats").lines().count();
+    let after = |more: usize| {
+        let enough = beats() + more;
+        until("it beats on", PATIENCE, || (beats() >= enough).then_some(()));
+    };
+    procs::signal(fleet.daemon_pid(), Signal::STOP);
+    after(90);
+    procs::signal(fleet.daemon_pid(), Signal::CONT);
+    after(40);
+    let agent = fleet.agent("voice");
+    assert_eq!(
+        (&agent["pid"], &agent["health"], &agent["restarts"]),
+        (&before["pid"], &"healthy".into(), &0.into()),
+        "{agent:#}"
+    );
+    assert_eq!(fleet.history("voice").len(), rows, "{:#?}", fleet.history("voice"));
 }

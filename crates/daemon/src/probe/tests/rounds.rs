@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use ProbeKind::{Liveness, Readiness, Startup};
+use ProbeKind::{Clear, Liveness, Readiness, Startup};
 use serde_json::json;
 use stead_model::spec::{EnvValue, ProbeKind};
 use tokio::time::{Instant, sleep};
@@ -232,3 +232,20 @@ fn whole_millis(time: Duration) -> Duration {
 }
 
 const TEN: Duration = Duration::from_secs(10);
+
+#[tokio::test(start_paused = true)]
+async fn whether_a_cause_is_gone_is_asked_after_a_period_and_then_ever_more_seldom() {
+    let (_closed, port) = closed();
+    let mut rig = Rig::new();
+    rig.watch(
+        1,
+        json!({ "clear": { "tcp_socket": { "port": port }, "period_seconds": 5 } }),
+    );
+    let mut asked = Vec::new();
+    for _ in 0..4 {
+        let seen = rig.next().await;
+        assert_eq!(seen.kind, Clear);
+        asked.push(seen.after.as_secs());
+    }
+    assert_eq!(asked, [5, 15, 35, 75], "after 5 s, 10 s, 20 s and 40 s");
+}
