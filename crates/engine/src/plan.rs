@@ -200,7 +200,9 @@ fn start(step: &mut Step, record: &mut Record) -> bool {
     }
     // One that was held for what no start can help comes out of it by word that the cause is gone.
     let helped = |failure: &stead_model::Failure| !failure.restart_helps;
-    let cleared = record.role() == Role::Offline && record.row.recovery.failure.as_deref().is_some_and(helped);
+    let recovery = &record.row.recovery;
+    let cleared =
+        record.role() == Role::Offline && !recovery.sheltered && recovery.failure.as_deref().is_some_and(helped);
     let again = matches!(record.role(), Role::Error | Role::Failed | Role::TimedOut) || cleared;
     if !matches!(record.role(), Role::Starting | Role::Restarting) && !begin(step, record, again) {
         return false;

@@ -7,7 +7,7 @@ use alloc::sync::Arc;
 use core::time::Duration;
 
 use stead_model::journal::{AgentRow, Block, BlockKind, RecoveryRow};
-use stead_model::spec::{BackoffSpec, ProbeKind, ProcessSpec, ReadinessSource, RestartSpec, WarningStep};
+use stead_model::spec::{BackoffSpec, ProbeKind, ProcessSpec, ReadinessSource, RecoveryMode, RestartSpec, WarningStep};
 use stead_model::{
     AgentName, AgentSpec, BootClock, Condition, Driver, FailureKind, Health, Incarnation, InstanceId, Moment, Now,
     PhaseId, Profile, Role, Span, Wanted,
@@ -282,13 +282,15 @@ impl Record {
         })
     }
 
-    /// Whether it is asked from outside whether the cause is gone for which it is held.
+    /// Whether it is asked from outside whether the cause is gone for which it is held. Not where an answer would change nothing:
+    /// with `recovery.mode = "observe"` it is left as it is.
     pub(crate) fn awaits_clearance(&self) -> bool {
+        let acts = self.spec.recovery.mode == RecoveryMode::Act;
         let failure = self.row.recovery.failure.as_ref();
         let beyond_restart = failure.is_some_and(|failure| !failure.restart_helps);
         let held = self.block_kind() == Some(BlockKind::Held) && beyond_restart;
         let down = self.process().is_some() && !self.has_instance() && !self.row.removed;
-        held && down && self.spec.probes.clear.is_some() && plan::wanted(self) == Wanted::Running
+        acts && held && down && self.spec.probes.clear.is_some() && plan::wanted(self) == Wanted::Running
     }
 
     /// Whether its silence is judged. A process need not beat, unless it is told to or this run of it has begun to.

@@ -400,7 +400,7 @@ fn spared<'s>(group: &Group, seen: &[Seen], mut behind: Vec<&'s Seen>, now: Mome
         .replicas
         .saturating_sub(u32::try_from(resting).unwrap_or(u32::MAX));
     let mut may_miss = group.row.update.max_unavailable.floor_of(group.row.replicas);
-    if group.surge() == 0 {
+    if group.surge() == 0 && !group.row.update.max_unavailable.is_zero() {
         // A share of few replicas may come to none; without a way forward no update would ever end.
         may_miss = may_miss.max(1);
     }

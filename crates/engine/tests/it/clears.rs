@@ -124,6 +124,19 @@ fn a_probe_that_says_wrongly_that_the_cause_is_gone_ends_in_quarantine() {
 }
 
 #[test]
+fn where_recovery_only_observes_nobody_asks_as_no_answer_would_change_anything() {
+    let spec = SPEC.replacen('{', r#"{"recovery":{"mode":"observe"},"#, 1);
+    let (mut rig, run, orders) = held(&spec);
+    assert_eq!(asked(&orders), []);
+    let (attempts, revision) = (rig.attempts.len(), rig.row().unwrap().revision);
+    for _ in 0..4 {
+        assert!(!starts(&answer(&mut rig, run, Ok(()))));
+    }
+    assert_eq!((rig.attempts.len(), rig.row().unwrap().revision), (attempts, revision));
+    assert!(is_held(&rig));
+}
+
+#[test]
 fn what_a_person_wants_down_is_asked_for_no_longer() {
     let (mut rig, run, _) = held(SPEC);
     let orders = rig.ask(Request::Want(Wanted::Stopped));

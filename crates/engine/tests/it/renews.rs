@@ -2,22 +2,22 @@
 
 use stead_engine::Input;
 use stead_model::group::{GroupCommand, GroupRequest, GroupSpec};
-use stead_model::{AccessRole, AgentRef, Beat, BeatOf, Metric, Namespace, Origin, Reason, Transition, Vitals, Wanted};
+use stead_model::{
+    AccessRole, AgentRef, Beat, BeatOf, Condition, Metric, Namespace, Origin, Reason, Transition, Vitals, Wanted,
+};
 
 use crate::fleet::Fleet;
 use crate::rig::at;
 
 const REPLICAS: [&str; 3] = ["web-1", "web-2", "web-3"];
 
-/// Three replicas that are up, of a group that lets one of them go at a time.
-fn up() -> Fleet {
+/// Three replicas that are up, of a group that lets go as many of them at a time as `update` says.
+fn up(update: &str) -> Fleet {
     let names: Vec<String> = REPLICAS.iter().chain(&["web"]).map(ToString::to_string).collect();
     let mut fleet = Fleet::new(&names);
-    let spec: GroupSpec = serde_json::from_str(
-        r#"{"replicas":3,"update":{"min_ready":"2s"},"template":{"command":["x"],"stop":{"grace":"1s"},
-            "health":{"on_warning":"drain","expected":true,"interval":"1s","timeout":"1h"}}}"#,
-    )
-    .unwrap();
+    let spec = r#"{"replicas":3,"update":UPDATE,"template":{"command":["x"],"stop":{"grace":"1s"},
+        "health":{"on_warning":"drain","expected":true,"interval":"1s","timeout":"1h"}}}"#;
+    let spec: GroupSpec = serde_json::from_str(&spec.replace("UPDATE", update)).unwrap();
     fleet.step(Input::Group(Box::new(GroupCommand {
         origin: Origin {
             actor: "ann".into(),
@@ -62,7 +62,7 @@ fn ready(fleet: &Fleet) -> usize {
 
 #[test]
 fn replicas_that_leak_alike_are_started_again_one_after_the_other() {
-    let mut fleet = up();
+    let mut fleet = up(r#"{"min_ready":"2s"}"#);
     let before = fleet.starts.len();
     for n in 0..300_u32 {
         second(&mut fleet, 0.3 + f64::from(n % 2) * 0.02);
@@ -104,4 +104,23 @@ fn replicas_that_leak_alike_are_started_again_one_after_the_other() {
         );
         assert!(rows[rows.len() - 3].description.contains("grows without rest"));
     }
+}
+
+#[test]
+fn where_no_replica_may_be_missing_those_that_leak_are_warned_of_and_go_on() {
+    let mut fleet = up(r#"{"max_unavailable":0,"max_surge":1}"#);
+    let before = fleet.starts.len();
+    for n in 0..300_u32 {
+        second(&mut fleet, 0.3 + f64::from(n % 2) * 0.02);
+    }
+    for n in 1..500_u32 {
+        second(&mut fleet, 0.33 + f64::from(n) * 0.001);
+        assert_eq!(ready(&fleet), 3);
+    }
+    assert_eq!(fleet.starts.len(), before, "none was started again");
+    let warned = |name: &str| {
+        let conditions = fleet.explain(name).agent.conditions;
+        conditions.iter().any(|held| held.condition == Condition::Warning)
+    };
+    assert!(REPLICAS.iter().all(|name| warned(name)));
 }
