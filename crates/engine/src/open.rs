@@ -149,18 +149,32 @@ impl Open<'_> {
         reason: Option<String>,
     ) -> Result<Outcome, Refusal> {
         let asked = self.with_agent(id, |step, record| {
-            let command = Command {
-                origin: step.origin.clone(),
-                namespace: record.row.namespace.clone(),
-                agent: AgentRef::Id(id),
-                expected: None,
-                idempotency: None,
-                reason,
-                request,
-            };
+            let command = of_member(step, record, request, reason);
             obey(step, record, command)
         });
         asked.unwrap_or(Err(Refusal::Gone(id)))
+    }
+
+    /// Whether a policy stands against what `lead` would lead one replica to, on a copy: nothing is changed.
+    pub(crate) fn permits_member(
+        &mut self,
+        id: AgentId,
+        reason: Option<&str>,
+        lead: impl FnOnce(&mut Step, &mut Record),
+    ) -> Result<(), Refusal> {
+        let Some(record) = self.cell.agents.get(id) else {
+            return Ok(());
+        };
+        if !self.step.policies.bind(&record) {
+            return Ok(());
+        }
+        let mut trial = Record::clone(&record);
+        let mark = self.step.mark();
+        lead(&mut self.step, &mut trial);
+        let (led_to, origin, now) = (self.step.since(&mark), &self.step.origin, self.step.now.moment);
+        let permitted = self.step.policies.permit(&record, led_to, origin, reason, now);
+        self.step.take_back(mark);
+        permitted
     }
 
     /// Carries out a request about a group.
@@ -339,6 +353,19 @@ impl Open<'_> {
 pub(crate) enum Changed<'a> {
     Agent(&'a Answer),
     Group(&'a GroupAnswer),
+}
+
+/// A request about a replica, from whoever asked it of its group.
+pub(crate) fn of_member(step: &Step, record: &Record, request: Request, reason: Option<String>) -> Command {
+    Command {
+        origin: step.origin.clone(),
+        namespace: record.row.namespace.clone(),
+        agent: AgentRef::Id(record.row.id),
+        expected: None,
+        idempotency: None,
+        reason,
+        request,
+    }
 }
 
 /// Carries out a request about a known agent, unless a policy stands against what it would lead to: then nothing was changed.

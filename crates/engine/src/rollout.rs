@@ -17,7 +17,7 @@ use stead_model::{AgentId, AgentSpec, Condition, Driver, Happening, Moment, Orig
 
 use crate::command;
 use crate::group::{Group, Seen, ended};
-use crate::open::Open;
+use crate::open::{Open, of_member};
 use crate::plan::plan;
 
 /// Where each replica finds its number.
@@ -118,8 +118,11 @@ fn dismiss(open: &mut Open<'_>, group: &Group, beyond: u32, reason: &str) {
             .is_some_and(|record| record.row.intent.wanted != Wanted::Deleted);
         if stays {
             open.step.needs(Durability::Flushed);
-            // Every agent may be deleted at any time.
-            let _never_refused = open.ask_member(id, Request::Want(Wanted::Deleted), Some(reason.to_string()));
+            // Policies were asked when it was asked of the group. Beside them every agent may be deleted at any time.
+            let _never_refused = open.with_agent(id, |step, record| {
+                let asked = of_member(step, record, Request::Want(Wanted::Deleted), Some(reason.to_string()));
+                command::command(step, record, asked)
+            });
         }
     }
 }

@@ -15,8 +15,10 @@ use stead_model::{
 };
 
 use super::{MAX_REASON, bounded};
+use crate::command;
 use crate::group::{Group, ended};
-use crate::open::Open;
+use crate::open::{Open, of_member};
+use crate::plan::plan;
 
 /// Longest name of a group, in bytes: its replicas' names are longer.
 const LONGEST_NAME: usize = 57;
@@ -90,6 +92,7 @@ pub(crate) fn command(open: &mut Open<'_>, group: &mut Group, command: GroupComm
     if group.row.intent.wanted == Wanted::Deleted && command.request != GroupRequest::Want(Wanted::Deleted) {
         return Err(Refusal::Gone(group.row.id));
     }
+    permitted(open, group, &command.request, command.reason.as_ref())?;
     match command.request {
         GroupRequest::Create { .. } => Err(Refusal::Duplicate {
             name: group.row.name.clone(),
@@ -110,6 +113,60 @@ pub(crate) fn command(open: &mut Open<'_>, group: &mut Group, command: GroupComm
         GroupRequest::Resume => resume(open, group, command.reason),
         GroupRequest::Reset => ask_all(open, group, &Request::Reset, command.reason.as_ref()),
     }
+}
+
+/// What becomes of a replica by a request about its group.
+enum Lead {
+    Asked(Request),
+    Replaced,
+}
+
+/// Asks policies what a request would lead each replica to: one that they refuse of any is refused of all, before anything is changed.
+fn permitted(
+    open: &mut Open<'_>,
+    group: &Group,
+    request: &GroupRequest,
+    reason: Option<&String>,
+) -> Result<(), Refusal> {
+    let all = u32::MAX;
+    // Replicas beyond a number go; what becomes of the others.
+    let (kept, lead) = match request {
+        GroupRequest::Create { .. } => return Ok(()),
+        GroupRequest::Scale { replicas } => (*replicas, None),
+        GroupRequest::Respec { spec } => {
+            let same = group
+                .spec(group.row.target)
+                .is_some_and(|known| *known == spec.template);
+            (spec.replicas, (!same).then_some(Lead::Replaced))
+        }
+        GroupRequest::Undo { .. } | GroupRequest::Restart => (all, Some(Lead::Replaced)),
+        GroupRequest::Want(wanted) => (all, Some(Lead::Asked(Request::Want(*wanted)))),
+        GroupRequest::Pause { mode, lasts } => {
+            let (mode, lasts) = (*mode, *lasts);
+            (all, Some(Lead::Asked(Request::Pause { mode, lasts })))
+        }
+        GroupRequest::Drain { within } => (all, Some(Lead::Asked(Request::Drain { within: *within }))),
+        GroupRequest::Resume => (all, Some(Lead::Asked(Request::Resume))),
+        GroupRequest::Reset => (all, Some(Lead::Asked(Request::Reset))),
+    };
+    let gone = Lead::Asked(Request::Want(Wanted::Deleted));
+    for (ordinal, id) in &group.members {
+        let Some(lead) = (if *ordinal > kept { Some(&gone) } else { lead.as_ref() }) else {
+            continue;
+        };
+        open.permits_member(*id, reason.map(String::as_str), |step, record| match lead {
+            Lead::Asked(request) => {
+                let asked = of_member(step, record, request.clone(), reason.cloned());
+                // What it cannot have itself leads to nothing.
+                let _leads_to_nothing = command::command(step, record, asked);
+            }
+            Lead::Replaced => {
+                command::put_in_force(step, record, String::new());
+                plan(step, record);
+            }
+        })?;
+    }
+    Ok(())
 }
 
 fn respec(open: &mut Open<'_>, group: &mut Group, spec: GroupSpec, reason: Option<String>) -> Result<Outcome, Refusal> {

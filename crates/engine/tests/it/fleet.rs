@@ -8,7 +8,7 @@ use stead_model::spec::ProbeKind;
 use stead_model::{
     AccessRole, Action, AgentId, AgentName, AgentRef, AgentSpec, Command, Condition, DegradationAnswer,
     DegradationView, Epoch, Event, Exit, Explanation, Happening, InstanceId, Inventory, LevelChange, Namespace,
-    Observation, Order, Origin, Position, RecoveryAttempt, Request, Slot, Transition, Wanted,
+    Observation, Order, Origin, Position, RecoveryAttempt, Refusal, Request, Slot, Transition, Wanted,
 };
 
 use crate::rig::{BOOT, at, identity};
@@ -31,6 +31,8 @@ pub(crate) struct Fleet {
     pub(crate) events: Vec<Event>,
     pub(crate) shown: Option<DegradationView>,
     pub(crate) answers: Vec<DegradationAnswer>,
+    /// What was refused of what was asked of groups.
+    pub(crate) refusals: Vec<Refusal>,
 }
 
 impl Fleet {
@@ -58,6 +60,7 @@ impl Fleet {
             events: Vec::new(),
             shown: None,
             answers: Vec::new(),
+            refusals: Vec::new(),
         };
         for slot in slots {
             fleet.step(Input::Inventory(slot, Inventory::default()));
@@ -96,8 +99,10 @@ impl Fleet {
             };
             let released = batch.release(&receipt).unwrap();
             self.shown = released.degradations.into_iter().next().or(self.shown.take());
-            if let Some(Reply::Degradation(answer)) = released.reply {
-                self.answers.push(*answer);
+            match released.reply {
+                Some(Reply::Degradation(answer)) => self.answers.push(*answer),
+                Some(Reply::Group(Err(refusal))) => self.refusals.push(refusal),
+                Some(Reply::Group(Ok(_)) | Reply::Agent(_)) | None => {}
             }
             inputs.extend(released.messages.into_iter().map(Input::Message));
             let obeyed = released.actions.into_iter().filter_map(|action| self.obey(&action));

@@ -8,6 +8,7 @@ mod explains;
 mod fleet;
 mod generated;
 mod outside;
+mod permitted;
 mod policies;
 mod random;
 mod recovers;

@@ -23,7 +23,7 @@ struct Fleet {
     millis: u64,
 }
 
-fn built(policies: &[(&str, &str)]) -> Vec<TransitionPolicy> {
+pub(crate) fn built(policies: &[(&str, &str)]) -> Vec<TransitionPolicy> {
     let policy =
         |(name, json): &(&str, &str)| TransitionPolicy::new(name, serde_json::from_str(json).unwrap()).unwrap();
     policies.iter().map(policy).collect()
