@@ -39,7 +39,7 @@ pub(crate) use agent::{Columns, agents, describe, get, summary};
 pub(crate) use audit::audit;
 pub(crate) use capabilities::{capabilities, circuits, invoked};
 pub(crate) use checks::{Check, Verdict, checks};
-pub(crate) use config::{config, config_revisions, in_force, text_diff};
+pub(crate) use config::{DIFFERS, config, config_revisions, in_force, text_diff};
 pub(crate) use degradation::{degradation, levels};
 pub(crate) use events::{Timestamps, event, gap, interrupted, log_line, no_lines, other_event};
 pub(crate) use fleet::{applied, invalid, overruled, valid};

@@ -165,6 +165,9 @@ pub struct ConfigView {
     /// Whether the file that was put in force is no longer where it was.
     #[serde(default)]
     pub missing: bool,
+    /// Whether the file says something else than what is in force.
+    #[serde(default)]
+    pub differs: bool,
     /// Agents and groups that had been changed beside the file, and that its last application made again what it says.
     #[serde(default)]
     pub overruled: Vec<String>,

@@ -105,5 +105,9 @@ async fn roll_back(app: &mut App<'_>, revision: u64, dry_run: bool, consent: &Co
         None => Asked::Nothing,
     };
     let applied = app.client.config_rollback(revision, &applying).await?;
-    consent::show(app, &applied, asked)
+    consent::show(app, &applied, asked)?;
+    if !dry_run && app.client.config().await?.differs {
+        app.out.note(&format!("note: {}", render::DIFFERS))?;
+    }
+    Ok(())
 }

@@ -9,6 +9,10 @@ use super::age::relative;
 use super::paint::Cell;
 use super::table::{facts, table};
 
+/// What is said while the file is not what is in force.
+pub(crate) const DIFFERS: &str =
+    "the file says something else than what is in force; its next change, SIGHUP or `stead up` puts that in force";
+
 /// Which revision is in force after something was applied.
 pub(crate) fn in_force(applied: &Applied) -> String {
     match applied.revision {
@@ -39,6 +43,9 @@ pub(crate) fn config(view: &ConfigView, toml: Option<&str>, now: Wall) -> String
     if view.missing {
         let gone = "the file is gone; what is in force stays so, and the next `stead up` fails on it";
         rows.push(("missing", vec![gone.red().to_string()]));
+    }
+    if view.differs {
+        rows.push(("differs", vec![DIFFERS.yellow().to_string()]));
     }
     if !view.overruled.is_empty() {
         rows.push(("overruled", vec![view.overruled.join(", ")]));

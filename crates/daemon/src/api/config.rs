@@ -76,6 +76,9 @@ pub struct ConfigView {
     pub watched: bool,
     /// Whether the file that was put in force is no longer where it was.
     pub missing: bool,
+    /// Whether the file says something else than what is in force, as after a rollback: its next change, SIGHUP or `stead up` puts that in
+    /// force.
+    pub differs: bool,
     /// Agents and groups that had been changed beside the file, and that its last application made again what it says.
     pub overruled: Vec<AgentName>,
     /// The change of the file that was refused last, if none was applied since. What is in force stayed as it was.

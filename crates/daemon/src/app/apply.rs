@@ -472,6 +472,7 @@ impl ConfigDoor for Config {
             reason: row.and_then(|row| row.reason.clone()),
             watched: self.watched().is_some(),
             missing: known.as_ref().is_some_and(|known| known.is_missing()),
+            differs: known.as_ref().is_some_and(|known| known.differs()),
             overruled: self
                 .overruled
                 .load_full()

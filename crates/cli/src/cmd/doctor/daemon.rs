@@ -75,6 +75,12 @@ fn configuration(config: &ConfigView) -> Option<Check> {
         let help = "put it back before the next `stead up`; `stead config show` prints it, secrets hidden";
         return Some(warning("configuration", detail, help));
     }
+    if config.differs && config.refused.is_none() {
+        let detail = format!("{file} says something else than revision {revision}, which is in force");
+        let help =
+            "put into the file what is to stay; its next change, SIGHUP or `stead up` puts in force what it says then";
+        return Some(warning("configuration", detail, help));
+    }
     let Some(refused) = &config.refused else {
         return Some(fine(
             "configuration",

@@ -127,6 +127,10 @@ fn a_configuration_is_compared_and_taken_back_without_its_secrets_being_shown() 
     assert!(diff.contains("+labels = { team = 'a' }"), "{diff}");
     let back = fleet.must(&["config", "rollback", "1", "--yes"]);
     assert!(back.contains("revision 3 is in force"), "{back}");
+    assert_eq!(config(&fleet)["differs"], true, "the file still says the second");
+    let doctor = String::from_utf8(fleet.run(&["doctor"]).stdout).unwrap();
+    assert!(doctor.contains("says something else than revision 3"), "{doctor}");
+    assert!(fleet.must(&["config", "show"]).contains("the file says something else"));
     let history = fleet.must(&["config", "history"]);
     assert!(
         history.contains("back to revision 1") && history.contains("a label"),
@@ -149,6 +153,7 @@ fn a_configuration_is_compared_and_taken_back_without_its_secrets_being_shown() 
     );
     fleet.must(&["apply", "fleet.toml", "--restart", "--wait"]);
     fleet.until_agent("one", |agent| agent["incarnation"] == 2 && agent["phase"] == "online");
+    assert_eq!(config(&fleet)["differs"], false);
 }
 
 #[test]

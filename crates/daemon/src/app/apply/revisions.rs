@@ -74,6 +74,12 @@ impl InForce {
         self.stamp.is_some() && FileStamp::of(Path::new(&self.row.file)).is_none()
     }
 
+    /// Whether its file is there and says something else, as after a rollback.
+    pub(super) fn differs(&self) -> bool {
+        let file = Path::new(&self.row.file);
+        file.is_file() && std::fs::read_to_string(file).is_ok_and(|text| text != self.row.text)
+    }
+
     /// The fleet as it was read; nothing where its text comes to something else by now, as the environment is another.
     pub(super) fn as_it_was(&self) -> Option<Fleet> {
         let read = super::read_text(&self.row.text, Path::new(&self.row.file)).ok()?;
